@@ -1,0 +1,181 @@
+//! SQL text → the DataFusion plan that will run, or everything that is wrong with the text.
+
+mod pieces;
+mod problem;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::DataFusionError;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement as ParsedStatement;
+use futures::FutureExt;
+use sqlparser::ast::Statement;
+use sqlparser::dialect::DuckDbDialect;
+use sqlparser::parser::Parser;
+
+pub use problem::{Problem, closest};
+use problem::{byte_range, from_planner};
+
+use crate::codes;
+use crate::gate::{Refusal, RefusalKind, refusals};
+use crate::relation::{RelationKey, UnpinnedRelation, ViewRelation, pin, register};
+
+/// Binds statements against the relations registered so far.
+pub struct Binder {
+    state: SessionState,
+    schemas: BTreeMap<RelationKey, SchemaRef>,
+}
+
+impl Binder {
+    /// A binder with no relations.
+    #[must_use]
+    pub fn new(state: SessionState) -> Self {
+        Self { state, schemas: BTreeMap::new() }
+    }
+
+    /// Makes a stored relation known under `"kinfold"."<schema>"."<name>"`.
+    ///
+    /// # Errors
+    /// When the catalogue refuses.
+    pub fn add_table(
+        &mut self,
+        key: RelationKey,
+        schema: &str,
+        name: &str,
+        columns: SchemaRef,
+    ) -> Result<(), DataFusionError> {
+        self.schemas.insert(key.clone(), Arc::clone(&columns));
+        register(&self.state, schema, name, Arc::new(UnpinnedRelation::new(key, columns)))
+    }
+
+    /// Makes a view known: its plan takes the place of every read of it.
+    ///
+    /// # Errors
+    /// When the catalogue refuses.
+    pub fn add_view(&mut self, schema: &str, name: &str, plan: LogicalPlan) -> Result<(), DataFusionError> {
+        register(&self.state, schema, name, Arc::new(ViewRelation::new(plan)))
+    }
+
+    /// Binds one query.
+    ///
+    /// The returned plan is the planner's own, before any rewrite. It was also taken through type
+    /// coercion, the optimiser and physical planning over empty tables, so what is returned runs.
+    ///
+    /// # Errors
+    /// Every problem found; never empty.
+    pub fn bind(&self, sql: &str) -> Result<LogicalPlan, Vec<Problem>> {
+        let statement = parse(sql)?;
+        let refused = refusals(&statement);
+        if !refused.is_empty() {
+            return Err(refused.into_iter().map(|r| refusal(sql, r)).collect());
+        }
+        match self.plan(statement.clone()) {
+            Ok(plan) => Ok(plan),
+            Err(error) => {
+                let mut found = match &statement {
+                    Statement::Query(query) => pieces::problems(sql, query, self),
+                    _ => vec![],
+                };
+                if found.is_empty() {
+                    let whole = 0..sql.trim_end().len();
+                    found.push(from_planner(sql, &error).or_at(Some(whole)));
+                }
+                found.dedup();
+                Err(found)
+            }
+        }
+    }
+
+    fn plan(&self, statement: Statement) -> Result<LogicalPlan, DataFusionError> {
+        let parsed = ParsedStatement::Statement(Box::new(statement));
+        let plan = ready(self.state.statement_to_plan(parsed))?;
+        self.rehearse(plan.clone())?;
+        Ok(plan)
+    }
+
+    /// Plans down to operators over empty tables, for the errors that only then appear.
+    fn rehearse(&self, plan: LogicalPlan) -> Result<(), DataFusionError> {
+        let empty: BTreeMap<RelationKey, Arc<dyn TableProvider>> = self
+            .schemas
+            .iter()
+            .map(|(key, schema)| {
+                let table: Arc<dyn TableProvider> = Arc::new(EmptyTable::new(Arc::clone(schema)));
+                (key.clone(), table)
+            })
+            .collect();
+        let pinned = pin(plan, &empty)?;
+        ready(self.state.create_physical_plan(&pinned))?;
+        Ok(())
+    }
+}
+
+impl pieces::TryBind for Binder {
+    fn try_bind(&self, statement: Statement) -> Result<(), DataFusionError> {
+        self.plan(statement).map(drop)
+    }
+}
+
+/// Planning over in-memory catalogues never waits, so its futures are ready at once.
+fn ready<T>(future: impl Future<Output = Result<T, DataFusionError>>) -> Result<T, DataFusionError> {
+    future.now_or_never().unwrap_or_else(|| {
+        Err(DataFusionError::Internal("planning waited for something outside the process".to_owned()))
+    })
+}
+
+/// Parses exactly one statement; a final semicolon is allowed.
+fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
+    let parsed = Parser::new(&DuckDbDialect {})
+        .with_recursion_limit(100)
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_statements());
+    match parsed {
+        Err(error) => {
+            Err(vec![from_planner(sql, &DataFusionError::SQL(Box::new(error), None))])
+        }
+        Ok(mut statements) => match (statements.pop(), statements.pop()) {
+            (Some(one), None) => Ok(one),
+            (None, _) => Err(vec![Problem::new(codes::NOT_A_QUERY, "the file has no statement")]),
+            (Some(second), Some(_)) => {
+                use sqlparser::ast::Spanned;
+                let mut p = Problem::new(codes::NOT_A_QUERY, "a model is one query, this is more than one statement")
+                    .or_at(byte_range(sql, second.span()));
+                p.help.push("move the second statement to a model of its own".to_owned());
+                Err(vec![p])
+            }
+        },
+    }
+}
+
+fn refusal(sql: &str, refused: Refusal) -> Problem {
+    let problem = match refused.kind {
+        RefusalKind::NotAQuery => {
+            Problem::new(codes::NOT_A_QUERY, "a model is a query: it starts with SELECT, WITH, FROM or VALUES")
+        }
+        RefusalKind::SelectInto => Problem::new(codes::NOT_A_QUERY, "`SELECT … INTO` has no place in a model"),
+        RefusalKind::Ignored(what) => {
+            let mut p = Problem::new(codes::IGNORED_CLAUSE, format!("{what} would have no effect"));
+            p.notes.push("the engine parses this clause and ignores it, so the result would be wrong".to_owned());
+            p.help.push("remove it".to_owned());
+            p
+        }
+        RefusalKind::JoinWithoutCondition => {
+            let mut p = Problem::new(codes::JOIN_WITHOUT_CONDITION, "this join has no condition");
+            p.help.push("add `ON …` or `USING (…)`, or write `CROSS JOIN` if every pair is meant".to_owned());
+            p
+        }
+        RefusalKind::BareRelation(name) => {
+            let mut p = Problem::new(codes::BARE_RELATION, format!("relation `{name}` is named directly"));
+            p.help.push(format!("write `{{{{ ref('{name}') }}}}` for a model or seed, `{{{{ source('…', '{name}') }}}}` for a source"));
+            p
+        }
+    };
+    problem.or_at(byte_range(sql, refused.span).or(Some(0..sql.trim_end().len())))
+}
+
+#[cfg(test)]
+mod tests;

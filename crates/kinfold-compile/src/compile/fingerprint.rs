@@ -1,0 +1,109 @@
+//! Identity of what a node means.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::LogicalPlan;
+use kinfold_project::NodeId;
+use sqlparser::dialect::DuckDbDialect;
+use sqlparser::parser::Parser;
+
+use super::CompiledNode;
+use crate::render::{RenderedNode, RenderedSql};
+
+/// 256 bits of BLAKE3 over a node's meaning: equal fingerprints and equal input give equal rows.
+///
+/// Layout and comments of the SQL do not count. The plan counts in full, views expanded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct Fingerprint([u8; 32]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+struct Parts(blake3::Hasher);
+
+impl Parts {
+    fn new(kind: &str) -> Self {
+        Self(blake3::Hasher::new()).with(kind)
+    }
+
+    /// Adds a part with its length, so that no two lists of parts have the same bytes.
+    fn with(mut self, part: &str) -> Self {
+        self.0.update(&(part.len() as u64).to_le_bytes());
+        self.0.update(part.as_bytes());
+        self
+    }
+
+    fn finish(self) -> Fingerprint {
+        Fingerprint(*self.0.finalize().as_bytes())
+    }
+}
+
+pub(super) fn of_input(node: &RenderedNode, schema: &SchemaRef) -> Fingerprint {
+    let mut parts = Parts::new("input").with(node.id.as_str());
+    for field in schema.fields() {
+        parts = parts.with(field.name()).with(&field.data_type().to_string());
+    }
+    parts.finish()
+}
+
+pub(super) fn of_query(
+    node: &RenderedNode,
+    sql: &RenderedSql,
+    plan: &LogicalPlan,
+    parents: &BTreeMap<NodeId, CompiledNode>,
+) -> Fingerprint {
+    let config = &node.config;
+    let mut parts = Parts::new("query")
+        .with(&format!("{:?}", config.materialized.value))
+        .with(config.entity.as_ref().map_or("", |e| &e.value))
+        .with(&canonical_sql(&sql.text))
+        .with(&plan.display_indent_schema().to_string());
+    if node.tested.is_some() || node.relation.is_none() {
+        let limit = config.limit.as_ref().map(|l| l.value.to_string()).unwrap_or_default();
+        parts = parts
+            .with(&format!("{:?}", config.severity))
+            .with(&config.error_if.value)
+            .with(&config.warn_if.value)
+            .with(&limit)
+            .with(&config.fail_calc.value);
+    }
+    for (key, value) in &config.extra {
+        parts = parts.with(key).with(&value.value.to_string());
+    }
+    // A view is part of what its readers mean; stored parents count by their versions instead.
+    for parent in node.depends_on.iter().filter_map(|d| parents.get(&d.id)) {
+        if parent.plan.is_some() && parent.companions.is_empty() && is_view(parent) {
+            parts = parts.with(&parent.fingerprint.to_string());
+        }
+    }
+    parts.finish()
+}
+
+fn is_view(node: &CompiledNode) -> bool {
+    use crate::render::Materialization::{Ephemeral, View};
+    matches!(node.config.materialized.value, View | Ephemeral)
+}
+
+/// The statement printed from its syntax tree. Text that does not parse stands for itself.
+fn canonical_sql(sql: &str) -> String {
+    let parsed = Parser::new(&DuckDbDialect {}).with_recursion_limit(100).try_with_sql(sql).and_then(|mut p| p.parse_statements());
+    parsed.map_or_else(
+        |_| sql.to_owned(),
+        |statements| statements.iter().map(ToString::to_string).collect::<Vec<_>>().join(";"),
+    )
+}
+
+pub(super) fn of_mapping(sql: &str, plan: &LogicalPlan) -> Fingerprint {
+    Parts::new("mapping").with(&canonical_sql(sql)).with(&plan.display_indent_schema().to_string()).finish()
+}

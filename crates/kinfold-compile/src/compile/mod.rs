@@ -1,0 +1,358 @@
+//! Stage *bind* for a whole project: every node, parents first, against its parents' columns.
+
+mod contract;
+mod delivery;
+mod fingerprint;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use kinfold_project::{Diagnostic, NodeId, Project, ResourceType, Span};
+
+pub use contract::{companion_schema, segment_extra_columns};
+pub use delivery::CompiledSync;
+pub use fingerprint::Fingerprint;
+
+use crate::bind::{Binder, Problem};
+use crate::codes;
+use crate::relation::{RelationKey, relations_read};
+use crate::render::{Materialization, NodeConfig, Relation, RenderedNode, RenderedProject, RenderedSql, Tested};
+
+/// Why a type or a name of a result cannot be stored.
+pub type NotStorable = Box<dyn std::error::Error + Send + Sync>;
+
+/// What binding needs beside the rendered project.
+pub struct CompileInput<'a> {
+    /// The project that was rendered.
+    pub project: &'a Project,
+    /// Its nodes with their SQL.
+    pub rendered: RenderedProject,
+    /// Columns of sources and seeds, as a scan of them will return them. A node that is missing
+    /// here is not known; what reads it is not bound.
+    pub inputs: BTreeMap<NodeId, SchemaRef>,
+    /// What a stored relation looks like when it is read back.
+    pub storable: &'a dyn Fn(&Schema) -> Result<Schema, NotStorable>,
+    /// The session of the run.
+    pub session: SessionState,
+}
+
+/// Whether a node gives the same rows whenever it is run over the same input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Determinism {
+    /// Yes.
+    Fixed,
+    /// It reads the run's clock.
+    Clock,
+    /// It uses a volatile function, such as `random()`.
+    Volatile,
+}
+
+/// A companion relation with its columns.
+#[derive(Clone, Debug)]
+pub struct CompiledCompanion {
+    /// `edges`, `history`, …
+    pub suffix: &'static str,
+    /// Where it is stored.
+    pub relation: Relation,
+    /// Its columns.
+    pub schema: SchemaRef,
+}
+
+/// A node that is ready to run.
+#[derive(Clone, Debug)]
+pub struct CompiledNode {
+    /// Its id.
+    pub id: NodeId,
+    /// What it is.
+    pub resource: ResourceType,
+    /// Its package.
+    pub package: String,
+    /// Its name.
+    pub name: String,
+    /// Its configuration.
+    pub config: NodeConfig,
+    /// Where it is stored; tests have none.
+    pub relation: Option<Relation>,
+    /// Its companions.
+    pub companions: Vec<CompiledCompanion>,
+    /// The plan of a model or a test, bound and not yet pinned to versions.
+    pub plan: Option<LogicalPlan>,
+    /// The columns that a reader of the relation sees.
+    pub schema: Option<SchemaRef>,
+    /// The stored relations that the plan reads, views expanded.
+    pub reads: Vec<RelationKey>,
+    /// The nodes that it refers to.
+    pub depends_on: Vec<NodeId>,
+    /// Identity of its meaning.
+    pub fingerprint: Fingerprint,
+    /// Whether it depends on more than its input.
+    pub determinism: Determinism,
+    /// The SQL with places, of models and tests.
+    pub sql: Option<RenderedSql>,
+    /// What a generic data test is attached to.
+    pub tested: Option<Tested>,
+    /// Where problems of the node as a whole are shown.
+    pub place: Option<Span>,
+}
+
+/// A project whose every node that could be bound is bound.
+#[derive(Clone, Debug, Default)]
+pub struct CompiledProject {
+    /// The nodes.
+    pub nodes: BTreeMap<NodeId, CompiledNode>,
+    /// Sources, seeds, models and tests, parents before children.
+    pub order: Vec<NodeId>,
+    /// The syncs, in the order of the project.
+    pub syncs: Vec<CompiledSync>,
+    /// Nodes that were not bound because a parent was not, or because its columns are unknown.
+    pub unbound: BTreeSet<NodeId>,
+}
+
+/// Binds every node and every sync. Problems of all nodes are returned together; what depends on a
+/// node with a problem is left out and not reported itself.
+pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
+    let order = match input.rendered.order() {
+        Ok(order) => order,
+        Err(cycles) => return (CompiledProject::default(), cycles),
+    };
+    let mut compiler = Compiler {
+        binder: Binder::new(input.session),
+        storable: input.storable,
+        inputs: input.inputs,
+        done: CompiledProject { order, ..CompiledProject::default() },
+        found: vec![],
+    };
+    for id in compiler.done.order.clone() {
+        if let Some(node) = input.rendered.nodes.get(&id) {
+            compiler.node(node);
+        }
+    }
+    for sync in &input.project.syncs {
+        compiler.sync(input.project, sync);
+    }
+    (compiler.done, compiler.found)
+}
+
+struct Compiler<'a> {
+    binder: Binder,
+    storable: &'a dyn Fn(&Schema) -> Result<Schema, NotStorable>,
+    inputs: BTreeMap<NodeId, SchemaRef>,
+    done: CompiledProject,
+    found: Vec<Diagnostic>,
+}
+
+impl Compiler<'_> {
+    fn node(&mut self, node: &RenderedNode) {
+        let bound = match node.resource {
+            ResourceType::Source | ResourceType::Seed => self.input(node),
+            _ if self.parents_bound(node) => self.query(node),
+            _ => None,
+        };
+        match bound {
+            Some(compiled) => {
+                self.done.nodes.insert(node.id.clone(), compiled);
+            }
+            None => {
+                self.done.unbound.insert(node.id.clone());
+            }
+        }
+    }
+
+    fn parents_bound(&self, node: &RenderedNode) -> bool {
+        node.depends_on.iter().all(|d| self.done.nodes.contains_key(&d.id))
+    }
+
+    fn input(&mut self, node: &RenderedNode) -> Option<CompiledNode> {
+        let schema = self.inputs.get(&node.id).cloned()?;
+        let relation = node.relation.clone()?;
+        let key = RelationKey::own(node.id.clone());
+        self.register(node, key, &relation, &schema)?;
+        Some(CompiledNode {
+            schema: Some(Arc::clone(&schema)),
+            fingerprint: fingerprint::of_input(node, &schema),
+            relation: Some(relation),
+            ..unplanned(node)
+        })
+    }
+
+    fn query(&mut self, node: &RenderedNode) -> Option<CompiledNode> {
+        let sql = node.sql.as_ref()?;
+        let plan = match self.binder.bind(&sql.text) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                let diagnosed = problems.into_iter().map(|p| diagnose(p, node, sql));
+                self.found.extend(diagnosed);
+                return None;
+            }
+        };
+        let mut compiled = CompiledNode {
+            reads: self.reads(node, &plan)?,
+            determinism: determinism(&plan),
+            fingerprint: fingerprint::of_query(node, sql, &plan, &self.done.nodes),
+            ..unplanned(node)
+        };
+        if node.resource == ResourceType::Model {
+            self.publish(node, &plan, &mut compiled)?;
+        }
+        compiled.plan = Some(plan);
+        Some(compiled)
+    }
+
+    fn reads(&mut self, node: &RenderedNode, plan: &LogicalPlan) -> Option<Vec<RelationKey>> {
+        match relations_read(plan) {
+            Ok(reads) => Some(reads),
+            Err(error) => {
+                self.whole_node(node, codes::CANNOT_BIND, format!("the plan cannot be walked: {}", error.strip_backtrace()));
+                None
+            }
+        }
+    }
+
+    /// Makes what the model publishes known to its children.
+    fn publish(&mut self, node: &RenderedNode, plan: &LogicalPlan, compiled: &mut CompiledNode) -> Option<()> {
+        let relation = node.relation.clone()?;
+        let columns = plan.schema().as_arrow();
+        if matches!(node.config.materialized.value, Materialization::View | Materialization::Ephemeral) {
+            if let Err(error) = self.binder.add_view(&relation.schema, &relation.name, plan.clone()) {
+                self.whole_node(node, codes::CANNOT_BIND, error.strip_backtrace());
+                return None;
+            }
+            compiled.schema = Some(Arc::new(columns.clone()));
+            compiled.relation = Some(relation);
+            return Some(());
+        }
+        if !self.contract(node, columns) {
+            return None;
+        }
+        let stored = self.storable(node, columns)?;
+        let own = contract::own_schema(node.config.materialized.value, &stored);
+        self.register(node, RelationKey::own(node.id.clone()), &relation, &own)?;
+        for companion in &node.companions {
+            let schema = companion_schema(node.config.materialized.value, companion.suffix, &stored)?;
+            let key = RelationKey::companion(node.id.clone(), companion.suffix);
+            self.register(node, key, &companion.relation, &schema)?;
+            compiled.companions.push(CompiledCompanion {
+                suffix: companion.suffix,
+                relation: companion.relation.clone(),
+                schema,
+            });
+        }
+        compiled.schema = Some(own);
+        compiled.relation = Some(relation);
+        Some(())
+    }
+
+    fn contract(&mut self, node: &RenderedNode, columns: &Schema) -> bool {
+        let broken = contract::problems(node.config.materialized.value, columns);
+        let sound = broken.is_empty();
+        for problem in broken {
+            let place = node.config.places.get("materialized").copied().or(node.place);
+            self.found.push(match place {
+                Some(span) => with_texts(Diagnostic::error(problem.code, problem.message, span), problem.notes, problem.help),
+                None => Diagnostic::error_nowhere(problem.code, problem.message),
+            });
+        }
+        sound
+    }
+
+    fn storable(&mut self, node: &RenderedNode, columns: &Schema) -> Option<SchemaRef> {
+        match (self.storable)(columns) {
+            // A stored column may always be null: nothing else survives a schema change.
+            Ok(schema) => Some(contract::nullable(&schema)),
+            Err(reason) => {
+                self.whole_node(node, codes::NOT_STORABLE, format!("model `{}` cannot be stored: {reason}", node.name));
+                None
+            }
+        }
+    }
+
+    fn register(&mut self, node: &RenderedNode, key: RelationKey, relation: &Relation, schema: &SchemaRef) -> Option<()> {
+        match self.binder.add_table(key, &relation.schema, &relation.name, Arc::clone(schema)) {
+            Ok(()) => Some(()),
+            Err(error) => {
+                self.whole_node(node, codes::CANNOT_BIND, error.strip_backtrace());
+                None
+            }
+        }
+    }
+
+    fn whole_node(&mut self, node: &RenderedNode, code: kinfold_project::Code, message: String) {
+        self.found.push(match node.place {
+            Some(span) => Diagnostic::error(code, message, span),
+            None => Diagnostic::error_nowhere(code, message),
+        });
+    }
+}
+
+fn unplanned(node: &RenderedNode) -> CompiledNode {
+    CompiledNode {
+        id: node.id.clone(),
+        resource: node.resource,
+        package: node.package.clone(),
+        name: node.name.clone(),
+        config: node.config.clone(),
+        relation: None,
+        companions: vec![],
+        plan: None,
+        schema: None,
+        reads: vec![],
+        depends_on: node.depends_on.iter().map(|d| d.id.clone()).collect(),
+        fingerprint: Fingerprint::default(),
+        determinism: Determinism::Fixed,
+        sql: node.sql.clone(),
+        tested: node.tested.clone(),
+        place: node.place,
+    }
+}
+
+/// A problem of the SQL at the place where the user wrote it.
+fn diagnose(problem: Problem, node: &RenderedNode, sql: &RenderedSql) -> Diagnostic {
+    let Some(range) = problem.range.clone().or_else(|| Some(0..sql.text.len())) else {
+        return Diagnostic::error_nowhere(problem.code, problem.message);
+    };
+    let origin = sql.map.origin(range);
+    let mut d = Diagnostic::error(problem.code, problem.message, origin.primary);
+    for (span, text) in origin.related {
+        d = d.with_related(span, text);
+    }
+    if let (true, Some(text)) = (origin.from_expression, origin.rendered) {
+        d = d.with_note(format!("this expression gave `{text}`"));
+    }
+    if node.resource == ResourceType::Test && origin.from_expression {
+        d = d.with_note(format!("in the SQL of data test `{}`", node.name));
+    }
+    with_texts(d, problem.notes, problem.help)
+}
+
+fn with_texts(mut d: Diagnostic, notes: Vec<String>, help: Vec<String>) -> Diagnostic {
+    d.notes.extend(notes);
+    d.help.extend(help);
+    d
+}
+
+/// Functions that return the run's clock.
+const CLOCK_FUNCTIONS: [&str; 6] = ["now", "current_timestamp", "current_date", "current_time", "today", "localtimestamp"];
+
+fn determinism(plan: &LogicalPlan) -> Determinism {
+    let mut found = Determinism::Fixed;
+    let visited = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Expr::ScalarFunction(call) = part {
+                    if CLOCK_FUNCTIONS.contains(&call.func.name()) {
+                        found = found.max(Determinism::Clock);
+                    } else if call.func.signature().volatility == Volatility::Volatile {
+                        found = found.max(Determinism::Volatile);
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    // A plan that cannot be walked is taken for one that may give anything.
+    if visited.is_err() { Determinism::Volatile } else { found }
+}

@@ -1,0 +1,146 @@
+//! Stage *render*: the Jinja of every node, turned into SQL that knows where each byte came from.
+//!
+//! Rendering opens no file and runs no query. It reads a loaded [`Project`], gives each node its
+//! configuration and its relation, and renders the SQL of models and tests together with a
+//! [`SpanMap`], so that whatever is found later in the SQL can be shown in the file that the user
+//! wrote: through loops, macros, captured blocks and included files.
+
+mod built_in;
+pub mod codes;
+mod condition;
+mod config;
+mod decode;
+mod draft;
+mod environment;
+mod failure;
+mod functions;
+mod graph;
+mod instrument;
+mod macros;
+mod mark;
+mod reference;
+mod registry;
+mod relation;
+mod run;
+mod span_map;
+mod stage;
+mod template;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use kinfold_project::{Diagnostic, Located, NodeId, Project, ResourceType, Span};
+
+pub use config::{Materialization, NodeConfig, TestSeverity};
+pub use relation::{Companion, Relation};
+pub use span_map::{Origin, SpanMap};
+
+/// Reads a variable of the process environment.
+pub type EnvVar = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Tells whether the relation of a node exists from an earlier run.
+pub type Existing = Arc<dyn Fn(&NodeId) -> bool + Send + Sync>;
+
+/// Everything outside the project that rendering depends on.
+#[derive(Clone)]
+pub struct RenderContext<'a> {
+    /// What to render.
+    pub project: &'a Project,
+    /// Name of the environment (`target.name` in Jinja).
+    pub environment_name: &'a str,
+    /// Schema of nodes that configure none.
+    pub schema: &'a str,
+    /// Variables of the command line; stronger than those of the project.
+    pub vars: serde_json::Map<String, serde_json::Value>,
+    /// Reads variables of the process environment.
+    pub env: EnvVar,
+    /// The clock of the run (`run_started_at` in Jinja).
+    pub as_of: DateTime<Utc>,
+    /// The id of the run (`invocation_id` in Jinja).
+    pub invocation_id: &'a str,
+    /// Whether incremental models are built anew.
+    pub full_refresh: bool,
+    /// Whether the relation of a node exists from an earlier run (`is_incremental()` in Jinja).
+    pub existing: Existing,
+}
+
+/// All nodes of a project with their configuration, relations and SQL.
+#[derive(Clone, Debug, Default)]
+pub struct RenderedProject {
+    /// Models and tests with SQL, seeds and sources without. Disabled nodes and those whose
+    /// rendering failed are not here.
+    pub nodes: BTreeMap<NodeId, RenderedNode>,
+    /// Nodes that are switched off by `enabled: false`.
+    pub disabled: Vec<NodeId>,
+    /// What `log` and `print` wrote, in the order of the nodes.
+    pub messages: Vec<String>,
+}
+
+/// A node after rendering.
+#[derive(Clone, Debug)]
+pub struct RenderedNode {
+    /// Its id.
+    pub id: NodeId,
+    /// What it is.
+    pub resource: ResourceType,
+    /// Its package.
+    pub package: String,
+    /// Its name as `ref` finds it (a source: the name of the table).
+    pub name: String,
+    /// Its configuration.
+    pub config: NodeConfig,
+    /// Where it is stored. Tests have none.
+    pub relation: Option<Relation>,
+    /// Companions that other models may `ref`, by the name in `ref`.
+    pub companions: Vec<Companion>,
+    /// The SQL of a model or a test.
+    pub sql: Option<RenderedSql>,
+    /// The nodes that it reads, each once, with the place of the first `ref` or `source` call.
+    pub depends_on: Vec<Dependency>,
+    /// Where to point when a problem has no better place: the start of the file of a model or
+    /// singular test, the declaration of a generic test or a source.
+    pub place: Option<Span>,
+    /// What a data test tests: the node and, if any, the column.
+    pub tested: Option<Tested>,
+}
+
+/// What a generic data test is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tested {
+    /// The model, seed or source.
+    pub node: NodeId,
+    /// The column, if it is a column's test.
+    pub column: Option<Located<String>>,
+    /// The test's own name, e.g. `not_null`.
+    pub test: Located<String>,
+}
+
+/// A node that another one reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// The node that is read.
+    pub id: NodeId,
+    /// The first call of `ref` or `source`, or the key in a properties file.
+    pub span: Span,
+}
+
+/// SQL with the way back to the user's files.
+#[derive(Clone, Debug)]
+pub struct RenderedSql {
+    /// The SQL.
+    pub text: String,
+    /// Where each byte of it came from.
+    pub map: SpanMap,
+}
+
+/// Renders every node of the project. Problems are collected from all nodes; a node that has one
+/// is missing in the result, the others are there.
+#[must_use]
+pub fn render(context: &RenderContext<'_>) -> (RenderedProject, Vec<Diagnostic>) {
+    stage::render(context)
+}

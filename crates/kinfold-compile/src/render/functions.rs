@@ -1,0 +1,578 @@
+//! The functions and objects that dbt gives to templates.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use kinfold_project::Diagnostic;
+use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
+use minijinja::{Error, ErrorKind, State};
+
+use super::instrument::LOADER;
+use super::macros::dispatch;
+use super::reference::{closest, find_ref, find_source, id, suggest};
+use super::registry::lock;
+use super::relation::{RelationValue, quoted};
+use super::run::{Args, Run, kind_name};
+use super::value::{from_json, from_yaml, json_text, to_json};
+use super::{codes, mark};
+
+type Body = fn(&mut State<'_, '_>, &Arc<Run>, Args) -> Result<Value, Error>;
+
+/// A function of ours as a value of a template.
+pub(super) struct Function {
+    name: &'static str,
+    body: Body,
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<function {}>", self.name)
+    }
+}
+
+impl Object for Function {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        let run = Run::of(state)?;
+        (self.body)(state, &run, Args::new(args))
+    }
+
+    fn call_method(
+        self: &Arc<Self>,
+        state: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        let run = Run::of(state)?;
+        let mut args = Args::new(args);
+        match (self.name, method) {
+            ("config", "get" | "require" | "meta_get" | "meta_require") => {
+                config_get(&run, method, args)
+            }
+            ("config", "persist_relation_docs" | "persist_column_docs") => Ok(Value::from(false)),
+            ("config", "set") => {
+                let key = args.text("config.set", "key")?;
+                let value = args.take("value").unwrap_or_default();
+                let span = run.call_span(args.call);
+                lock(&run.records).config.push((key, value, span));
+                Ok(Value::from(""))
+            }
+            ("var", "has_var") => {
+                let name = args.text("var.has_var", "name")?;
+                let found = run.registry.command_vars.contains_key(&name)
+                    || run.registry.var(&run.package, &name).is_some();
+                Ok(Value::from(found))
+            }
+            _ => Err(Error::from(ErrorKind::UnknownMethod)),
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<function {}>", self.name)
+    }
+}
+
+const FUNCTIONS: [(&str, Body); 22] = [
+    ("ref", |_, run, args| reference(run, args)),
+    ("source", |_, run, args| source(run, args)),
+    ("config", |_, run, args| config(run, args)),
+    ("var", var),
+    ("env_var", |_, run, args| env_var(run, args)),
+    ("doc", |_, run, args| doc(run, args)),
+    ("is_incremental", |_, run, _| {
+        Ok(Value::from(run.incremental))
+    }),
+    ("should_full_refresh", |_, run, _| {
+        Ok(Value::from(run.registry.full_refresh))
+    }),
+    ("should_store_failures", |_, _, _| Ok(Value::from(false))),
+    ("log", |_, run, args| log(run, args)),
+    ("print", |_, run, args| log(run, args)),
+    ("return", |_, run, mut args| {
+        let value = args.take("data").unwrap_or_else(|| Value::from(()));
+        lock(&run.records).returning = Some(value);
+        Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "`return` outside of a macro",
+        ))
+    }),
+    ("tojson", |_, _, mut args| {
+        let value = args.take("value").unwrap_or_default();
+        Ok(Value::from(json_text(&to_json(&value))))
+    }),
+    ("fromjson", |_, _, mut args| {
+        let text = args.text("fromjson", "string")?;
+        match (serde_json::from_str(&text), args.take("default")) {
+            (Ok(json), _) => Ok(from_json(&json)),
+            (Err(_), Some(default)) => Ok(default),
+            (Err(_), None) => Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "the text is not JSON",
+            )),
+        }
+    }),
+    ("set", |_, _, mut args| {
+        let mut items: Vec<Value> = args.take("value").unwrap_or_default().try_iter()?.collect();
+        let mut seen = std::collections::HashSet::new();
+        items.retain(|item| seen.insert(item.clone()));
+        Ok(Value::from(items))
+    }),
+    ("zip", |_, _, args| {
+        let lists = args
+            .positional
+            .iter()
+            .map(|list| Ok(list.try_iter()?.collect()))
+            .collect::<Result<Vec<Vec<Value>>, Error>>()?;
+        let length = lists.iter().map(Vec::len).min().unwrap_or(0);
+        Ok((0..length)
+            .map(|i| {
+                lists
+                    .iter()
+                    .filter_map(|list| list.get(i).cloned())
+                    .collect::<Value>()
+            })
+            .collect())
+    }),
+    ("run_query", |_, run, args| {
+        Err(no_queries(run, &args, "run_query"))
+    }),
+    ("statement", |_, run, args| {
+        Err(no_queries(run, &args, "statement"))
+    }),
+    ("load_result", |_, run, args| {
+        Err(no_queries(run, &args, "load_result"))
+    }),
+    ("load_relation", |_, _, _| Ok(Value::from(()))),
+    ("__kf_keep", |state, _, mut args| {
+        let module = args.take("module").unwrap_or_default();
+        state.set_temp("__kf_module", module);
+        Ok(Value::from(""))
+    }),
+    ("__kf_start", |state, _, mut args| {
+        let load = args.take("load").unwrap_or_default();
+        state.set_temp("__kf_load", load);
+        Ok(Value::from(""))
+    }),
+];
+
+/// Our functions by name.
+pub(super) fn functions() -> impl Iterator<Item = (&'static str, Value)> {
+    FUNCTIONS
+        .into_iter()
+        .map(|(name, body)| (name, Value::from_object(Function { name, body })))
+}
+
+fn reference(run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
+    let span = run.call_span(args.call);
+    let first = args.text("ref", "name")?;
+    let second = args
+        .positional
+        .pop_front()
+        .map(|name| name.as_str().map(str::to_owned));
+    let (package, name) = match second {
+        None => (None, first),
+        Some(Some(name)) => (Some(first), name),
+        Some(None) => {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "the arguments of `ref` must be text",
+            ));
+        }
+    };
+    for key in ["version", "v"] {
+        if args.keyword(key).is_some_and(|v| !v.is_none()) {
+            run.report(
+                Diagnostic::error(
+                    codes::NOT_SUPPORTED,
+                    "versions of models are not supported",
+                    span,
+                )
+                .with_help("give each version a name of its own"),
+            );
+        }
+    }
+    args.finish("ref")?;
+    let found = find_ref(&run.registry, &run.package, package.as_deref(), &name, span);
+    target(run, found, &name, span)
+}
+
+fn source(run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
+    let span = run.call_span(args.call);
+    let source = args.text("source", "source_name")?;
+    let table = args.text("source", "table_name")?;
+    args.finish("source")?;
+    let found = find_source(&run.registry, &run.package, &source, &table, span);
+    target(run, found, &table, span)
+}
+
+/// Notes the dependency, or the problem; the template goes on in both cases.
+fn target(
+    run: &Arc<Run>,
+    found: Result<super::reference::Target, Box<Diagnostic>>,
+    name: &str,
+    span: kinfold_project::Span,
+) -> Result<Value, Error> {
+    match found {
+        Ok(target) => {
+            if let Some(id) = id(&run.registry, target.index) {
+                lock(&run.records).depends_on.push((id, span));
+            }
+            Ok(RelationValue::value(target.relation))
+        }
+        Err(diagnostic) => {
+            run.report(*diagnostic);
+            Ok(RelationValue::value(super::Relation {
+                schema: run.registry.schema.clone(),
+                name: name.to_owned(),
+            }))
+        }
+    }
+}
+
+fn config(run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
+    let span = run.call_span(args.call);
+    let mut entries = Vec::new();
+    if let Some(map) = args.positional.pop_front() {
+        if map.kind() != ValueKind::Map {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!(
+                    "`config` takes keywords or a dictionary, not {}",
+                    kind_name(&map)
+                ),
+            ));
+        }
+        for key in map.try_iter()? {
+            let value = map.get_item(&key)?;
+            entries.push((key.to_string(), value, span));
+        }
+    }
+    for (key, value) in std::mem::take(&mut args.named) {
+        let span = run.keyword_span(args.call, &key).unwrap_or(span);
+        entries.push((key, value, span));
+    }
+    args.finish("config")?;
+    lock(&run.records).config.extend(entries);
+    Ok(Value::from(""))
+}
+
+fn config_get(run: &Arc<Run>, method: &str, mut args: Args) -> Result<Value, Error> {
+    let key = args.text(&format!("config.{method}"), "name")?;
+    let default = args.take("default");
+    let lookup = |key: &str| {
+        let records = lock(&run.records);
+        let own = records.config.iter().rev().find(|(name, _, _)| name == key);
+        own.map(|(_, value, _)| value.clone())
+            .or_else(|| run.config.get(key).map(from_json))
+    };
+    let found = if method.starts_with("meta_") {
+        lookup("meta").and_then(|meta| meta.get_attr(&key).ok())
+    } else {
+        lookup(&key)
+    };
+    match found.filter(|v| !v.is_undefined() && !v.is_none()) {
+        Some(value) => Ok(value),
+        None if method.ends_with("require") => Err(run.raise(
+            codes::INVALID_CONFIG,
+            format!("the configuration `{key}` is required here"),
+            None,
+            Some(format!("set it: `config({key}=…)`")),
+        )),
+        None => Ok(default.unwrap_or_else(|| Value::from(()))),
+    }
+}
+
+fn var(state: &mut State<'_, '_>, run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
+    let span = run.call_span(args.call);
+    let name = args.text("var", "name")?;
+    let default = args.take("default");
+    args.finish("var")?;
+    if let Some(value) = run.registry.command_vars.get(&name) {
+        return Ok(from_json(value));
+    }
+    let registry = Arc::clone(&run.registry);
+    let Some(value) = registry.var(&run.package, &name) else {
+        if let Some(default) = default {
+            return Ok(default);
+        }
+        let error = Diagnostic::error(
+            codes::UNSET_VAR,
+            format!("the variable `{name}` is not set"),
+            span,
+        );
+        let error = suggest(error, &name, registry.var_names(&run.package)).with_help(format!(
+            "set it below `vars:` or with `--vars`, or give a default: `var('{name}', …)`"
+        ));
+        run.report(error);
+        return Ok(Value::from(""));
+    };
+    let env = state.env();
+    from_yaml(value, &mut |text| {
+        if run.yaml || !(text.contains("{{") || text.contains("{%")) {
+            return Ok(Value::from(text));
+        }
+        // As in dbt: a variable's text is itself a template, which may `ref`.
+        let context = Value::from_dyn_object(Arc::clone(run));
+        let rendered = env.render_named_str("a variable", &format!("{LOADER}{text}"), context);
+        rendered.map(Value::from).map_err(|error| {
+            Error::new(
+                error.kind(),
+                format!("in the variable `{name}`: {}", plain(&error)),
+            )
+        })
+    })
+}
+
+/// The text of an error without the engine's own place.
+fn plain(error: &Error) -> String {
+    error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned)
+}
+
+fn env_var(run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
+    let span = run.call_span(args.call);
+    let name = args.text("env_var", "name")?;
+    let default = args.take("default");
+    args.finish("env_var")?;
+    if name.starts_with("DBT_ENV_SECRET") {
+        run.report(
+            Diagnostic::error(
+                codes::SECRET_IN_SQL,
+                format!("the secret `{name}` would become part of the model"),
+                span,
+            )
+            .with_help("secrets can be used in environments and connections only"),
+        );
+        return Ok(Value::from(""));
+    }
+    match ((run.registry.env)(&name), default) {
+        (Some(value), _) => Ok(Value::from(value)),
+        (None, Some(default)) => Ok(default),
+        (None, None) => {
+            run.report(
+                Diagnostic::error(
+                    codes::UNSET_ENV_VAR,
+                    format!("the environment variable `{name}` is not set"),
+                    span,
+                )
+                .with_help(format!("set it, or give a default: `env_var('{name}', …)`")),
+            );
+            Ok(Value::from(""))
+        }
+    }
+}
+
+fn doc(run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
+    let span = run.call_span(args.call);
+    let first = args.text("doc", "name")?;
+    let second = args.take("doc_name").map(|v| v.to_string());
+    args.finish("doc")?;
+    let (package, name) = match second {
+        Some(name) => (first, name),
+        None => (run.package.clone(), first),
+    };
+    if let Some(text) = run.registry.doc(&package, &name) {
+        return Ok(Value::from(text));
+    }
+    run.report(Diagnostic::error(
+        codes::UNKNOWN_DOC,
+        format!("there is no docs block `{name}`"),
+        span,
+    ));
+    Ok(Value::from(""))
+}
+
+fn log(run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
+    if let Some(message) = args.take("msg") {
+        lock(&run.records)
+            .messages
+            .push(mark::strip(&message.to_string()));
+    }
+    Ok(Value::from(""))
+}
+
+fn no_queries(run: &Run, args: &Args, function: &str) -> Error {
+    run.raise(
+        codes::NOT_SUPPORTED,
+        format!("`{function}` runs a query while the project is compiled, which is not supported"),
+        args.call.map(|call| run.call_span(Some(call))),
+        Some("put the values into a variable, or write the query into the model".to_owned()),
+    )
+}
+
+/// An object of dbt whose methods are functions of ours.
+#[derive(Debug)]
+pub(super) enum Namespace {
+    /// `exceptions`.
+    Exceptions,
+    /// `adapter`.
+    Adapter,
+    /// `builtins`.
+    Builtins,
+    /// `modules.datetime` and what is in it.
+    DateTime,
+    /// `modules.re`.
+    Regex,
+}
+
+impl Object for Namespace {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match (self.as_ref(), key.as_str()?) {
+            (Self::Builtins, name) => functions()
+                .find(|(function, _)| *function == name)
+                .map(|(_, value)| value),
+            (Self::DateTime, "datetime" | "date") => Some(Value::from_dyn_object(Arc::clone(self))),
+            _ => None,
+        }
+    }
+
+    fn call_method(
+        self: &Arc<Self>,
+        state: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        let run = Run::of(state)?;
+        let mut args = Args::new(args);
+        match (self.as_ref(), method) {
+            (Self::Exceptions, "warn") => {
+                let message = args.take("msg").unwrap_or_default();
+                let span = run.call_span(args.call);
+                run.report(Diagnostic::warning(
+                    codes::RAISED,
+                    mark::strip(&message.to_string()),
+                    span,
+                ));
+                Ok(Value::from(""))
+            }
+            (Self::Exceptions, method) if method.starts_with("raise_") => {
+                let message = args.take("msg").unwrap_or_default();
+                let span = run.call_span(args.call);
+                let message = mark::strip(&message.to_string());
+                Err(run.raise(codes::RAISED, message, Some(span), None))
+            }
+            (Self::Adapter, "dispatch") => dispatch(state, args),
+            (Self::Adapter, "quote") => {
+                let name = args.text("adapter.quote", "identifier")?;
+                Ok(Value::from(quoted(&name)))
+            }
+            (Self::Adapter, "type") => Ok(Value::from("datafusion")),
+            (Self::Adapter, "get_relation" | "load_relation") => Ok(Value::from(())),
+            (Self::Adapter, "check_schema_exists") => Ok(Value::from(true)),
+            (Self::Adapter, _) => Err(no_queries(&run, &args, &format!("adapter.{method}"))),
+            (Self::Builtins, name) => match FUNCTIONS.iter().find(|(f, _)| *f == name) {
+                Some((_, body)) => body(state, &run, args),
+                None => Err(Error::from(ErrorKind::UnknownMethod)),
+            },
+            (Self::DateTime, "now" | "utcnow" | "today") => {
+                Ok(Value::from_object(Moment(run.registry.as_of)))
+            }
+            (Self::Regex, _) => regular_expression(method, args),
+            (Self::DateTime | Self::Exceptions, _) => Err(Error::from(ErrorKind::UnknownMethod)),
+        }
+    }
+}
+
+/// Functions of Python's `re`, with the syntax of the `regex` crate: no look-around, no
+/// back-references. A match is its text.
+fn regular_expression(method: &str, mut args: Args) -> Result<Value, Error> {
+    if !["sub", "match", "search", "fullmatch", "findall", "split"].contains(&method) {
+        return Err(Error::from(ErrorKind::UnknownMethod));
+    }
+    let pattern = args.text(method, "pattern")?;
+    let replacement = if method == "sub" {
+        args.text(method, "repl")?
+    } else {
+        String::new()
+    };
+    let text = args.text(method, "string")?;
+    args.finish(method)?;
+    let anchored = match method {
+        "match" => format!("^(?:{pattern})"),
+        "fullmatch" => format!("^(?:{pattern})$"),
+        _ => pattern,
+    };
+    let regex = regex::Regex::new(&anchored).map_err(|_| {
+        let message = "the pattern is not a regular expression that is supported";
+        Error::new(ErrorKind::InvalidOperation, message)
+    })?;
+    Ok(match method {
+        "sub" => Value::from(
+            regex
+                .replace_all(&text, regex::NoExpand(&replacement))
+                .as_ref(),
+        ),
+        "findall" => regex
+            .find_iter(&text)
+            .map(|m| Value::from(m.as_str()))
+            .collect(),
+        "split" => regex.split(&text).map(Value::from).collect(),
+        _ => regex
+            .find(&text)
+            .map_or_else(|| Value::from(()), |m| Value::from(m.as_str())),
+    })
+}
+
+/// A moment in time, as Python's `datetime` is used in templates.
+#[derive(Debug)]
+pub(super) struct Moment(pub DateTime<Utc>);
+
+impl Object for Moment {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let t = self.0;
+        Some(match key.as_str()? {
+            "year" => Value::from(t.year()),
+            "month" => Value::from(t.month()),
+            "day" => Value::from(t.day()),
+            "hour" => Value::from(t.hour()),
+            "minute" => Value::from(t.minute()),
+            "second" => Value::from(t.second()),
+            _ => return None,
+        })
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        true
+    }
+
+    fn call_method(
+        self: &Arc<Self>,
+        _state: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        let mut args = Args::new(args);
+        match method {
+            "strftime" => {
+                use std::fmt::Write;
+                let format = args.text("strftime", "format")?;
+                let mut text = String::new();
+                write!(text, "{}", self.0.format(&format)).map_err(|_| {
+                    Error::new(
+                        ErrorKind::InvalidOperation,
+                        format!("`{format}` is not a format of times"),
+                    )
+                })?;
+                Ok(Value::from(text))
+            }
+            "isoformat" => Ok(Value::from(self.0.to_rfc3339())),
+            "date" | "astimezone" | "replace" => Ok(Value::from_dyn_object(Arc::clone(self))),
+            _ => Err(Error::from(ErrorKind::UnknownMethod)),
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.format("%Y-%m-%d %H:%M:%S%.6f+00:00"))
+    }
+}
+
+/// The name of one of our functions that a word is most likely a misspelling of.
+pub(super) fn near_function(word: &str) -> Option<&'static str> {
+    let names = FUNCTIONS.iter().map(|(name, _)| *name);
+    closest(word, names.filter(|name| !name.starts_with("__")))
+}

@@ -1,0 +1,741 @@
+//! The two passes over all nodes: configurations first, then SQL.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use kinfold_project::{
+    ConfigLayer, Diagnostic, Located, MacroKind, NodeId, Project, ResourceType, Span, TestTarget,
+};
+use minijinja::Environment;
+use minijinja::value::Value;
+use serde_json::Value as Json;
+
+use super::condition::undefined;
+use super::config::{NodeConfig, Settings, read};
+use super::decode::{Places, decode};
+use super::draft::{Draft, TestDraft, TestTemplate, drafts, target_name, words};
+use super::environment::environment;
+use super::failure::{diagnostic, undefined_name};
+use super::instrument::{LOADER, Marking};
+use super::macros::MacroValue;
+use super::reference::{find_ref, find_source, id as node_id};
+use super::registry::{Registry, Resolved, TemplateName, lock};
+use super::relation::{Companion, Relation, RelationValue};
+use super::run::{Records, Run};
+use super::template::{Piece, pieces};
+use super::value::{from_yaml, to_json};
+use super::{
+    Dependency, Materialization, RenderContext, RenderedNode, RenderedProject, RenderedSql, Tested,
+    codes,
+};
+
+/// Renders every node of a project.
+pub(super) fn render(context: &RenderContext<'_>) -> (RenderedProject, Vec<Diagnostic>) {
+    let (drafts, bodies) = drafts(context.project);
+    let registry = Arc::new(Registry::new(context, bodies));
+    let env = environment(&registry);
+    let mut stage = Stage {
+        project: context.project,
+        registry,
+        globals: env.globals().map(|(name, _)| name.to_owned()).collect(),
+        env,
+        diagnostics: Vec::new(),
+    };
+    let configs: Vec<NodeConfig> = drafts.iter().map(|draft| stage.configure(draft)).collect();
+    let resolved = stage.resolve(&drafts, &configs);
+    stage.same_relations(&drafts, &configs, &resolved);
+    // Only the first call can set it, and there is only this one.
+    let _ = stage.registry.resolved.set(resolved);
+    let rendered = stage.render(&drafts, configs);
+    let mut diagnostics = stage.diagnostics;
+    let mut seen = Vec::with_capacity(diagnostics.len());
+    diagnostics.retain(|d| {
+        let new = !seen.contains(d);
+        if new {
+            seen.push(d.clone());
+        }
+        new
+    });
+    (rendered, diagnostics)
+}
+
+struct Stage<'p> {
+    project: &'p Project,
+    registry: Arc<Registry>,
+    env: Environment<'static>,
+    /// Names of all functions, macros and packages.
+    globals: BTreeSet<String>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'p> Stage<'p> {
+    fn run(&self, draft: &Draft<'_>, place: Span) -> Run {
+        Run {
+            registry: Arc::clone(&self.registry),
+            id: draft.id.clone(),
+            resource: draft.resource,
+            name: draft.name.to_owned(),
+            package: draft.package.to_owned(),
+            fqn: draft.fqn.clone(),
+            index: None,
+            relation: None,
+            config: BTreeMap::new(),
+            incremental: false,
+            execute: true,
+            yaml: false,
+            vars: BTreeMap::new(),
+            place,
+            records: Mutex::default(),
+        }
+    }
+
+    // --- configuration ---------------------------------------------------------------------
+
+    fn configure(&mut self, draft: &Draft<'p>) -> NodeConfig {
+        let mut settings = Settings::default();
+        self.layer(draft, draft.layers, &mut settings);
+        let dynamic = draft.template
+            && !matches!(
+                draft.test,
+                Some(TestDraft {
+                    template: TestTemplate::Audit(_),
+                    ..
+                })
+            );
+        if dynamic {
+            for (key, value, span) in self.in_file(draft, &settings) {
+                settings.put(&key, to_json(&value), span);
+            }
+        }
+        self.layer(draft, draft.overrides, &mut settings);
+        let (config, problems) = read(settings, draft.resource, draft.place);
+        self.diagnostics.extend(problems);
+        config
+    }
+
+    fn layer(&mut self, draft: &Draft<'_>, layers: &[ConfigLayer], settings: &mut Settings) {
+        for (key, value) in layers.iter().flat_map(|layer| &layer.entries) {
+            match self.native(draft, value) {
+                Ok(value) => settings.put(&key.value, to_json(&value), key.span),
+                Err(problem) => self.diagnostics.push(*problem),
+            }
+        }
+    }
+
+    /// A value of a properties file, with its Jinja rendered to values rather than text.
+    fn native(
+        &mut self,
+        draft: &Draft<'_>,
+        value: &kinfold_project::Value,
+    ) -> Result<Value, Box<Diagnostic>> {
+        let mut run = self.run(draft, value.span);
+        run.yaml = true;
+        self.evaluate(Arc::new(run), value, false)
+    }
+
+    /// Evaluates the Jinja of a value in a rendering of its own. With `calls`, text that is a call
+    /// of `ref`, `source`, `var`, `env_var` or `doc` is an expression without braces, as dbt has it
+    /// for arguments of data tests.
+    fn evaluate(
+        &mut self,
+        run: Arc<Run>,
+        value: &kinfold_project::Value,
+        calls: bool,
+    ) -> Result<Value, Box<Diagnostic>> {
+        let env = &self.env;
+        let context = || Value::from_dyn_object(Arc::clone(&run));
+        let result = from_yaml(value, &mut |text| {
+            if calls && is_call(text) {
+                return env
+                    .compile_expression_owned(text.to_owned())?
+                    .eval(context());
+            }
+            if !text.contains("{{") && !text.contains("{%") {
+                return Ok(Value::from(text));
+            }
+            if let Ok(parts) = pieces(text)
+                && let [Piece::Expression(tag)] = parts.as_slice()
+            {
+                let inner = text.get(tag.inner.clone()).unwrap_or("").to_owned();
+                return env.compile_expression_owned(inner)?.eval(context());
+            }
+            let template = format!("{LOADER}{text}");
+            env.render_named_str("a value", &template, context())
+                .map(Value::from)
+        });
+        let mut records = lock(&run.records);
+        let problems = std::mem::take(&mut records.diagnostics);
+        drop(records);
+        if let Some(first) = problems.first() {
+            let first = first.clone();
+            self.diagnostics.extend(problems.into_iter().skip(1));
+            return Err(Box::new(first));
+        }
+        result.map_err(|error| Box::new(diagnostic(&run, &error)))
+    }
+
+    /// What `config(…)` in the node's own template says. Problems are found again, and told, by the
+    /// second pass.
+    fn in_file(&mut self, draft: &Draft<'p>, settings: &Settings) -> Vec<(String, Value, Span)> {
+        let mut run = self.run(draft, draft.place);
+        run.execute = false;
+        run.config = settings.json();
+        run.relation = Some(Relation {
+            schema: self.registry.schema.clone(),
+            name: draft.name.to_owned(),
+        });
+        if let Some(test) = &draft.test {
+            let relation = RelationValue::value(Relation {
+                schema: self.registry.schema.clone(),
+                name: target_name(&test.declared.target),
+            });
+            self.test_vars(&mut run, test, relation, &mut Vec::new());
+        }
+        let run = Arc::new(run);
+        let name = TemplateName::node(draft.id.as_str(), Marking::Output);
+        if let Ok(template) = self.env.get_template(&name) {
+            let _ = template.render(Value::from_dyn_object(Arc::clone(&run)));
+        }
+        let mut records = lock(&run.records);
+        std::mem::take(&mut records.config)
+    }
+
+    // --- relations -------------------------------------------------------------------------
+
+    fn resolve(&mut self, drafts: &[Draft<'p>], configs: &[NodeConfig]) -> Vec<Resolved> {
+        let mut resolved = Vec::new();
+        for (draft, config) in drafts.iter().zip(configs) {
+            if draft.resource == ResourceType::Test {
+                continue;
+            }
+            let relation = match draft.fixed {
+                Some((schema, name)) => Relation {
+                    schema: schema.to_owned(),
+                    name: name.to_owned(),
+                },
+                None => Relation {
+                    schema: self.schema_name(draft, config),
+                    name: self.alias_name(draft, config),
+                },
+            };
+            let companions = config
+                .materialized
+                .value
+                .companions()
+                .iter()
+                .map(|suffix| Companion {
+                    suffix,
+                    ref_name: format!("{}__{suffix}", draft.name),
+                    relation: Relation {
+                        schema: relation.schema.clone(),
+                        name: format!("{}__{suffix}", relation.name),
+                    },
+                })
+                .collect();
+            let incremental = config.materialized.value == Materialization::Incremental
+                && !self.registry.full_refresh
+                && (self.registry.existing)(&draft.id);
+            resolved.push(Resolved {
+                enabled: config.enabled,
+                relation,
+                companions,
+                incremental,
+            });
+        }
+        resolved
+    }
+
+    fn schema_name(&mut self, draft: &Draft<'p>, config: &NodeConfig) -> String {
+        let custom = config.schema.as_ref();
+        if let Some(name) = self.naming(draft, config, "generate_schema_name", custom) {
+            return name;
+        }
+        match custom {
+            None => self.registry.schema.clone(),
+            Some(custom) if self.is_kinfold() => custom.value.clone(),
+            // As in dbt.
+            Some(custom) => format!("{}_{}", self.registry.schema, custom.value.trim()),
+        }
+    }
+
+    fn alias_name(&mut self, draft: &Draft<'p>, config: &NodeConfig) -> String {
+        let custom = config.alias.as_ref();
+        if let Some(name) = self.naming(draft, config, "generate_alias_name", custom) {
+            return name;
+        }
+        custom.map_or_else(
+            || draft.name.to_owned(),
+            |alias| alias.value.trim().to_owned(),
+        )
+    }
+
+    /// Whether the project has a `kinfold.yml`, and so no history of dbt's names.
+    fn is_kinfold(&self) -> bool {
+        self.project
+            .files
+            .files()
+            .iter()
+            .any(|file| file.path.as_os_str() == "kinfold.yml")
+    }
+
+    /// A name that a macro of the root project makes, if it has one.
+    fn naming(
+        &mut self,
+        draft: &Draft<'p>,
+        config: &NodeConfig,
+        name: &str,
+        custom: Option<&Located<String>>,
+    ) -> Option<String> {
+        let index = self
+            .registry
+            .macro_in(&self.registry.project, name, MacroKind::Macro)?;
+        let mut run = self.run(draft, custom.map_or(draft.place, |c| c.span));
+        run.relation = Some(Relation {
+            schema: self.registry.schema.clone(),
+            name: draft.name.to_owned(),
+        });
+        run.config = config
+            .extra
+            .iter()
+            .map(|(k, v)| (k.clone(), v.value.clone()))
+            .collect();
+        let custom = custom.map_or_else(|| Value::from(()), |c| Value::from(c.value.as_str()));
+        run.vars
+            .insert("kf_name".to_owned(), MacroValue::of(index, None));
+        run.vars.insert("kf_custom".to_owned(), custom);
+        let run = Arc::new(run);
+        let template = format!("{LOADER}{{{{ kf_name(kf_custom, node) }}}}");
+        let context = Value::from_dyn_object(Arc::clone(&run));
+        let result = self.env.render_named_str("a name", &template, context);
+        self.diagnostics.append(&mut lock(&run.records).diagnostics);
+        match result {
+            Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Err(error) => {
+                let problem = diagnostic(&run, &error);
+                self.diagnostics.push(problem);
+                None
+            }
+        }
+    }
+
+    fn same_relations(
+        &mut self,
+        drafts: &[Draft<'p>],
+        configs: &[NodeConfig],
+        resolved: &[Resolved],
+    ) {
+        let mut writers: BTreeMap<&Relation, &Draft<'p>> = BTreeMap::new();
+        let nodes = drafts
+            .iter()
+            .zip(configs)
+            .filter(|(draft, _)| draft.resource != ResourceType::Test)
+            .zip(resolved)
+            .filter(|((draft, _), found)| draft.fixed.is_none() && found.enabled);
+        for ((draft, config), found) in nodes {
+            let own = std::iter::once(&found.relation);
+            for relation in own.chain(found.companions.iter().map(|c| &c.relation)) {
+                let Some(other) = writers.insert(relation, draft) else {
+                    continue;
+                };
+                let span = config
+                    .alias
+                    .as_ref()
+                    .or(config.schema.as_ref())
+                    .map_or(draft.place, |c| c.span);
+                self.diagnostics.push(
+                    Diagnostic::error(
+                        codes::SAME_RELATION,
+                        format!(
+                            "`{}` and `{}` both write the relation `{}.{}`",
+                            other.name, draft.name, relation.schema, relation.name
+                        ),
+                        span,
+                    )
+                    .with_related(other.place, "the other one")
+                    .with_help("give one of them another `alias` or `schema`"),
+                );
+            }
+        }
+    }
+
+    // --- SQL -------------------------------------------------------------------------------
+
+    fn render(&mut self, drafts: &[Draft<'p>], configs: Vec<NodeConfig>) -> RenderedProject {
+        let mut project = RenderedProject::default();
+        let mut index = 0;
+        for (draft, config) in drafts.iter().zip(configs) {
+            let own = (draft.resource != ResourceType::Test).then_some(index);
+            index += usize::from(own.is_some());
+            if !config.enabled {
+                project.disabled.push(draft.id.clone());
+                continue;
+            }
+            match self.node(draft, config, own) {
+                Outcome::Rendered(node, messages) => {
+                    project.messages.extend(messages);
+                    project.nodes.insert(draft.id.clone(), *node);
+                }
+                Outcome::Disabled => project.disabled.push(draft.id.clone()),
+                Outcome::Failed => {}
+            }
+        }
+        project
+    }
+
+    fn node(&mut self, draft: &Draft<'p>, config: NodeConfig, index: Option<usize>) -> Outcome {
+        let found = index.and_then(|i| self.registry.resolved.get()?.get(i).cloned());
+        let mut run = self.run(draft, draft.place);
+        run.index = index;
+        run.config = json_config(&config);
+        if let Some(found) = &found {
+            run.relation = Some(found.relation.clone());
+            run.incremental = found.incremental;
+        }
+        let mut depends_on = Vec::new();
+        let mut tested = None;
+        if let Some(test) = &draft.test {
+            match self.test(&mut run, draft, test, &config, &mut depends_on) {
+                Ok(node) => tested = Some(node),
+                Err(outcome) => return outcome,
+            }
+        }
+        let mut sql = None;
+        let mut messages = Vec::new();
+        if draft.template {
+            let Some((rendered, records)) = self.sql(draft, run, &config) else {
+                return Outcome::Failed;
+            };
+            depends_on.extend(records.depends_on);
+            messages = records.messages;
+            sql = Some(rendered);
+        }
+        let mut seen = BTreeSet::new();
+        depends_on.retain(|(id, _)| seen.insert(id.clone()));
+        Outcome::Rendered(
+            Box::new(RenderedNode {
+                id: draft.id.clone(),
+                resource: draft.resource,
+                package: draft.package.to_owned(),
+                name: draft.name.to_owned(),
+                config,
+                relation: found.as_ref().map(|f| f.relation.clone()),
+                companions: found.map(|f| f.companions).unwrap_or_default(),
+                sql,
+                depends_on: depends_on
+                    .into_iter()
+                    .map(|(id, span)| Dependency { id, span })
+                    .collect(),
+                place: Some(draft.place),
+                tested,
+            }),
+            messages,
+        )
+    }
+
+    /// Renders the template of a node, with its map. `None` after a problem.
+    fn sql(
+        &mut self,
+        draft: &Draft<'p>,
+        run: Run,
+        config: &NodeConfig,
+    ) -> Option<(RenderedSql, Records)> {
+        let places = draft.test.as_ref().map(|test| Places {
+            default: draft.place,
+            words: words(test.declared, config.filter.as_ref().map(|f| f.span)),
+        });
+        let declared = draft.test.as_ref().map(|test| {
+            let text = format!("in data test `{}`, declared here", test.declared.test.value);
+            (draft.place, text)
+        });
+        let again = Run {
+            registry: Arc::clone(&run.registry),
+            id: run.id.clone(),
+            name: run.name.clone(),
+            package: run.package.clone(),
+            fqn: run.fqn.clone(),
+            relation: run.relation.clone(),
+            config: run.config.clone(),
+            vars: run.vars.clone(),
+            records: Mutex::default(),
+            ..run
+        };
+        let run = Arc::new(run);
+        let output = match self.output(&run, Marking::Output) {
+            Ok(output) => Some(output),
+            Err(error) => {
+                self.diagnostics.push(diagnostic(&run, &error));
+                None
+            }
+        };
+        let records = std::mem::take(&mut *lock(&run.records));
+        let failed = records.diagnostics.iter().any(Diagnostic::is_error);
+        self.diagnostics.extend(records.diagnostics.iter().cloned());
+        let sound = self.conditions(draft);
+        let output = output.filter(|_| sound && !failed)?;
+        let decoded = |output: &str| {
+            self.registry
+                .with_sites(|sites| decode(output, sites, &self.registry.files, places.as_ref()))
+        };
+        let mut result = decoded(&output);
+        let text = self.registry.text(draft.id.as_str());
+        if records.called_macro || CAPTURES.iter().any(|word| text.contains(word)) {
+            // It may fail where an expression sees a mark; then the first map has to do.
+            if let Ok(full) = self.output(&Arc::new(again), Marking::All) {
+                result = result.refine(decoded(&full));
+            }
+        }
+        let text = result.text.clone();
+        let map = result.into_map(draft.place, declared);
+        Some((RenderedSql { text, map }, records))
+    }
+
+    /// Tells conditions on names that nothing defines. `false` if there are any.
+    fn conditions(&mut self, draft: &Draft<'p>) -> bool {
+        if draft.test.is_some() {
+            return true;
+        }
+        let text = self.registry.text(draft.id.as_str());
+        let found = undefined(text, |name| self.globals.contains(name));
+        for range in &found {
+            let name = text.get(range.clone()).unwrap_or("");
+            let span = Span::new(draft.place.file, range.start, range.end);
+            let problem = undefined_name(
+                &self.registry,
+                draft.package,
+                name,
+                span,
+                std::iter::empty(),
+            );
+            // The rendering may have failed on it already.
+            let start = |d: &Diagnostic| d.primary.as_ref().map(|l| (l.span.file, l.span.start));
+            let told = self.diagnostics.iter().any(|d| {
+                d.code == problem.code
+                    && d.message == problem.message
+                    && start(d) == start(&problem)
+            });
+            if !told {
+                self.diagnostics.push(problem);
+            }
+        }
+        found.is_empty()
+    }
+
+    fn output(&self, run: &Arc<Run>, marking: Marking) -> Result<String, minijinja::Error> {
+        let name = TemplateName::node(run.id.as_str(), marking);
+        self.env
+            .get_template(&name)?
+            .render(Value::from_dyn_object(Arc::clone(run)))
+    }
+
+    // --- data tests ------------------------------------------------------------------------
+
+    /// What a generic test tests, with the variables of its template.
+    fn test(
+        &mut self,
+        run: &mut Run,
+        draft: &Draft<'p>,
+        test: &TestDraft<'p>,
+        config: &NodeConfig,
+        depends_on: &mut Vec<(NodeId, Span)>,
+    ) -> Result<Tested, Outcome> {
+        let declared = test.declared;
+        let span = draft.place;
+        let target = match &declared.target {
+            TestTarget::Ref(name) => find_ref(&self.registry, &declared.package, None, name, span),
+            TestTarget::Source(source, table) => {
+                find_source(&self.registry, &declared.package, source, table, span)
+            }
+        };
+        let target = match target {
+            Ok(target) => target,
+            // A test of what is switched off is off as well.
+            Err(problem) if problem.code == codes::DISABLED_REF => return Err(Outcome::Disabled),
+            Err(problem) => {
+                self.diagnostics.push(*problem);
+                return Err(Outcome::Failed);
+            }
+        };
+        let id = node_id(&self.registry, target.index).ok_or(Outcome::Failed)?;
+        depends_on.push((id.clone(), span));
+        let relation = match &config.filter {
+            None => RelationValue::value(target.relation),
+            Some(filter) => Value::from(format!(
+                "(select * from {} where {}) as tested",
+                target.relation, filter.value
+            )),
+        };
+        let mut problems = Vec::new();
+        let failed = !self.test_vars(run, test, relation, &mut problems);
+        self.diagnostics.extend(problems);
+        depends_on.append(&mut lock(&run.records).depends_on);
+        if failed {
+            return Err(Outcome::Failed);
+        }
+        Ok(Tested {
+            node: id,
+            column: declared.column.clone(),
+            test: declared.test.clone(),
+        })
+    }
+
+    /// Sets the variables of a generic test's template. `false` after a problem.
+    fn test_vars(
+        &mut self,
+        run: &mut Run,
+        test: &TestDraft<'p>,
+        relation: Value,
+        problems: &mut Vec<Diagnostic>,
+    ) -> bool {
+        let declared = test.declared;
+        let mut vars: Vec<(String, Value)> = vec![("model".to_owned(), relation)];
+        if let Some(column) = &declared.column {
+            vars.push(("column_name".to_owned(), Value::from(column.value.as_str())));
+        }
+        let before = problems.len();
+        for (name, value) in &declared.arguments {
+            let mut inner = Run {
+                registry: Arc::clone(&self.registry),
+                id: run.id.clone(),
+                name: run.name.clone(),
+                package: run.package.clone(),
+                fqn: run.fqn.clone(),
+                relation: None,
+                config: BTreeMap::new(),
+                vars: BTreeMap::new(),
+                records: Mutex::default(),
+                ..*run
+            };
+            inner.place = value.span;
+            inner.yaml = true;
+            let inner = Arc::new(inner);
+            match self.evaluate(Arc::clone(&inner), value, true) {
+                Ok(value) => vars.push((name.value.clone(), value)),
+                Err(problem) => problems.push(*problem),
+            }
+            let mut found = std::mem::take(&mut *lock(&inner.records));
+            lock(&run.records).depends_on.append(&mut found.depends_on);
+        }
+        match test.template {
+            TestTemplate::Macro(index) => {
+                let arguments = Value::from_pairs(vars);
+                run.vars
+                    .insert("kf_test".to_owned(), MacroValue::of(index, Some(run.place)));
+                run.vars.insert("kf_arguments".to_owned(), arguments);
+            }
+            TestTemplate::Audit(audit) => {
+                check_arguments(test, &audit, &vars, problems);
+                run.vars.insert("quote".to_owned(), Value::from(true));
+                run.vars.extend(vars);
+            }
+        }
+        problems.len() == before
+    }
+}
+
+/// Words of templates whose output is captured before it is written.
+const CAPTURES: [&str; 6] = [
+    "endset",
+    "endcall",
+    "endfilter",
+    "endmacro",
+    "include",
+    "import",
+];
+
+enum Outcome {
+    Rendered(Box<RenderedNode>, Vec<String>),
+    Disabled,
+    Failed,
+}
+
+fn check_arguments(
+    test: &TestDraft<'_>,
+    audit: &super::built_in::Audit,
+    vars: &[(String, Value)],
+    problems: &mut Vec<Diagnostic>,
+) {
+    let declared = test.declared;
+    let name = &declared.test.value;
+    for (argument, value) in &declared.arguments {
+        let word = argument.value.as_str();
+        if word != "column_name" && !audit.arguments.contains(&word) {
+            problems.push(super::reference::suggest(
+                Diagnostic::error(
+                    codes::WRONG_ARGUMENTS,
+                    format!("the data test `{name}` has no argument `{word}`"),
+                    argument.span,
+                ),
+                word,
+                audit.arguments.iter().copied(),
+            ));
+        }
+        let empty = vars
+            .iter()
+            .any(|(var, v)| var == word && v.len().is_none_or(|len| len == 0));
+        if word == "values" && empty {
+            problems.push(Diagnostic::error(
+                codes::INVALID_CONFIG,
+                "`values` must be a list with at least one value",
+                value.span,
+            ));
+        }
+    }
+    let required = std::iter::once(&"column_name").chain(audit.required);
+    for word in required {
+        let given = vars.iter().any(|(var, _)| var == word)
+            || declared
+                .arguments
+                .iter()
+                .any(|(key, _)| key.value == **word);
+        if !given {
+            problems.push(
+                Diagnostic::error(
+                    codes::WRONG_ARGUMENTS,
+                    format!("the data test `{name}` needs the argument `{word}`"),
+                    declared.test.span,
+                )
+                .with_help(if *word == "column_name" {
+                    "put the test below a column, or give `column_name`".to_owned()
+                } else {
+                    format!("add `{word}:` below `arguments:`")
+                }),
+            );
+        }
+    }
+}
+
+/// Whether text is a call that dbt evaluates without braces.
+fn is_call(text: &str) -> bool {
+    let text = text.trim();
+    ["ref", "source", "var", "env_var", "doc"]
+        .iter()
+        .any(|name| {
+            text.strip_prefix(name)
+                .is_some_and(|rest| rest.trim_start().starts_with('(') && rest.ends_with(')'))
+        })
+}
+
+/// The configuration as templates see it.
+fn json_config(config: &NodeConfig) -> BTreeMap<String, Json> {
+    let mut json: BTreeMap<String, Json> = config
+        .extra
+        .iter()
+        .map(|(key, value)| (key.clone(), value.value.clone()))
+        .collect();
+    let text = |value: &Option<Located<String>>| {
+        value
+            .as_ref()
+            .map_or(Json::Null, |v| Json::from(v.value.clone()))
+    };
+    json.insert(
+        "materialized".to_owned(),
+        Json::from(config.materialized.value.as_str()),
+    );
+    json.insert("schema".to_owned(), text(&config.schema));
+    json.insert("alias".to_owned(), text(&config.alias));
+    json.insert("entity".to_owned(), text(&config.entity));
+    json.insert("tags".to_owned(), Json::from(config.tags.clone()));
+    json.insert("enabled".to_owned(), Json::from(config.enabled));
+    json.insert("meta".to_owned(), Json::Object(config.meta.clone()));
+    json
+}

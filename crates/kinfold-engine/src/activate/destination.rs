@@ -1,0 +1,165 @@
+//! A connection as the user wrote it → a destination that is ready to send.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kinfold_project::template::{self, Scope};
+use kinfold_project::{Connection, ConnectionKind, Located, OnLeave, Value, ValueKind};
+use kinfold_sync::{
+    DeliveryPolicy, Destination, DestinationError, HttpDestination, HttpOptions, PostgresDestination, PostgresOptions,
+    Secret, Target,
+};
+
+use super::files::{FileFormat, FilesDestination, FilesOptions};
+use super::{ActivateError, SyncRequest};
+use crate::context::absolute_location;
+use crate::{Engine, EngineError};
+
+/// A destination with the policy that suits it.
+pub(super) struct Made {
+    pub(super) destination: Box<dyn Destination>,
+    pub(super) policy: DeliveryPolicy,
+}
+
+/// The destination of a sync. Opens no connection.
+pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Made, EngineError> {
+    let sync = request.sync;
+    let target = Target {
+        object: sync.object.value.clone(),
+        mode: sync.mode.value,
+        deletes: matches!(sync.on_leave.value, OnLeave::Delete | OnLeave::LeaveAudience),
+        key_fields: request.compiled.key_fields.clone(),
+        fields: request.compiled.fields.clone(),
+    };
+    let options = Options {
+        connection: request.connection,
+        scope: Scope { environment_variable: request.environment_variable, vars: request.vars },
+    };
+    let refused = |source| ActivateError::Destination { sync: sync.name.value.clone(), source };
+    let mut policy = DeliveryPolicy::default();
+    let destination: Box<dyn Destination> = match request.connection.kind.value {
+        ConnectionKind::Http => Box::new(http(&options, &target, &mut policy)?.map_err(refused)?),
+        ConnectionKind::Postgres => {
+            policy.max_rows = 1_000;
+            Box::new(postgres(&options, target)?.map_err(refused)?)
+        }
+        ConnectionKind::Files => {
+            policy.max_rows = 10_000;
+            policy.max_bytes = 16 << 20;
+            let options = FilesOptions {
+                location: absolute_location(&engine.root, &options.required("location")?),
+                format: format(&options)?,
+                storage: options.texts("storage")?.into_iter().collect(),
+            };
+            let schema = request.compiled.plan.schema().inner();
+            Box::new(FilesDestination::new(options, &target, schema).map_err(refused)?)
+        }
+    };
+    if let Some(rows) = options.number("batch_size")? {
+        policy.max_rows = rows;
+    }
+    if let Some(rows) = &sync.batch_size {
+        policy.max_rows = usize::try_from(rows.value).unwrap_or(usize::MAX);
+    }
+    Ok(Made { destination, policy })
+}
+
+fn http(
+    options: &Options<'_>,
+    target: &Target,
+    policy: &mut DeliveryPolicy,
+) -> Result<Result<HttpDestination, DestinationError>, ActivateError> {
+    let mut http = HttpOptions::new(options.required("url")?);
+    http.headers = options.texts("headers")?.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+    if let Some(seconds) = options.text("timeout_seconds")? {
+        let seconds = seconds.trim().parse::<f64>().ok();
+        let timeout = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).filter(|t| !t.is_zero());
+        http.timeout = timeout.ok_or_else(|| options.wrong("timeout_seconds", "must be a number above 0"))?;
+    }
+    if let Some(rows) = options.number("batch_size")? {
+        http.max_rows = rows;
+    }
+    if let Some(requests) = options.number("max_concurrency")? {
+        http.max_in_flight = requests;
+        policy.concurrency = requests;
+    }
+    Ok(HttpDestination::new(http, target))
+}
+
+fn postgres(
+    options: &Options<'_>,
+    mut target: Target,
+) -> Result<Result<PostgresDestination, DestinationError>, ActivateError> {
+    let mut postgres = PostgresOptions::new(options.required("dsn")?);
+    if let Some(rows) = options.number("batch_size")? {
+        postgres.max_rows = rows;
+    }
+    if let Some(schema) = options.text("schema")?
+        && !target.object.contains('.')
+    {
+        target.object = format!("\"{}\".{}", schema.replace('"', "\"\""), target.object);
+    }
+    Ok(PostgresDestination::new(postgres, target))
+}
+
+fn format(options: &Options<'_>) -> Result<FileFormat, ActivateError> {
+    let Some(word) = options.text("format")? else { return Ok(FileFormat::Ndjson) };
+    FileFormat::of(word.trim()).ok_or_else(|| options.wrong("format", "must be `ndjson`, `csv` or `parquet`"))
+}
+
+/// The options of a connection, filled in when they are asked for.
+struct Options<'a> {
+    connection: &'a Connection,
+    scope: Scope<'a>,
+}
+
+impl Options<'_> {
+    fn wrong(&self, option: &str, reason: &'static str) -> ActivateError {
+        ActivateError::Option { connection: self.connection.name.value.clone(), option: option.to_owned(), reason }
+    }
+
+    fn find(&self, option: &str) -> Option<&Value> {
+        self.connection.options.iter().find(|(key, _)| key.value == option).map(|(_, value)| value)
+    }
+
+    fn fill(&self, option: &str, value: &Value) -> Result<String, ActivateError> {
+        let text = match &value.kind {
+            ValueKind::String(text) => text.clone(),
+            ValueKind::Int(number) => number.to_string(),
+            ValueKind::Float(number) => number.to_string(),
+            ValueKind::Bool(flag) => flag.to_string(),
+            ValueKind::Null | ValueKind::List(_) | ValueKind::Map(_) => {
+                return Err(self.wrong(option, "must be text or a number"));
+            }
+        };
+        template::render(&Located::new(text, value.span), &self.scope).map_err(|problem| ActivateError::Template {
+            connection: self.connection.name.value.clone(),
+            problem: problem,
+        })
+    }
+
+    fn text(&self, option: &str) -> Result<Option<String>, ActivateError> {
+        self.find(option).map(|value| self.fill(option, value)).transpose()
+    }
+
+    /// An option without which nothing works. An empty one is one of an empty variable.
+    fn required(&self, option: &str) -> Result<String, ActivateError> {
+        let text = self.text(option)?.ok_or_else(|| self.wrong(option, "is missing"))?;
+        if text.trim().is_empty() { Err(self.wrong(option, "is empty")) } else { Ok(text) }
+    }
+
+    fn number(&self, option: &str) -> Result<Option<usize>, ActivateError> {
+        let Some(text) = self.text(option)? else { return Ok(None) };
+        let number = text.trim().parse().ok().filter(|number| *number > 0);
+        number.map(Some).ok_or_else(|| self.wrong(option, "must be a whole number above 0"))
+    }
+
+    fn texts(&self, option: &str) -> Result<BTreeMap<String, String>, ActivateError> {
+        let Some(value) = self.find(option) else { return Ok(BTreeMap::new()) };
+        let ValueKind::Map(entries) = &value.kind else { return Err(self.wrong(option, "must be a mapping")) };
+        let filled = entries.iter().map(|(key, value)| {
+            Ok((key.value.clone(), self.fill(&format!("{option}.{}", key.value), value)?))
+        });
+        filled.collect()
+    }
+}

@@ -1,0 +1,120 @@
+//! Stage *activate*: changeset → plan → deliver → acknowledge → fold.
+//!
+//! A sync has a **state**, one row for each key that it ever tried to deliver: what the destination has
+//! confirmed, and what became of the last attempt. A run compares the model with the state (the
+//! **changeset**), writes what is to be sent as immutable objects (the **plan**), delivers it and records
+//! every outcome (the **acknowledgements**), and folds these into the state and into the **ledger**.
+//!
+//! Invariants:
+//! - the state changes only by folding recorded outcomes, so it never knows more than the destination said;
+//! - a run that ended anywhere is finished by the next one: same plan, same batches, same fold;
+//! - only what this sync got acknowledged is ever removed from a destination;
+//! - `planned = delivered + rejected + retryable + unknown + held + suppressed`, rows without a usable key
+//!   or value (`invalid`) counted apart;
+//! - memory is bounded by the engine's memory limit and by chunks, not by rows; a set of row positions
+//!   takes one bit a row.
+//!
+//! Stored below `_kinfold/sync/<sync>/` (another environment in the same lake has its own place):
+//!
+//! | object | what |
+//! |---|---|
+//! | `state/` | Delta table, see [`state`] |
+//! | `invalid/` | Delta table: keys that could not be sent in the last run |
+//! | `run/plan.json` | the manifest of a plan that is not folded yet; written last, deleted first |
+//! | `run/<delivery>/…` | its chunks, acknowledgements, and `closed.json` once delivery has ended |
+
+mod acknowledge;
+pub mod canonical;
+mod changeset;
+mod compare;
+mod destination;
+mod error;
+mod files;
+mod fold;
+mod guard;
+mod ledger;
+mod lines;
+mod mask;
+mod plan;
+mod report;
+mod run;
+mod source;
+mod state;
+
+use std::time::Duration;
+
+use kinfold_compile::compile::CompiledSync;
+use kinfold_project::{Connection, Located, Sync, Value};
+use kinfold_sync::{CancelToken, Clock, DeliveryPolicy, Destination};
+
+pub use error::ActivateError;
+pub use files::{FileFormat, FilesDestination, FilesOptions};
+pub use report::{Example, SyncReport};
+
+use crate::{Engine, EngineError};
+
+/// One sync that shall run.
+#[derive(Clone)]
+pub struct SyncRequest<'a> {
+    /// What the user wrote.
+    pub sync: &'a Sync,
+    /// Its bound mapping.
+    pub compiled: &'a CompiledSync,
+    /// Where it delivers to.
+    pub connection: &'a Connection,
+    /// Variables that options of the connection may use (`var('…')`): those of the sync's package.
+    pub vars: &'a [(Located<String>, Value)],
+    /// Only counts and shows what would be sent. Writes nothing, needs neither lease nor credentials.
+    pub dry_run: bool,
+    /// Reads an environment variable, for `env_var('…')` in options of the connection.
+    pub environment_variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Ends the delivery: batches in flight are awaited, what was acknowledged counts.
+    pub cancel: CancelToken,
+}
+
+/// What a delivery works with. [`run_sync`] makes it from the connection.
+pub struct Ports<'a> {
+    /// Where rows go.
+    pub destination: &'a dyn Destination,
+    /// Sizes, concurrency, retries.
+    pub policy: DeliveryPolicy,
+    /// Where waiting comes from.
+    pub clock: &'a dyn Clock,
+    /// How long a run that has died keeps others out.
+    pub lease: Duration,
+}
+
+/// Runs one sync: finishes an interrupted run, then delivers what has changed since.
+///
+/// # Errors
+/// [`ActivateError`] if the run cannot start or its outcomes cannot be recorded; rows that were not
+/// delivered are no error, see [`SyncReport::success`]. After an error nothing acknowledged is lost: the
+/// next run goes on where this one ended.
+pub async fn run_sync(engine: &Engine, request: SyncRequest<'_>) -> Result<SyncReport, EngineError> {
+    if request.dry_run {
+        return run::dry_run(engine, &request).await;
+    }
+    let made = destination::of(engine, &request).await?;
+    let ports = Ports {
+        destination: made.destination.as_ref(),
+        policy: made.policy,
+        clock: &kinfold_sync::SystemClock::new(),
+        lease: run::lease_time(engine),
+    };
+    run::run(engine, &request, &ports).await
+}
+
+/// [`run_sync`] through a destination, a policy and a clock of the caller's choice.
+///
+/// # Errors
+/// As [`run_sync`].
+pub async fn run_sync_through(
+    engine: &Engine,
+    request: SyncRequest<'_>,
+    ports: Ports<'_>,
+) -> Result<SyncReport, EngineError> {
+    if request.dry_run {
+        return run::dry_run(engine, &request).await;
+    }
+    run::run(engine, &request, &ports).await
+}

@@ -1,0 +1,172 @@
+//! The plan of a run: what will be sent, fixed before anything is.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use kinfold_lake::Lake;
+use kinfold_project::SyncMode;
+use kinfold_sync::Operation;
+use serde::{Deserialize, Serialize};
+
+use super::lines::Chunk;
+use super::state::{Place, Setup};
+use super::{ActivateError, SyncReport};
+use crate::EngineError;
+
+/// Newest form of a plan that this program reads and the one that it writes.
+pub(super) const FORMAT: u64 = 1;
+
+/// The manifest of a plan: without it the chunks are garbage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Plan {
+    pub(super) format: u64,
+    pub(super) sync: String,
+    pub(super) environment: String,
+    /// The engine's run.
+    pub(super) run_id: String,
+    /// Names the plan: the engine's run and the ordinal. Part of every batch's id.
+    pub(super) delivery: String,
+    /// Counts the plans of a sync that were folded, from 1.
+    pub(super) ordinal: i64,
+    /// The run's clock.
+    pub(super) as_of: DateTime<Utc>,
+    pub(super) mode: String,
+    pub(super) setup: Setup,
+    /// Mapped fields without the key: those that a `clear` sets to null.
+    pub(super) fields: Vec<String>,
+    /// Fingerprint of the mapping.
+    pub(super) mapping: String,
+    /// Generation of the environment that was read.
+    pub(super) generation: u64,
+    /// Relation → version that was read.
+    pub(super) versions: BTreeMap<String, String>,
+    pub(super) purposes: Vec<String>,
+    /// Limits of batches, so that a resumed run cuts the same ones.
+    pub(super) max_rows: usize,
+    pub(super) max_bytes: usize,
+    pub(super) counts: Counts,
+    /// What is sent, rows that leave first. The position of a row over all of them is its `seq`.
+    pub(super) changes: Vec<Chunk>,
+    /// What only the state has to learn.
+    pub(super) notes: Vec<Chunk>,
+}
+
+/// Rows of a changeset.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Counts {
+    /// To be sent.
+    pub(super) sending: u64,
+    pub(super) held: u64,
+    pub(super) invalid: u64,
+    pub(super) unchanged: u64,
+    pub(super) adds: u64,
+    pub(super) updates: u64,
+    pub(super) removals: u64,
+    pub(super) held_because: Option<String>,
+}
+
+impl Counts {
+    /// The part of a report that is known before anything is sent.
+    pub(super) fn report(&self) -> SyncReport {
+        SyncReport {
+            planned: self.sending + self.held,
+            held: self.held,
+            invalid: self.invalid,
+            unchanged: self.unchanged,
+            adds: self.adds,
+            updates: self.updates,
+            removals: self.removals,
+            held_because: self.held_because.clone(),
+            ..SyncReport::default()
+        }
+    }
+}
+
+/// One change or note of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct PlanLine {
+    /// `add`, `update`, `remove`, `clear`; of a note `forget` or `settle`.
+    pub(super) operation: String,
+    /// Canonical JSON of the key.
+    pub(super) key: String,
+    /// Canonical JSON of the fields, of rows that the model has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) payload: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hash: Option<String>,
+}
+
+pub(super) fn operation_word(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Add => "add",
+        Operation::Update => "update",
+        Operation::Remove => "remove",
+        Operation::Clear => "clear",
+    }
+}
+
+pub(super) fn operation_of(word: &str) -> Option<Operation> {
+    [Operation::Add, Operation::Update, Operation::Remove, Operation::Clear]
+        .into_iter()
+        .find(|operation| operation_word(*operation) == word)
+}
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u64,
+}
+
+impl Plan {
+    /// The mode that the plan was made for.
+    pub(super) fn sync_mode(&self) -> Option<SyncMode> {
+        SyncMode::ALL.into_iter().find(|mode| mode.as_str() == self.mode)
+    }
+
+    /// Makes the plan valid.
+    pub(super) async fn write(&self, lake: &Lake, place: &Place) -> Result<(), EngineError> {
+        let name = place.manifest();
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|source| EngineError::Document { name: name.clone(), source })?;
+        Ok(lake.put_new(&name, Bytes::from(json)).await?)
+    }
+
+    /// The plan that is not folded yet, if there is one.
+    pub(super) async fn read(lake: &Lake, place: &Place) -> Result<Option<Self>, EngineError> {
+        let name = place.manifest();
+        let Some(bytes) = lake.get(&name).await? else { return Ok(None) };
+        let stored = |_| ActivateError::Stored { object: name.clone(), reason: "it is not a plan" };
+        let format: FormatOnly = serde_json::from_slice(&bytes).map_err(stored)?;
+        if format.format > FORMAT {
+            return Err(ActivateError::NewerFormat { object: name, found: format.format, supported: FORMAT }.into());
+        }
+        Ok(Some(serde_json::from_slice(&bytes).map_err(stored)?))
+    }
+
+    /// Removes a plan that is folded: the manifest first, so that no half of it is ever resumed.
+    pub(super) async fn delete(&self, lake: &Lake, place: &Place) -> Result<(), EngineError> {
+        lake.delete(&place.manifest()).await?;
+        sweep(lake, &place.run(&self.delivery)).await
+    }
+}
+
+/// Deletes every object of a folder.
+pub(super) async fn sweep(lake: &Lake, folder: &str) -> Result<(), EngineError> {
+    for object in lake.list(folder).await? {
+        lake.delete(&object.name).await?;
+    }
+    Ok(())
+}
+
+/// Deletes what runs left behind that died before their plan was valid, or after it was folded.
+pub(super) async fn sweep_garbage(lake: &Lake, place: &Place, valid: Option<&Plan>) -> Result<(), EngineError> {
+    let kept = valid.map(|plan| format!("{}/", place.run(&plan.delivery)));
+    let manifest = place.manifest();
+    for object in lake.list(&place.runs()).await? {
+        let keep = object.name == manifest || kept.as_ref().is_some_and(|kept| object.name.starts_with(kept));
+        if !keep {
+            lake.delete(&object.name).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,397 @@
+//! The order of things in a run.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kinfold_lake::{Lease, LakeError};
+use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
+
+use super::acknowledge::{AckReader, LakeAckLog};
+use super::changeset::{self, Chunks, Tally};
+use super::compare::compare;
+use super::fold::fold;
+use super::guard::Held;
+use super::plan::{self, Plan};
+use super::source::PlanSource;
+use super::state::{Place, Setup, State};
+use super::{ActivateError, Ports, SyncReport, SyncRequest, ledger};
+use crate::published::PublishedState;
+use crate::stream::Providers;
+use crate::{Engine, EngineError};
+
+/// How long a run that has died keeps others out: short where its death can be seen by its heartbeat's
+/// small files, longer where every renewal is a request.
+pub(super) fn lease_time(engine: &Engine) -> Duration {
+    Duration::from_secs(if engine.lake.url().is_local() { 8 } else { 60 })
+}
+
+/// Counts and examples; writes nothing.
+pub(super) async fn dry_run(engine: &Engine, request: &SyncRequest<'_>) -> Result<SyncReport, EngineError> {
+    let started = Instant::now();
+    let place = Place::of(engine, request.sync)?;
+    let setup = Setup::of(request.sync, request.compiled, request.connection)?;
+    let unfinished = Plan::read(&engine.lake, &place).await?;
+    let (_, providers) = inputs(engine, request).await?;
+    let state = State::open(engine, &place).await?;
+    if let Some(before) = &state.setup {
+        setup.require(&request.compiled.name, before)?;
+    }
+    let mut spilling = false;
+    let (tally, examples) = loop {
+        let looked = async {
+            let state = state.provider()?;
+            let rows = compare(engine, request.sync, request.compiled, &providers, state, spilling).await?;
+            changeset::look(rows, &request.compiled.fields, &request.cancel).await
+        };
+        match looked.await {
+            Err(error) if !spilling && ran_out_of_memory(&error) => spilling = true,
+            other => break other?,
+        }
+    };
+    let counts = tally.counts(&tally.held(request.sync));
+    let success = counts.held == 0;
+    Ok(SyncReport {
+        name: request.compiled.name.clone(),
+        run_id: engine.clock.run_id.clone(),
+        resumed: unfinished.is_some(),
+        elapsed_ms: milliseconds(started),
+        examples,
+        success,
+        ..counts.report()
+    })
+}
+
+/// Finishes what is left of an earlier run, then delivers what has changed.
+pub(super) async fn run(
+    engine: &Engine,
+    request: &SyncRequest<'_>,
+    ports: &Ports<'_>,
+) -> Result<SyncReport, EngineError> {
+    let started = Instant::now();
+    let place = Place::of(engine, request.sync)?;
+    let setup = Setup::of(request.sync, request.compiled, request.connection)?;
+    let lease = acquire(engine, &place, request, ports.lease).await?;
+    let cancel = request.cancel.child_token();
+    let heartbeat = Heartbeat::start(lease.clone(), ports.lease, cancel.clone());
+    let mut guarded = engine.clone();
+    guarded.lake = engine.lake.guarded(&lease);
+    let runner = Runner { engine: &guarded, request, ports, place, setup, lease: &lease, cancel };
+    let result = runner.run().await;
+    heartbeat.stop().await;
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "the lease was not released");
+    }
+    let mut report = result?;
+    report.elapsed_ms = milliseconds(started);
+    report.close()?;
+    Ok(report)
+}
+
+struct Runner<'a> {
+    engine: &'a Engine,
+    request: &'a SyncRequest<'a>,
+    ports: &'a Ports<'a>,
+    place: Place,
+    setup: Setup,
+    lease: &'a Lease,
+    /// Cancelled by the user, or because the lease is lost.
+    cancel: CancelToken,
+}
+
+impl Runner<'_> {
+    async fn run(&self) -> Result<SyncReport, EngineError> {
+        let mut report = SyncReport {
+            name: self.request.compiled.name.clone(),
+            run_id: self.engine.clock.run_id.clone(),
+            ..SyncReport::default()
+        };
+        let unfinished = Plan::read(&self.engine.lake, &self.place).await?;
+        plan::sweep_garbage(&self.engine.lake, &self.place, unfinished.as_ref()).await?;
+        if let Some(plan) = unfinished {
+            self.setup.require(&plan.sync, &plan.setup)?;
+            tracing::info!(sync = %plan.sync, delivery = %plan.delivery, "finishing an interrupted run");
+            report.resumed = true;
+            report.add(&self.finish(&plan, true).await?);
+            if report.stopped.is_some() || self.cancel.is_cancelled() {
+                return Ok(report);
+            }
+        }
+        report.add(&self.deliver_changes().await?);
+        Ok(report)
+    }
+
+    /// A new changeset, delivered.
+    async fn deliver_changes(&self) -> Result<SyncReport, EngineError> {
+        let (engine, request) = (self.engine, self.request);
+        let (published, providers) = inputs(engine, request).await?;
+        let state = State::open(engine, &self.place).await?;
+        if let Some(before) = &state.setup {
+            self.setup.require(&request.compiled.name, before)?;
+        }
+        let ordinal = state.ordinal + 1;
+        let delivery = format!("{}.{ordinal}", engine.clock.run_id);
+        let folder = self.place.run(&delivery);
+        let (tally, chunks) = self.changeset(&providers, &state, &folder).await?;
+        ledger::replace_invalid(engine, &self.place, &engine.clock.run_id, chunks.invalid).await?;
+        let held = tally.held(request.sync);
+        let counts = tally.counts(&held);
+        let (leaving, sending, notes) = match held {
+            Held::Nothing => (chunks.leaving, chunks.sending, chunks.notes),
+            // The state stays as it is, but for what will be acknowledged.
+            Held::Leaving(_) => (vec![], chunks.sending, vec![]),
+            Held::Everything(_) => (vec![], vec![], vec![]),
+        };
+        if let Some(why) = &counts.held_because {
+            tracing::warn!(sync = %request.compiled.name, rows = counts.held, "held: {why}");
+        }
+        if counts.sending == 0 && notes.is_empty() {
+            plan::sweep(&engine.lake, &folder).await?;
+            return Ok(counts.report());
+        }
+        if counts.sending > 0
+            && let Err(error) = self.check().await
+        {
+            plan::sweep(&engine.lake, &folder).await?;
+            return Err(error);
+        }
+        let capabilities = self.ports.destination.capabilities();
+        let policy = &self.ports.policy;
+        let plan = Plan {
+            format: plan::FORMAT,
+            sync: request.compiled.name.clone(),
+            environment: engine.environment.name.clone(),
+            run_id: engine.clock.run_id.clone(),
+            delivery,
+            ordinal,
+            as_of: engine.clock.as_of,
+            mode: request.sync.mode.value.as_str().to_owned(),
+            setup: self.setup.clone(),
+            fields: request.compiled.fields.clone(),
+            mapping: request.compiled.fingerprint.to_string(),
+            generation: published.generation.as_ref().map_or(0, kinfold_lake::Generation::number),
+            versions: versions(&published, request),
+            purposes: request.sync.purposes.iter().map(|purpose| purpose.value.clone()).collect(),
+            max_rows: policy.max_rows.min(capabilities.max_rows).max(1),
+            max_bytes: policy.max_bytes.min(capabilities.max_bytes),
+            counts,
+            changes: leaving.into_iter().chain(sending).collect(),
+            notes,
+        };
+        plan.write(&engine.lake, &self.place).await?;
+        self.finish(&plan, false).await
+    }
+
+    async fn changeset(
+        &self,
+        providers: &Providers,
+        state: &State,
+        folder: &str,
+    ) -> Result<(Tally, Chunks), EngineError> {
+        let mut spilling = false;
+        loop {
+            let written = async {
+                let (sync, compiled) = (self.request.sync, self.request.compiled);
+                let rows = compare(self.engine, sync, compiled, providers, state.provider()?, spilling).await?;
+                let prefix = format!("{folder}/{}-", u8::from(spilling));
+                changeset::write(&self.engine.lake, &prefix, rows, &self.cancel).await
+            };
+            match written.await {
+                Err(error) if !spilling && ran_out_of_memory(&error) => spilling = true,
+                other => return other,
+            }
+        }
+    }
+
+    /// Delivers what of a plan has no outcome yet, and folds it.
+    async fn finish(&self, plan: &Plan, resumed: bool) -> Result<SyncReport, EngineError> {
+        let lake = &self.engine.lake;
+        let closed = format!("{}/closed.json", self.place.run(&plan.delivery));
+        let recorded = AckReader::open(lake, &self.place, plan).await?.recorded().await?;
+        let mut report = plan.counts.report();
+        report.delivered = recorded.delivered;
+        report.rejected = recorded.rejected;
+        report.unknown = recorded.unknown;
+        report.retryable = recorded.retryable;
+        let mut folded_rows = recorded.rows;
+        let unsent = plan.counts.sending.saturating_sub(recorded.rows);
+        if unsent > 0 && resumed && lake.get(&closed).await?.is_some() {
+            // The run had ended early before it died; its acknowledgements may be in the state already.
+            report.retryable += unsent;
+            report.stopped = Some("the interrupted run had ended before its plan".to_owned());
+        } else {
+            if unsent > 0 {
+                if resumed {
+                    self.check().await?;
+                }
+                let mut source = PlanSource::new(lake, plan, recorded.clone());
+                let mut log = LakeAckLog::new(lake, &self.place, plan, self.lease.token(), &recorded);
+                let delivered = self.deliver(plan, &mut source, &mut log).await?;
+                let counters = delivered.counters;
+                report.delivered += counters.delivered;
+                report.rejected += counters.rejected;
+                report.unknown += counters.unknown;
+                report.retryable += counters.retryable;
+                report.requests = delivered.requests;
+                folded_rows += counters.planned - counters.not_sent;
+                report.stopped = delivered.stopped_early.as_ref().map(ToString::to_string);
+                if matches!(delivered.stopped_early, Some(StoppedEarly::Log(_) | StoppedEarly::Source(_))) {
+                    // Storage fails. The plan stays, so that the next run goes on with the same batches.
+                    return Ok(report);
+                }
+            }
+            // From here on nothing of the plan is sent any more, so that repeating the fold is harmless.
+            self.lease.check().await?;
+            lake.put(&closed, Bytes::from_static(b"{\"format\":1}")).await?;
+        }
+        if folded_rows > 0 || !plan.notes.is_empty() {
+            match fold(self.engine, &self.place, plan, false).await {
+                Err(error) if ran_out_of_memory(&error) => fold(self.engine, &self.place, plan, true).await?,
+                other => other?,
+            };
+            if folded_rows > 0 {
+                ledger::append(self.engine, &self.place, plan).await?;
+            }
+        }
+        plan.delete(lake, &self.place).await?;
+        Ok(report)
+    }
+
+    async fn deliver(
+        &self,
+        plan: &Plan,
+        source: &mut PlanSource,
+        log: &mut LakeAckLog,
+    ) -> Result<kinfold_sync::DeliveryReport, EngineError> {
+        let mode = plan.sync_mode().ok_or_else(|| ActivateError::Stored {
+            object: self.place.manifest(),
+            reason: "its mode is not known",
+        })?;
+        let delivery = Arc::new(Run { sync: plan.sync.clone(), run_id: plan.delivery.clone(), mode });
+        let mut policy = self.ports.policy.clone();
+        policy.max_rows = plan.max_rows;
+        policy.max_bytes = plan.max_bytes;
+        let (destination, clock) = (self.ports.destination, self.ports.clock);
+        let report = deliver(&delivery, source, destination, log, &policy, clock, &self.cancel).await;
+        if let Some(reason) = &report.stopped_early {
+            tracing::warn!(sync = %plan.sync, "delivery ended early: {reason}");
+        }
+        Ok(report)
+    }
+
+    async fn check(&self) -> Result<(), EngineError> {
+        self.ports.destination.check().await.map_err(|source| {
+            ActivateError::Destination { sync: self.request.compiled.name.clone(), source }.into()
+        })
+    }
+}
+
+/// The published versions that the mapping reads.
+async fn inputs(engine: &Engine, request: &SyncRequest<'_>) -> Result<(PublishedState, Providers), EngineError> {
+    let published = engine.published().await?;
+    let providers = engine.providers(&published.document, &request.compiled.reads).await?;
+    Ok((published, providers))
+}
+
+fn versions(published: &PublishedState, request: &SyncRequest<'_>) -> std::collections::BTreeMap<String, String> {
+    let reads = request.compiled.reads.iter();
+    reads.filter_map(|key| Some((key.to_string(), published.document.table(key)?.identity()))).collect()
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether joins that spill are worth a second attempt.
+fn ran_out_of_memory(error: &EngineError) -> bool {
+    match error {
+        EngineError::Query(query) => {
+            matches!(query.find_root(), datafusion::common::DataFusionError::ResourcesExhausted(_))
+        }
+        other => crate::stream::is_out_of_memory(other),
+    }
+}
+
+/// Takes the lease. A run that died on this machine is waited for, since nobody renews its lease.
+async fn acquire(
+    engine: &Engine,
+    place: &Place,
+    request: &SyncRequest<'_>,
+    time: Duration,
+) -> Result<Lease, EngineError> {
+    let me = holder(std::process::id());
+    let patience = Instant::now() + time * 2;
+    loop {
+        match engine.lake.lease(&place.lease, &me, time).await {
+            Ok(lease) => return Ok(lease),
+            Err(LakeError::LeaseHeld { holder, since, expires, .. }) => {
+                if !is_dead(&holder) || Instant::now() > patience || request.cancel.is_cancelled() {
+                    let sync = request.compiled.name.clone();
+                    return Err(ActivateError::Busy { sync, holder, since, expires }.into());
+                }
+                tokio::time::sleep(Duration::from_millis(100).min(time / 4)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn holder(process: u32) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    let host = if host.trim().is_empty() { "this machine" } else { host.trim() };
+    format!("process {process} on {host}")
+}
+
+/// Whether a holder is a process of this machine that has ended. Where that cannot be told it is not dead.
+fn is_dead(other: &str) -> bool {
+    let process = other.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
+    let Some(process) = process.and_then(|p| p.parse::<u32>().ok()) else { return false };
+    let processes = std::path::Path::new("/proc");
+    other == holder(process)
+        && processes.join("self").exists()
+        && !processes.join(process.to_string()).exists()
+}
+
+/// Renews the lease until it is stopped or dropped.
+struct Heartbeat {
+    task: tokio::task::JoinHandle<()>,
+    stop: CancelToken,
+}
+
+impl Heartbeat {
+    /// If the lease is lost, `cancel` ends the delivery.
+    fn start(lease: Lease, time: Duration, cancel: CancelToken) -> Self {
+        let stop = CancelToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stopped.cancelled() => return,
+                    () = tokio::time::sleep(time / 4) => {}
+                }
+                match lease.renew().await {
+                    Ok(()) => {}
+                    Err(error @ LakeError::LeaseLost { .. }) => {
+                        tracing::warn!(%error, "ending the delivery");
+                        return cancel.cancel();
+                    }
+                    Err(error) => tracing::warn!(%error, "the lease was not renewed"),
+                }
+            }
+        });
+        Self { task, stop }
+    }
+
+    /// Waits for a renewal in progress, so that the lease can then be released.
+    async fn stop(mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

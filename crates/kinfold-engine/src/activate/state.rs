@@ -1,0 +1,218 @@
+//! What a sync knows about its destination, and where it is stored.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
+use kinfold_compile::compile::CompiledSync;
+use kinfold_lake::{CommitNote, Snapshot, TablePath};
+use kinfold_project::{Connection, Sync};
+use serde::{Deserialize, Serialize};
+
+use super::{ActivateError, canonical};
+use crate::{Engine, EngineError};
+
+/// Newest form of the state table that this program reads and the one that it writes.
+pub(super) const FORMAT: u64 = 1;
+const FORMAT_KEY: &str = "sync_state_format";
+const SETUP_KEY: &str = "sync_setup";
+
+/// Columns of the state table.
+///
+/// | column | meaning |
+/// |---|---|
+/// | `key_text` | canonical JSON of the key: what a removal needs when the model has the row no more |
+/// | `payload_hash` | of the payload that the destination has confirmed; null if it never has |
+/// | `status` | outcome of the last attempt: `delivered`, `rejected`, `retryable`, `unknown` |
+/// | `uncertain` | whether an attempt without an answer may have changed what was confirmed |
+/// | `pending_hash`, `pending_operation` | what was attempted and not confirmed |
+/// | `attempts` | runs that failed since the last confirmation |
+/// | `error_class`, `error_message`, `first_error_run` | of the last and the first of these |
+/// | `last_ack_run` | the run of the last confirmation |
+/// | `mapping_version` | fingerprint of the mapping that made the confirmed payload |
+pub(super) fn schema() -> SchemaRef {
+    let column = |name, data_type| Field::new(name, data_type, true);
+    Arc::new(Schema::new(vec![
+        column("key_text", DataType::Utf8),
+        column("payload_hash", DataType::Binary),
+        column("status", DataType::Utf8),
+        column("uncertain", DataType::Boolean),
+        column("pending_hash", DataType::Binary),
+        column("pending_operation", DataType::Utf8),
+        column("attempts", DataType::Int32),
+        column("error_class", DataType::Utf8),
+        column("error_message", DataType::Utf8),
+        column("first_error_run", DataType::Utf8),
+        column("last_ack_run", DataType::Utf8),
+        column("mapping_version", DataType::Utf8),
+    ]))
+}
+
+/// Where a sync of an environment keeps its things.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Folder below `_kinfold/`.
+    pub(super) folder: String,
+    pub(super) state: TablePath,
+    pub(super) invalid: TablePath,
+    pub(super) ledger: TablePath,
+    /// Name of the lease.
+    pub(super) lease: String,
+    /// Writer of the state; the ledger and the invalid keys have names after it.
+    pub(super) app_id: String,
+}
+
+impl Place {
+    pub(super) fn of(engine: &Engine, sync: &Sync) -> Result<Self, EngineError> {
+        // A package's sync is told apart from one of the same name in the project.
+        let name = match sync.package.as_str() {
+            own if own == &*engine.project => sync.name.value.clone(),
+            package => format!("{package}.{}", sync.name.value),
+        };
+        let environment = &engine.environment.name;
+        // An environment that builds on another one's lake must not advance that one's state.
+        let root = if engine.environment.owns_lake { String::new() } else { format!("env-sync/{environment}/") };
+        let folder = format!("{root}sync/{name}");
+        Ok(Self {
+            state: TablePath::new(&format!("_kinfold/{folder}/state"))?,
+            invalid: TablePath::new(&format!("_kinfold/{folder}/invalid"))?,
+            ledger: TablePath::new(&format!("_kinfold/{root}ledger"))?,
+            lease: folder.clone(),
+            app_id: format!("kinfold:sync:{environment}:{name}"),
+            folder,
+        })
+    }
+
+    /// The manifest of the plan that is not folded yet.
+    pub(super) fn manifest(&self) -> String {
+        format!("{}/run/plan.json", self.folder)
+    }
+
+    /// Everything of runs.
+    pub(super) fn runs(&self) -> String {
+        format!("{}/run", self.folder)
+    }
+
+    /// Everything of one run.
+    pub(super) fn run(&self, delivery: &str) -> String {
+        format!("{}/run/{delivery}", self.folder)
+    }
+}
+
+/// What a state belongs to. With another connection, object or key the same rows are other rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Setup {
+    pub(super) connection: String,
+    pub(super) object: String,
+    /// Key field and the kind of its values, by name.
+    pub(super) key: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// Also checks that the types of keys and fields can be sent.
+    pub(super) fn of(sync: &Sync, compiled: &CompiledSync, connection: &Connection) -> Result<Self, ActivateError> {
+        let columns = compiled.plan.schema().fields();
+        let fields = compiled.key_fields.len() + compiled.fields.len();
+        if columns.len() != fields {
+            return Err(ActivateError::Mapping { sync: compiled.name.clone(), columns: columns.len(), fields });
+        }
+        let mut key = vec![];
+        for (field, column) in compiled.key_fields.iter().zip(columns) {
+            let kind = canonical::key_kind(column.data_type()).ok_or_else(|| ActivateError::KeyType {
+                sync: compiled.name.clone(),
+                field: field.clone(),
+                found: column.data_type().to_string(),
+            })?;
+            key.push((field.clone(), kind.to_owned()));
+        }
+        key.sort();
+        for (field, column) in compiled.fields.iter().zip(columns.iter().skip(key.len())) {
+            if !canonical::is_sendable(column.data_type()) {
+                return Err(ActivateError::FieldType {
+                    sync: compiled.name.clone(),
+                    field: field.clone(),
+                    found: column.data_type().to_string(),
+                });
+            }
+        }
+        let connection = format!("{} ({})", connection.name.value, connection.kind.value.as_str());
+        Ok(Self { connection, object: sync.object.value.clone(), key })
+    }
+
+    /// Refuses to go on with a state of something else.
+    pub(super) fn require(&self, sync: &str, before: &Self) -> Result<(), ActivateError> {
+        let changed = |what, before: String, now: String| {
+            Err(ActivateError::TargetChanged { sync: sync.to_owned(), what, before, now })
+        };
+        let listed = |key: &[(String, String)]| {
+            key.iter().map(|(field, kind)| format!("`{field}` ({kind})")).collect::<Vec<_>>().join(", ")
+        };
+        if self.connection != before.connection {
+            return changed("connection", format!("`{}`", before.connection), format!("`{}`", self.connection));
+        }
+        if self.object != before.object {
+            return changed("object", format!("`{}`", before.object), format!("`{}`", self.object));
+        }
+        if self.key != before.key {
+            return changed("key", listed(&before.key), listed(&self.key));
+        }
+        Ok(())
+    }
+
+    /// The note of a commit to the state.
+    pub(super) fn note(&self, app_id: &str, ordinal: i64) -> CommitNote {
+        let setup = serde_json::to_value(self).unwrap_or_default();
+        CommitNote::new(app_id, ordinal).with(FORMAT_KEY, FORMAT).with(SETUP_KEY, setup)
+    }
+}
+
+/// The state of a sync as it is stored.
+pub(super) struct State {
+    snapshot: Option<Snapshot>,
+    /// What it belongs to; `None` if nothing was ever folded.
+    pub(super) setup: Option<Setup>,
+    /// Ordinal of the last plan that was folded, 0 if none was.
+    pub(super) ordinal: i64,
+}
+
+impl State {
+    pub(super) async fn open(engine: &Engine, place: &Place) -> Result<Self, EngineError> {
+        let Some(snapshot) = engine.lake.snapshot(&place.state, None).await? else {
+            return Ok(Self { snapshot: None, setup: None, ordinal: 0 });
+        };
+        let ordinal = snapshot.transaction(&place.app_id).await?.unwrap_or(0);
+        // Maintenance commits carry notes of their own, so the last fold may be a few versions back.
+        let mut setup = None;
+        for version in (0..=snapshot.version()).rev() {
+            let Some(note) = snapshot.note(version).await? else { continue };
+            let Some(format) = note.metadata.get(FORMAT_KEY).and_then(serde_json::Value::as_u64) else { continue };
+            if format > FORMAT {
+                return Err(ActivateError::NewerFormat {
+                    object: place.state.to_string(),
+                    found: format,
+                    supported: FORMAT,
+                }
+                .into());
+            }
+            setup = note.metadata.get(SETUP_KEY).cloned().and_then(|v| serde_json::from_value(v).ok());
+            break;
+        }
+        if setup.is_none() || snapshot.schema().fields() != schema().fields() {
+            return Err(ActivateError::Stored {
+                object: place.state.to_string(),
+                reason: "it is not the state of a sync",
+            }
+            .into());
+        }
+        Ok(Self { snapshot: Some(snapshot), setup, ordinal })
+    }
+
+    /// Its rows.
+    pub(super) fn provider(&self) -> Result<Arc<dyn TableProvider>, EngineError> {
+        match &self.snapshot {
+            Some(snapshot) => Ok(snapshot.provider()?),
+            None => Ok(Arc::new(EmptyTable::new(schema()))),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Stage *audit*: data tests on the versions that this run is about to publish.
+
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
+use datafusion::prelude::SessionContext;
+use kinfold_compile::compile::CompiledNode;
+use kinfold_compile::render::TestSeverity;
+use serde_json::json;
+
+use super::{NodeStatus, Outcome, Run, node_key};
+use crate::EngineError;
+use crate::published::PublishedNode;
+
+impl Run<'_> {
+    pub(super) async fn test(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
+        let inputs = self.inputs_of(node)?;
+        let key = node_key(node.fingerprint, &inputs, &self.moment(node));
+        if let Some(previous) = self.published.nodes.get(&node.id)
+            && previous.key == key
+            && !self.request.full_refresh
+        {
+            let rows = previous.detail.get("failures").and_then(serde_json::Value::as_u64);
+            return Ok(Outcome {
+                status: NodeStatus::Skipped,
+                reason: "same test, same input versions".to_owned(),
+                node: Some(previous.clone()),
+                rows,
+                quarantined: None,
+            });
+        }
+        let failures = self.failures(node).await?;
+        let (errors, warns) = self.verdicts(node, failures).await?;
+        let status = match (node.config.severity, errors, warns) {
+            (TestSeverity::Error, true, _) => NodeStatus::Failed,
+            (_, _, true) => NodeStatus::Warned,
+            _ => NodeStatus::Passed,
+        };
+        let reason = match failures {
+            0 => "no failing rows".to_owned(),
+            1 => "1 failing row".to_owned(),
+            n => format!("{n} failing rows"),
+        };
+        // A failed test is never up to date.
+        let published = (status != NodeStatus::Failed).then(|| PublishedNode {
+            key,
+            inputs: inputs.0,
+            detail: json!({ "failures": failures, "status": status }),
+            ..self.blank(node)
+        });
+        Ok(Outcome { status, reason, node: published, rows: Some(failures), quarantined: None })
+    }
+
+    /// How many failures the test's query gives: `fail_calc` over its rows.
+    async fn failures(&self, node: &CompiledNode) -> Result<u64, EngineError> {
+        let Some(plan) = node.plan.clone() else { return Ok(0) };
+        let limit = node.config.limit.as_ref().and_then(|l| usize::try_from(l.value).ok());
+        let mut rows = LogicalPlanBuilder::from(plan);
+        if limit.is_some() {
+            rows = rows.limit(0, limit)?;
+        }
+        let state = self.engine.session(false);
+        let context = SessionContext::new_with_state(state.clone());
+        let rows = rows.build()?;
+        let calculation = match node.config.fail_calc.value.trim() {
+            "count(*)" => datafusion::functions_aggregate::expr_fn::count(lit(1_i64)),
+            other => {
+                let frame = datafusion::dataframe::DataFrame::new(context.state(), rows.clone());
+                frame.parse_sql_expr(other)?
+            }
+        };
+        let calculation = cast(calculation, DataType::Int64).alias("failures");
+        let plan = aggregate_of(rows, calculation)?;
+        let providers = self.engine.providers(&self.next, &node.reads).await?;
+        let batches = self.engine.rows(&plan, &providers).await?;
+        let count = batches
+            .iter()
+            .find(|b| b.num_rows() > 0)
+            .and_then(|b| b.column_by_name("failures"))
+            .and_then(|c| c.as_primitive_opt::<Int64Type>())
+            .map_or(0, |values| if values.is_null_at(0) { 0 } else { values.value(0) });
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Whether the number of failures is an error, and whether it warns.
+    async fn verdicts(&self, node: &CompiledNode, failures: u64) -> Result<(bool, bool), EngineError> {
+        let config = &node.config;
+        let sql = format!(
+            "SELECT ({failures} {}) AS errors, ({failures} {}) AS warns",
+            config.error_if.value, config.warn_if.value
+        );
+        let state = self.engine.session(false);
+        let plan = state.create_logical_plan(&sql).await?;
+        let batches = self.engine.rows(&plan, &crate::stream::Providers::new()).await?;
+        let flag = |name: &str| {
+            batches
+                .first()
+                .and_then(|b| b.column_by_name(name))
+                .and_then(|c| c.as_boolean_opt())
+                .is_some_and(|values| values.len() == 1 && values.value(0))
+        };
+        Ok((flag("errors"), flag("warns")))
+    }
+}
+
+/// `calculation` over all rows, where it may be an aggregate or a computation over aggregates.
+fn aggregate_of(
+    rows: datafusion::logical_expr::LogicalPlan,
+    calculation: Expr,
+) -> Result<datafusion::logical_expr::LogicalPlan, EngineError> {
+    let aggregates = datafusion::logical_expr::utils::find_aggregate_exprs([&calculation]);
+    let grouped = LogicalPlanBuilder::from(rows).aggregate(Vec::<Expr>::new(), aggregates.clone())?.build()?;
+    let outer = calculation.transform_aggregates(&aggregates)?;
+    Ok(LogicalPlanBuilder::from(grouped).project([outer])?.build()?)
+}
+
+trait ReplaceAggregates {
+    fn transform_aggregates(self, aggregates: &[Expr]) -> Result<Expr, EngineError>;
+}
+
+impl ReplaceAggregates for Expr {
+    /// The expression with each aggregate replaced by the column that holds it.
+    fn transform_aggregates(self, aggregates: &[Expr]) -> Result<Expr, EngineError> {
+        use datafusion::common::tree_node::{Transformed, TreeNode};
+        let replaced = self.transform_up(|e| {
+            if aggregates.contains(&e) {
+                let name = e.schema_name().to_string();
+                return Ok(Transformed::yes(Expr::Column(Column::new_unqualified(name))));
+            }
+            Ok(Transformed::no(e))
+        })?;
+        Ok(replaced.data)
+    }
+}
+
+trait NullAt {
+    fn is_null_at(&self, index: usize) -> bool;
+}
+
+impl<T: datafusion::arrow::array::Array> NullAt for T {
+    fn is_null_at(&self, index: usize) -> bool {
+        index >= self.len() || self.is_null(index)
+    }
+}

@@ -1,0 +1,501 @@
+//! Stages *plan*, *execute*, *audit* and *publish*: the nodes of a project, parents first.
+
+mod audit;
+mod identity;
+mod inputs;
+mod key;
+mod profile;
+mod segment;
+mod statement;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kinfold_compile::compile::{CompiledNode, CompiledProject, Determinism};
+use kinfold_compile::render::Materialization;
+use kinfold_lake::Lease;
+use kinfold_project::{NodeId, Project, ResourceType};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use key::{Inputs, node_key};
+
+use crate::published::{Published, PublishedNode};
+use crate::stream::Providers;
+use crate::{Engine, EngineError};
+
+/// How long a run may be silent before its lease on the environment is free for others.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// What a build shall do.
+pub struct BuildRequest<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// The project, bound.
+    pub compiled: &'a CompiledProject,
+    /// The nodes to look at; others keep what is published of them.
+    pub selected: &'a BTreeSet<NodeId>,
+    /// Builds also what is unchanged.
+    pub full_refresh: bool,
+    /// Hears of every node.
+    pub progress: &'a dyn Progress,
+    /// Ends the run after the node that is being built.
+    pub cancel: CancellationToken,
+}
+
+/// Hears of the nodes of a run.
+pub trait Progress: Send + Sync {
+    /// A node is about to be looked at, the `position`th of `total`, from 1.
+    fn started(&self, id: &NodeId, position: usize, total: usize);
+    /// A node is done.
+    fn finished(&self, result: &NodeResult);
+}
+
+/// What became of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeStatus {
+    /// It was built.
+    Built,
+    /// An earlier run built exactly this and was not published; its table was taken.
+    Reused,
+    /// What is published is up to date.
+    Skipped,
+    /// A data test found nothing.
+    Passed,
+    /// A data test found something that only warns.
+    Warned,
+    /// It could not be built, or a data test found something.
+    Failed,
+    /// Something that it needs failed, or was never built.
+    Blocked,
+}
+
+/// A node of a run, as `--output json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeResult {
+    /// Its id.
+    pub id: NodeId,
+    /// Its materialization, `source`, or `test`.
+    pub kind: String,
+    /// What became of it.
+    pub status: NodeStatus,
+    /// Why.
+    pub reason: String,
+    /// Rows of the relation; for a test the number of failures.
+    pub rows: Option<u64>,
+    /// Path of the table in the lake.
+    pub table: Option<String>,
+    /// Its Delta version.
+    pub version: Option<u64>,
+    /// Records of a source that could not be read and went to its quarantine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<u64>,
+    /// How long it took, milliseconds.
+    pub elapsed_ms: u64,
+}
+
+/// What a build did.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildReport {
+    /// Whether nothing failed and the result is published.
+    pub success: bool,
+    /// The run.
+    pub run_id: String,
+    /// The run's clock.
+    pub as_of: chrono::DateTime<chrono::Utc>,
+    /// Whether the environment points at new versions.
+    pub published: bool,
+    /// The nodes in the order in which they were looked at.
+    pub nodes: Vec<NodeResult>,
+}
+
+/// Builds, tests and publishes the selected nodes.
+///
+/// Nothing is published unless every node was built and every test passed; readers of the
+/// environment then see all of it at once.
+///
+/// # Errors
+/// What keeps the run from starting or from publishing. Failures of nodes are in the report.
+pub async fn build(engine: &Engine, request: BuildRequest<'_>) -> Result<BuildReport, EngineError> {
+    let holder = format!("process {} of run {}", std::process::id(), engine.clock.run_id);
+    let lease = engine.lake.lease(&format!("env/{}", engine.environment.name), &holder, LEASE).await?;
+    let heartbeat = Heartbeat::start(lease.clone());
+    let result = run(engine.guarded(&lease), request).await;
+    heartbeat.stop().await;
+    lease.release().await?;
+    result
+}
+
+async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, EngineError> {
+    let state = engine.published().await?;
+    let mut next = state.document.clone();
+    next.nodes.retain(|id, _| request.compiled.nodes.contains_key(id));
+    let mut run = Run {
+        engine: &engine,
+        request: &request,
+        published: &state.document,
+        next,
+        results: vec![],
+        broken: BTreeSet::new(),
+        unsound: BTreeSet::new(),
+    };
+    run.all().await;
+    let Run { mut next, results, .. } = run;
+    let failed = results.iter().any(|r| matches!(r.status, NodeStatus::Failed | NodeStatus::Blocked));
+    let cancelled = request.cancel.is_cancelled();
+    let mut published = false;
+    if !failed && !cancelled && next.nodes != state.document.nodes {
+        next.run_id.clone_from(&engine.clock.run_id);
+        next.as_of = engine.clock.as_of;
+        engine.publish(&state, &next).await?;
+        published = true;
+    }
+    let report = BuildReport {
+        success: !failed && !cancelled,
+        run_id: engine.clock.run_id.clone(),
+        as_of: engine.clock.as_of,
+        published,
+        nodes: results,
+    };
+    engine.record_build(&report).await?;
+    if cancelled {
+        return Err(EngineError::Cancelled);
+    }
+    Ok(report)
+}
+
+/// Keeps a lease alive until it is told to stop.
+pub(crate) struct Heartbeat {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Heartbeat {
+    pub(crate) fn start(lease: Lease) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stopped.cancelled() => return,
+                    () = tokio::time::sleep(LEASE / 3) => {}
+                }
+                // A lost lease shows at the next commit, which is fenced.
+                if let Err(error) = lease.renew().await {
+                    tracing::warn!(%error, "lease not renewed");
+                }
+            }
+        });
+        Self { stop, task }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
+/// A run in progress.
+struct Run<'a> {
+    engine: &'a Engine,
+    request: &'a BuildRequest<'a>,
+    /// What readers see now.
+    published: &'a Published,
+    /// What readers shall see if all goes well.
+    next: Published,
+    results: Vec<NodeResult>,
+    /// Nodes without a usable result.
+    broken: BTreeSet<NodeId>,
+    /// Nodes that were built and did not pass their tests: nothing may be built on them.
+    unsound: BTreeSet<NodeId>,
+}
+
+/// What a node gave, before it is timed and named.
+struct Outcome {
+    status: NodeStatus,
+    reason: String,
+    node: Option<PublishedNode>,
+    rows: Option<u64>,
+    quarantined: Option<u64>,
+}
+
+impl Run<'_> {
+    async fn all(&mut self) {
+        let compiled = self.request.compiled;
+        let selected = |id: &&NodeId| self.request.selected.contains(*id);
+        let (tests, builds): (Vec<&NodeId>, Vec<&NodeId>) = compiled
+            .order
+            .iter()
+            .filter(selected)
+            .partition(|id| compiled.nodes.get(*id).is_some_and(|n| n.resource == ResourceType::Test));
+        let total = tests.len() + builds.len();
+        let mut waiting = tests;
+        let mut undone: BTreeSet<&NodeId> = builds.iter().copied().collect();
+        self.tests_that_are_ready(&mut waiting, &undone, total).await;
+        for id in builds {
+            if self.request.cancel.is_cancelled() {
+                return;
+            }
+            self.node(id, total).await;
+            undone.remove(id);
+            self.tests_that_are_ready(&mut waiting, &undone, total).await;
+        }
+    }
+
+    /// Runs the tests all of whose nodes are done, so that nothing is built on what fails them.
+    async fn tests_that_are_ready(&mut self, waiting: &mut Vec<&NodeId>, undone: &BTreeSet<&NodeId>, total: usize) {
+        let compiled = self.request.compiled;
+        let ready = |id: &&NodeId| {
+            compiled.nodes.get(*id).is_none_or(|n| n.depends_on.iter().all(|d| !undone.contains(d)))
+        };
+        let (now, later): (Vec<&NodeId>, Vec<&NodeId>) = waiting.drain(..).partition(ready);
+        *waiting = later;
+        for id in now {
+            if !self.request.cancel.is_cancelled() {
+                self.node(id, total).await;
+            }
+        }
+    }
+
+    async fn node(&mut self, id: &NodeId, total: usize) {
+        self.request.progress.started(id, self.results.len() + 1, total);
+        let started = Instant::now();
+        let Some(node) = self.request.compiled.nodes.get(id) else { return };
+        let outcome = match self.blocked(node) {
+            Some(reason) => {
+                Outcome { status: NodeStatus::Blocked, reason, node: None, rows: None, quarantined: None }
+            }
+            None => self.outcome(node).await.unwrap_or_else(|error| Outcome {
+                status: NodeStatus::Failed,
+                reason: sentence_of(&error),
+                node: None,
+                rows: None,
+                quarantined: None,
+            }),
+        };
+        self.settle(node, outcome, started.elapsed());
+    }
+
+    fn settle(&mut self, node: &CompiledNode, outcome: Outcome, elapsed: Duration) {
+        let failed = matches!(outcome.status, NodeStatus::Failed | NodeStatus::Blocked);
+        if failed && node.resource == ResourceType::Test {
+            self.unsound.extend(node.depends_on.iter().cloned());
+        } else if failed {
+            self.broken.insert(node.id.clone());
+        }
+        let table = outcome.node.as_ref().and_then(|n| n.table.clone());
+        let result = NodeResult {
+            id: node.id.clone(),
+            kind: kind_of(node).to_owned(),
+            status: outcome.status,
+            reason: outcome.reason,
+            rows: outcome.rows.or(table.as_ref().and_then(|t| t.rows)),
+            version: table.as_ref().map(|t| t.version),
+            table: table.map(|t| t.path),
+            quarantined: outcome.quarantined,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        };
+        if let Some(published) = outcome.node {
+            self.next.nodes.insert(node.id.clone(), published);
+        }
+        self.request.progress.finished(&result);
+        self.results.push(result);
+    }
+
+    fn blocked(&self, node: &CompiledNode) -> Option<String> {
+        for parent in &node.depends_on {
+            if self.broken.contains(parent) {
+                return Some(format!("`{parent}` failed"));
+            }
+            if node.resource != ResourceType::Test && self.unsound.contains(parent) {
+                return Some(format!("a data test of `{parent}` failed"));
+            }
+            if !self.next.nodes.contains_key(parent) {
+                return Some(format!("`{parent}` was never built; select it too, as in `+{}`", node.name));
+            }
+        }
+        None
+    }
+
+    async fn outcome(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
+        match node.resource {
+            ResourceType::Source => self.source(node).await,
+            ResourceType::Seed => self.seed(node).await,
+            ResourceType::Test => self.test(node).await,
+            ResourceType::Model | ResourceType::Sync => self.model(node).await,
+        }
+    }
+
+    async fn model(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
+        let materialized = node.config.materialized.value;
+        if matches!(materialized, Materialization::View | Materialization::Ephemeral) {
+            return Ok(self.view(node));
+        }
+        let inputs = self.inputs_of(node)?;
+        let key = node_key(node.fingerprint, &inputs, &self.moment(node));
+        let previous = self.published.nodes.get(&node.id);
+        if let Some(skipped) = self.skip(node, &key) {
+            return Ok(skipped);
+        }
+        if let Some(reused) = self.reuse(node, &key, &inputs).await? {
+            return Ok(reused);
+        }
+        let reason = key::why(previous, node, &inputs, self.request.full_refresh);
+        let providers = self.engine.providers(&self.next, &node.reads).await?;
+        let made = match materialized {
+            Materialization::Table | Materialization::Seed => self.table(node, &providers, &key).await?,
+            Materialization::Identity => self.identity(node, &providers, &key).await?,
+            Materialization::Profile => self.profile(node, &providers, &key).await?,
+            Materialization::Segment => self.segment(node, &providers, &key).await?,
+            other => {
+                return Err(EngineError::NotSupported {
+                    node: node.id.clone(),
+                    materialization: format!("{other:?}").to_lowercase(),
+                });
+            }
+        };
+        let rows = made.table.rows;
+        let published = PublishedNode {
+            table: Some(made.table),
+            companions: made.companions,
+            key,
+            inputs: inputs.0,
+            ..self.blank(node)
+        };
+        Ok(Outcome { status: NodeStatus::Built, reason, node: Some(published), rows, quarantined: None })
+    }
+
+    fn view(&self, node: &CompiledNode) -> Outcome {
+        let key = node.fingerprint.to_string();
+        if let Some(skipped) = self.skip(node, &key) {
+            return skipped;
+        }
+        let reason = key::why(self.published.nodes.get(&node.id), node, &Inputs::default(), self.request.full_refresh);
+        let sql = node.sql.as_ref().map(|s| s.text.clone());
+        let published = PublishedNode { key, sql, ..self.blank(node) };
+        Outcome { status: NodeStatus::Built, reason, node: Some(published), rows: None, quarantined: None }
+    }
+
+    /// The result of a node whose published one is up to date.
+    fn skip(&self, node: &CompiledNode, key: &str) -> Option<Outcome> {
+        let previous = self.published.nodes.get(&node.id)?;
+        if self.request.full_refresh || previous.key != *key {
+            return None;
+        }
+        let rows = previous.table.as_ref().and_then(|t| t.rows);
+        let reason = match (&previous.table, previous.inputs.is_empty()) {
+            (None, _) => "same SQL".to_owned(),
+            (Some(_), true) => "same content".to_owned(),
+            (Some(_), false) => "same SQL, same input versions".to_owned(),
+        };
+        Some(Outcome { status: NodeStatus::Skipped, reason, node: Some(previous.clone()), rows, quarantined: None })
+    }
+
+    /// What must be the same beside meaning and input for a node to be the same.
+    fn moment(&self, node: &CompiledNode) -> String {
+        match node.determinism {
+            Determinism::Fixed => String::new(),
+            Determinism::Clock => self.engine.clock.as_of.to_rfc3339(),
+            Determinism::Volatile => self.engine.clock.run_id.clone(),
+        }
+    }
+
+    fn inputs_of(&self, node: &CompiledNode) -> Result<Inputs, EngineError> {
+        let mut inputs = BTreeMap::new();
+        for read in &node.reads {
+            let table = self.next.table(read).ok_or_else(|| EngineError::NotBuilt(read.node.clone()))?;
+            inputs.insert(read.to_string(), table.identity());
+        }
+        Ok(Inputs(inputs))
+    }
+
+    fn blank(&self, node: &CompiledNode) -> PublishedNode {
+        PublishedNode {
+            kind: kind_of(node).to_owned(),
+            relation: node.relation.as_ref().map(|r| (r.schema.clone(), r.name.clone())),
+            table: None,
+            companions: BTreeMap::new(),
+            key: String::new(),
+            fingerprint: node.fingerprint.to_string(),
+            inputs: BTreeMap::new(),
+            sql: None,
+            detail: serde_json::Value::Null,
+            run_id: self.engine.clock.run_id.clone(),
+            as_of: self.engine.clock.as_of,
+        }
+    }
+
+    async fn previous_provider(
+        &self,
+        node: &CompiledNode,
+        companion: Option<&str>,
+    ) -> Result<Option<Arc<dyn datafusion::catalog::TableProvider>>, EngineError> {
+        let Some(previous) = self.published.nodes.get(&node.id) else { return Ok(None) };
+        // What was published as something else has other columns.
+        if previous.kind != kind_of(node) {
+            return Ok(None);
+        }
+        let table = match companion {
+            None => previous.table.as_ref(),
+            Some(suffix) => previous.companions.get(suffix),
+        };
+        match table {
+            Some(table) => Ok(Some(self.engine.provider(table).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The word for a node's materialization in output and in stored documents.
+#[must_use]
+pub fn kind_of(node: &CompiledNode) -> &'static str {
+    match (node.resource, node.config.materialized.value) {
+        (ResourceType::Source, _) => "source",
+        (ResourceType::Seed, _) => "seed",
+        (ResourceType::Test, _) => "test",
+        (ResourceType::Sync, _) => "sync",
+        (ResourceType::Model, m) => match m {
+            Materialization::View => "view",
+            Materialization::Table => "table",
+            Materialization::Seed => "seed",
+            Materialization::Incremental => "incremental",
+            Materialization::Ephemeral => "ephemeral",
+            Materialization::Snapshot => "snapshot",
+            Materialization::Identity => "identity",
+            Materialization::Profile => "profile",
+            Materialization::Segment => "segment",
+        },
+    }
+}
+
+/// An error with its causes, in one line.
+fn sentence_of(error: &EngineError) -> String {
+    let mut text = error.to_string();
+    // The text of a query's error is already that of its innermost cause.
+    if matches!(error, EngineError::Query(_)) {
+        return text;
+    }
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(more.lines().next().unwrap_or_default());
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl Engine {
+    /// The same engine, whose commits fail once the lease is lost.
+    pub(crate) fn guarded(&self, lease: &Lease) -> Self {
+        Self { lake: self.lake.guarded(lease), ..self.clone() }
+    }
+}
+
+/// Type of the map of providers that materializations get.
+type Pinned<'a> = &'a Providers;

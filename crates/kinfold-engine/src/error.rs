@@ -1,0 +1,125 @@
+//! What can go wrong while a project runs.
+
+use datafusion::common::DataFusionError;
+use kinfold_lake::LakeError;
+use kinfold_project::NodeId;
+
+/// A failure of a query, as the query engine reports it.
+pub type QueryFailure = DataFusionError;
+
+/// An error of a run. Messages name nodes, tables, columns and files, never rows or secrets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The lake refused or failed.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// A query failed while it was planned or run.
+    #[error("{}", query_failure(.0))]
+    Query(#[source] Box<DataFusionError>),
+    /// What reading an input found.
+    #[error(transparent)]
+    Input(#[from] crate::input::InputError),
+    /// A stored document is not what kinfold writes.
+    #[error("stored document `{name}` is not readable")]
+    Document {
+        /// Which document.
+        name: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A stored document was written by a newer kinfold.
+    #[error("stored document `{name}` has format {found}; this kinfold reads formats up to {supported}")]
+    NewerFormat {
+        /// Which document.
+        name: String,
+        /// Its format.
+        found: u64,
+        /// The newest format that is understood.
+        supported: u64,
+    },
+    /// A node was asked for that the environment does not have.
+    #[error("`{0}` has not been built in this environment; run `kinfold build` first")]
+    NotBuilt(NodeId),
+    /// A published table is gone from the lake.
+    #[error("table `{0}` is named by the environment and missing in the lake")]
+    TableMissing(String),
+    /// Rows break the contract of a materialization.
+    #[error("{rows} rows of `{node}` {what}")]
+    Contract {
+        /// The node.
+        node: NodeId,
+        /// How many rows.
+        rows: u64,
+        /// What is wrong with them.
+        what: &'static str,
+    },
+    /// Identity resolution cannot go on.
+    #[error("identity resolution of `{node}` failed")]
+    Identity {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: kinfold_identity::GraphError,
+    },
+    /// A materialization that this version cannot run.
+    #[error("`{node}` is materialized as `{materialization}`, which is not supported yet")]
+    NotSupported {
+        /// The node.
+        node: NodeId,
+        /// The materialization.
+        materialization: String,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} `{path}`")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The run was cancelled by the user.
+    #[error("cancelled")]
+    Cancelled,
+    /// A background task ended abnormally.
+    #[error("a background task failed")]
+    Task(#[from] tokio::task::JoinError),
+    /// Delivery could not start or be recorded.
+    #[error(transparent)]
+    Activate(#[from] crate::activate::ActivateError),
+}
+
+impl From<DataFusionError> for EngineError {
+    fn from(error: DataFusionError) -> Self {
+        // A stream of the lake may carry a lake's error through DataFusion.
+        Self::Query(Box::new(error))
+    }
+}
+
+/// The sentence for a failed query: the innermost error, without the row values that some carry.
+fn query_failure(error: &DataFusionError) -> String {
+    let root = error.find_root().strip_backtrace();
+    let first = root.lines().next().unwrap_or_default();
+    match root_kind(error) {
+        // Casting errors quote the value that would not cast.
+        RootKind::Value => {
+            let head = first.split(['\'', '"']).next().unwrap_or(first).trim_end();
+            format!("query failed: {head}")
+        }
+        RootKind::Other => format!("query failed: {first}"),
+    }
+}
+
+enum RootKind {
+    Value,
+    Other,
+}
+
+fn root_kind(error: &DataFusionError) -> RootKind {
+    match error.find_root() {
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => RootKind::Value,
+        _ => RootKind::Other,
+    }
+}

@@ -1,0 +1,83 @@
+//! Running a plan: streams of its partitions, with one retry that spills.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlanProperties, collect, execute_stream_partitioned};
+use futures::TryStreamExt;
+use kinfold_compile::relation::{RelationKey, pin};
+
+use crate::{Engine, EngineError};
+
+/// Providers of the relations of a plan.
+pub(crate) type Providers = BTreeMap<RelationKey, Arc<dyn TableProvider>>;
+
+impl Engine {
+    /// Streams of a bound plan over pinned relations, one per partition.
+    pub(crate) async fn streams(
+        &self,
+        plan: &LogicalPlan,
+        providers: &Providers,
+        spilling: bool,
+    ) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
+        let state = self.session(spilling);
+        let pinned = pin(plan.clone(), providers)?;
+        streams_of(&state, &pinned).await
+    }
+
+    /// All rows of a bound plan over pinned relations. For results that are small by nature.
+    pub(crate) async fn rows(&self, plan: &LogicalPlan, providers: &Providers) -> Result<Vec<RecordBatch>, EngineError> {
+        let state = self.session(false);
+        let pinned = pin(plan.clone(), providers)?;
+        let physical = state.create_physical_plan(&pinned).await?;
+        Ok(collect(physical, Arc::new(TaskContext::from(&state))).await?)
+    }
+}
+
+/// Streams of a plan whose relations are real, one per partition.
+pub(crate) async fn streams_of(
+    state: &SessionState,
+    plan: &LogicalPlan,
+) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
+    let physical = state.create_physical_plan(plan).await?;
+    tracing::debug!(partitions = physical.output_partitioning().partition_count(), "planned");
+    Ok(execute_stream_partitioned(physical, Arc::new(TaskContext::from(state)))?)
+}
+
+/// The same rows under `schema`, which differs in nullability and metadata only.
+pub(crate) fn under_schema(stream: SendableRecordBatchStream, schema: &SchemaRef) -> SendableRecordBatchStream {
+    let target = Arc::clone(schema);
+    let renamed = stream.and_then(move |batch| {
+        let target = Arc::clone(&target);
+        async move { RecordBatch::try_new(target, batch.columns().to_vec()).map_err(DataFusionError::from) }
+    });
+    Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), renamed))
+}
+
+/// The same columns, all of which may be null.
+pub(crate) fn nullable(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(
+        schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+    ))
+}
+
+/// Whether a query ran out of memory in an operator that cannot spill.
+pub(crate) fn is_out_of_memory(error: &EngineError) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(e) = source {
+        if let Some(df) = e.downcast_ref::<DataFusionError>()
+            && matches!(df.find_root(), DataFusionError::ResourcesExhausted(_))
+        {
+            return true;
+        }
+        source = e.source();
+    }
+    false
+}

@@ -1,0 +1,330 @@
+//! A run that dies at any operation of its storage, and the run after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::pending;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::TryStreamExt;
+use kinfold_sync::Operation;
+use kinfold_testkit::FakeClock;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::receiver::{Fate, Receiver, Sent};
+use super::setting::{Setting, mirror, plain};
+
+/// A store whose process dies at one of its operations: before it takes effect, or after.
+#[derive(Debug)]
+struct MortalStore {
+    inner: Arc<InMemory>,
+    done: AtomicU64,
+    /// The operation that is the last, from 0, and whether it takes effect.
+    last: Option<(u64, bool)>,
+    /// Whether operations count: opening the lake is no part of a run.
+    armed: AtomicBool,
+    died: Notify,
+}
+
+impl MortalStore {
+    fn new(inner: &Arc<InMemory>, last: Option<(u64, bool)>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            done: AtomicU64::new(0),
+            last,
+            armed: AtomicBool::new(false),
+            died: Notify::new(),
+        })
+    }
+
+    fn arm(&self) {
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    async fn live<T>(&self, operation: impl Future<Output = T>) -> T {
+        if !self.armed.load(Ordering::SeqCst) {
+            return operation.await;
+        }
+        let number = self.done.fetch_add(1, Ordering::SeqCst);
+        match self.last {
+            Some((last, _)) if number > last => pending().await,
+            Some((last, takes_effect)) if number == last => {
+                if takes_effect {
+                    let _ = operation.await;
+                }
+                self.died.notify_one();
+                pending().await
+            }
+            _ => operation.await,
+        }
+    }
+}
+
+impl fmt::Display for MortalStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MortalStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for MortalStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        self.live(self.inner.put_opts(location, payload, opts)).await
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.live(self.inner.put_multipart_opts(location, opts)).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.live(self.inner.get_opts(location, options)).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.live(self.inner.get_ranges(location, ranges)).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        // Deletions run in the stream; a store of its own carries the count on.
+        let inner = Arc::clone(&self.inner);
+        let dead = self.last.is_some_and(|(last, _)| self.done.fetch_add(1, Ordering::SeqCst) >= last);
+        if dead {
+            self.died.notify_one();
+            return Box::pin(futures::stream::pending());
+        }
+        inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.live(self.inner.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.live(self.inner.copy_opts(from, to, options)).await
+    }
+}
+
+async fn objects(store: &InMemory) -> Vec<ObjectMeta> {
+    store.list(None).try_collect().await.unwrap()
+}
+
+/// Another store with the same objects.
+async fn copy(store: &InMemory) -> Arc<InMemory> {
+    let copy = InMemory::new();
+    for object in objects(store).await {
+        let bytes = store.get(&object.location).await.unwrap().bytes().await.unwrap();
+        copy.put(&object.location, bytes.into()).await.unwrap();
+    }
+    Arc::new(copy)
+}
+
+/// What acknowledgement objects say: (key, operation) that were delivered.
+async fn acknowledged(store: &InMemory) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for object in objects(store).await {
+        if object.location.as_ref().contains("/ack-") {
+            let bytes = store.get(&object.location).await.unwrap().bytes().await.unwrap();
+            for line in bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+                let line: Value = serde_json::from_slice(line).unwrap();
+                if line["outcome"] == "delivered" {
+                    found.insert((line["key"].as_str().unwrap().to_owned(), line["operation"].as_str().unwrap().to_owned()));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn word(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Add => "add",
+        Operation::Update => "update",
+        Operation::Remove => "remove",
+        Operation::Clear => "clear",
+    }
+}
+
+/// What must not depend on a crash: state and ledger, without names of runs.
+async fn outcome(setting: &Setting) -> (Vec<Value>, Vec<Value>) {
+    let without = |rows: Vec<Value>, columns: &[&str]| {
+        let mut rows: Vec<Value> = rows
+            .into_iter()
+            .map(|row| match row {
+                Value::Object(mut map) => {
+                    columns.iter().for_each(|column| drop(map.shift_remove(*column)));
+                    Value::Object(map)
+                }
+                other => other,
+            })
+            .collect();
+        rows.sort_by_key(ToString::to_string);
+        rows
+    };
+    (
+        without(setting.state().await, &["first_error_run", "last_ack_run"]),
+        without(setting.ledger().await, &["run_id", "delivery", "seq", "sent_at"]),
+    )
+}
+
+const BEFORE: [(&str, f64); 4] = [("a", 1.0), ("b", 1.0), ("c", 1.0), ("r", 1.0)];
+const AFTER: [(&str, f64); 5] = [("b", 2.0), ("c", 1.0), ("d", 1.0), ("e", 1.0), ("r", 1.0)];
+
+fn key(id: &str) -> String {
+    json!({"id": id}).to_string()
+}
+
+fn fates() -> [(String, Fate); 1] {
+    [(key("e"), Fate::Reject)]
+}
+
+/// A lake after a first run, with other rows published.
+async fn prepared() -> (Setting, Arc<InMemory>) {
+    let store = Arc::new(InMemory::new());
+    let mut setting = Setting::on(Arc::clone(&store) as Arc<dyn ObjectStore>, mirror()).await;
+    let receiver = Receiver::default();
+    setting.publish(plain(&BEFORE)).await;
+    setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+    setting.publish(plain(&AFTER)).await;
+    setting.later(1);
+    (setting, store)
+}
+
+/// A receiver that has what the first run delivered.
+fn warmed() -> Receiver {
+    let receiver = Receiver::default();
+    receiver.restore(BEFORE.iter().map(|(id, value)| (key(id), json!({"value": *value}))));
+    receiver.fates(fates());
+    receiver
+}
+
+#[tokio::test]
+async fn every_crash_point_leads_to_the_same_end() {
+    let (mut setting, store) = prepared().await;
+    // Without a crash.
+    let whole = copy(&store).await;
+    let counted = MortalStore::new(&whole, None);
+    setting.attach(Arc::clone(&counted) as Arc<dyn ObjectStore>).await;
+    counted.arm();
+    let receiver = warmed();
+    let report = setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+    assert_eq!((report.delivered, report.rejected, report.removals), (3, 1, 1));
+    let operations = counted.done.load(Ordering::SeqCst);
+    let expected = outcome(&setting).await;
+    let expected_rows = receiver.rows();
+    assert!(operations > 20, "{operations}");
+
+    let mut resumed = 0;
+    for last in 0..operations {
+        for takes_effect in [false, true] {
+            let disk = copy(&store).await;
+            let dying = MortalStore::new(&disk, Some((last, takes_effect)));
+            setting.attach(Arc::clone(&dying) as Arc<dyn ObjectStore>).await;
+            dying.arm();
+            let receiver = warmed();
+            let clock = FakeClock::new();
+            tokio::select! {
+                biased;
+                ended = setting.run_through(&receiver, &clock) => drop(ended.unwrap()),
+                () = dying.died.notified() => {}
+            }
+            let before: Vec<Sent> = receiver.take();
+            let durable = acknowledged(&disk).await;
+
+            // Another process, after the lease of the dead one has run out.
+            setting.attach(Arc::clone(&disk) as Arc<dyn ObjectStore>).await;
+            setting.engine.lake.delete("lease/sync/crm.json").await.unwrap();
+            let report = setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+            resumed += u32::from(report.resumed);
+            let after = receiver.take();
+            let place = format!("operation {last}, effect {takes_effect}");
+            for sent in &after {
+                let again = (sent.key.clone(), word(sent.operation).to_owned());
+                assert!(!durable.contains(&again), "{place}: {again:?} was acknowledged and sent again");
+                // What may have arrived before comes in the same batch, so that the receiver can tell.
+                if report.resumed
+                    && let Some(earlier) = before.iter().find(|s| s.key == sent.key && s.fate == Fate::Deliver)
+                {
+                    assert_eq!(earlier.batch, sent.batch, "{place}");
+                }
+            }
+            // The row that is refused is planned again by every run after the one that has told so.
+            let settle = setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+            assert_eq!((settle.planned, settle.rejected), (1, 1), "{place}");
+            assert_eq!(receiver.rows(), expected_rows, "{place}");
+            let (state, ledger) = outcome(&setting).await;
+            compare(&expected, &state, &ledger, &place);
+            assert!(setting.leftovers().await.is_empty(), "{place}");
+        }
+    }
+    assert!(resumed > 10, "plans were resumed {resumed} times");
+}
+
+/// Equal but for the attempts of the refused row, which is tried once a run.
+fn compare(expected: &(Vec<Value>, Vec<Value>), state: &[Value], ledger: &[Value], place: &str) {
+    let settled = |rows: &[Value]| -> BTreeMap<String, Value> {
+        rows.iter()
+            .map(|row| {
+                let mut row = row.clone();
+                if let Some(map) = row.as_object_mut() {
+                    map.shift_remove("attempts");
+                }
+                (row["key_text"].as_str().unwrap().to_owned(), row)
+            })
+            .collect()
+    };
+    assert_eq!(settled(state), settled(&expected.0), "{place}");
+    let sends = |rows: &[Value]| -> Vec<Value> {
+        rows.iter().filter(|row| row["outcome"] == "delivered").cloned().collect()
+    };
+    assert_eq!(sends(ledger), sends(&expected.1), "{place}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_cut_is_resumed_without_what_was_acknowledged() {
+    let (mut setting, store) = prepared().await;
+    let receiver = warmed();
+    // Count the operations up to the first acknowledgement by letting a run die after each.
+    let mut last = 0;
+    loop {
+        let disk = copy(&store).await;
+        let dying = MortalStore::new(&disk, Some((last, true)));
+        setting.attach(Arc::clone(&dying) as Arc<dyn ObjectStore>).await;
+        dying.arm();
+        let clock = FakeClock::new();
+        tokio::select! {
+            biased;
+            ended = setting.run_through(&receiver, &clock) => panic!("ended without acknowledgement: {ended:?}"),
+            () = dying.died.notified() => {}
+        }
+        let durable = acknowledged(&disk).await;
+        if durable.is_empty() {
+            last += 1;
+            continue;
+        }
+        setting.attach(Arc::clone(&disk) as Arc<dyn ObjectStore>).await;
+        setting.engine.lake.delete("lease/sync/crm.json").await.unwrap();
+        let dry = setting.dry_run().await.unwrap();
+        assert!(dry.resumed, "a dry run tells of the interrupted run");
+        receiver.take();
+        let report = setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+        assert!(report.resumed);
+        // The sums are those of both parts: the finished plan, and the refused row once more.
+        assert_eq!((report.planned, report.delivered, report.rejected), (5, 3, 2));
+        return;
+    }
+}

@@ -1,0 +1,9 @@
+//! Stage *activate*.
+
+mod crash;
+mod deliver;
+mod files;
+mod oracle;
+mod postgres;
+mod receiver;
+mod setting;

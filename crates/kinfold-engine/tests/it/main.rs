@@ -1,0 +1,6 @@
+//! Tests of kinfold-engine from outside: whole runs over real lakes and destinations.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall fail")]
+
+mod activate;
+mod input;

@@ -1,0 +1,85 @@
+//! Which component keeps which canonical id.
+//!
+//! Old ids and new components are matched one to one by deferred acceptance (Gale and Shapley 1962):
+//! an old id asks for its parts, the strongest first, and a component keeps the oldest of those that
+//! ask. So on a merge the oldest id survives, after a split the strongest part keeps the id, and where
+//! both happen at once an id that lost its strongest part takes the next one rather than vanish. All
+//! preferences are strict, hence there is exactly one outcome, whatever the order of the questions.
+
+use std::cmp::Reverse;
+
+use crate::canonical::CanonicalId;
+use crate::graph::NONE;
+
+/// What an old id has in a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overlap {
+    /// Index of the old id.
+    pub(crate) old: u32,
+    /// Index of the component.
+    pub(crate) component: u32,
+    /// Shared identifiers, at least one.
+    pub(crate) identifiers: u64,
+    /// Their earliest observation.
+    pub(crate) earliest: i64,
+    /// Place of the first of them in the order of (type, value).
+    pub(crate) smallest: u32,
+}
+
+/// For each component the index of the old id that it keeps, or `NONE`.
+///
+/// `overlaps` must be grouped by old id; a pair of old id and component occurs at most once. Each
+/// group is left in the order of the id's preference. `minted` gives the time an old id was minted and
+/// the id itself.
+pub(crate) fn keep_ids(
+    overlaps: &mut [Overlap],
+    components: usize,
+    minted: impl Fn(u32) -> (i64, CanonicalId),
+) -> Vec<u32> {
+    let mut starts: Vec<usize> = Vec::new();
+    let mut start = 0;
+    for group in overlaps.chunk_by_mut(|a, b| a.old == b.old) {
+        group
+            .sort_unstable_by_key(|part| (Reverse(part.identifiers), part.earliest, part.smallest));
+        starts.push(start);
+        start += group.len();
+    }
+    let overlaps = &*overlaps;
+    // Older ids first; of one age, that whose identifiers here were seen first; then by id.
+    let seniority = |overlap: &Overlap| {
+        let (minted_at, id) = minted(overlap.old);
+        (minted_at, overlap.earliest, id)
+    };
+    // The overlap by which each component is held.
+    let mut held_by: Vec<Option<usize>> = vec![None; components];
+    for start in starts {
+        // One id asks at a time; when it pushes another out, that one goes on asking.
+        let mut next = start;
+        let mut old = overlaps.get(start).map(|overlap| overlap.old);
+        while let Some(asking) = overlaps
+            .get(next)
+            .filter(|overlap| Some(overlap.old) == old)
+        {
+            let holder = &mut held_by[asking.component as usize];
+            match holder.and_then(|at| overlaps.get(at).map(|held| (at, held))) {
+                None => {
+                    *holder = Some(next);
+                    break;
+                }
+                Some((at, held)) if seniority(asking) < seniority(held) => {
+                    *holder = Some(next);
+                    old = Some(held.old);
+                    next = at + 1;
+                }
+                Some(_) => next += 1,
+            }
+        }
+    }
+    held_by
+        .into_iter()
+        .map(|at| {
+            at.and_then(|at| overlaps.get(at))
+                .map_or(NONE, |held| held.old)
+        })
+        .collect()
+}

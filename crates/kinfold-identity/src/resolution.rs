@@ -1,0 +1,378 @@
+//! The graph with its canonical ids.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use crate::blocked::{BlockedValues, RejectionRule};
+use crate::canonical::CanonicalId;
+use crate::change::{Change, ChangeKind, Move};
+use crate::graph::{GraphBuilder, NONE, Nodes, OldId, not_blank};
+use crate::matching::{Overlap, keep_ids};
+
+/// What a resolution needs to know beside the rows.
+#[derive(Clone, Copy, Debug)]
+pub struct ResolveOptions<'a> {
+    /// The entity, e.g. `person`. Two entities never share an id.
+    pub entity: &'a str,
+    /// Mixed into new ids. Without a secret one, whoever knows an e-mail address can compute the id
+    /// that was minted for it. Ids that exist already stay when it changes.
+    pub salt: &'a str,
+    /// The clock of the run, microseconds since 1970 UTC: when new ids are minted.
+    pub as_of: i64,
+}
+
+/// A row of the identity relation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identifier<'a> {
+    /// Its type.
+    pub id_type: &'a str,
+    /// Its value.
+    pub id_value: &'a str,
+    /// Whom it belongs to.
+    pub canonical_id: CanonicalId,
+    /// When the canonical id was minted, microseconds since 1970 UTC. To be stored and given back to
+    /// [`GraphBuilder::previous`].
+    pub minted_at: i64,
+    /// Earliest observation, microseconds since 1970 UTC; none if no row has a time.
+    pub first_seen: Option<i64>,
+    /// Latest observation.
+    pub last_seen: Option<i64>,
+}
+
+/// What a row means, now that everything is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The record belongs to this id, and so does the identifier.
+    Accepted(CanonicalId),
+    /// The edge was refused.
+    Rejected(RejectionRule),
+    /// The row names nothing, or an identifier that was not observed.
+    Ignored,
+}
+
+/// Counters of a resolution. `rows = accepted + rejected + ignored`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows given.
+    pub rows: u64,
+    /// Rows whose edge is part of the graph.
+    pub accepted: u64,
+    /// Rows whose identifier was refused.
+    pub rejected: u64,
+    /// Rows without source, record, type or value.
+    pub ignored: u64,
+    /// Distinct identifiers.
+    pub identifiers: u64,
+    /// Canonical ids in use.
+    pub canonical_ids: u64,
+    /// Identifiers of the largest component.
+    pub largest: u64,
+}
+
+/// The result: every identifier with its canonical id, and what changed since the previous one.
+pub struct Resolution {
+    nodes: Nodes,
+    blocked: BlockedValues,
+    old: Vec<OldId>,
+    /// Observed nodes by (type, value).
+    order: Vec<u32>,
+    /// Component of each node; `NONE` if it was not observed.
+    component: Vec<u32>,
+    /// Canonical id and time of minting of each component.
+    ids: Vec<(CanonicalId, i64)>,
+    changes: Vec<Change>,
+    summary: Summary,
+}
+
+impl Resolution {
+    pub(crate) fn new(builder: GraphBuilder, options: &ResolveOptions<'_>) -> Self {
+        let GraphBuilder {
+            blocked,
+            mut nodes,
+            old,
+            retired,
+            accepted,
+            rejected,
+            ignored,
+            ..
+        } = builder;
+        let order = in_order(&nodes);
+        let (component, anchors, sizes) = components(&mut nodes, &order);
+        let mut overlaps = overlaps(&nodes, &order, &component);
+        let holders = keep_ids(&mut overlaps, anchors.len(), |at| {
+            let old = old[at as usize];
+            (old.minted_at, old.id)
+        });
+
+        let mut used = retired;
+        used.extend(old.iter().map(|old| old.id));
+        let mut ids = Vec::with_capacity(anchors.len());
+        for (holder, anchor) in holders.iter().zip(&anchors) {
+            ids.push(match old.get(*holder as usize) {
+                Some(kept) => (kept.id, kept.minted_at),
+                None => (mint(&mut used, options, &nodes, *anchor), options.as_of),
+            });
+        }
+
+        let changes = changes(&nodes, &old, &overlaps, &holders, &ids, &sizes);
+        let summary = Summary {
+            rows: accepted + rejected + ignored,
+            accepted,
+            rejected,
+            ignored,
+            identifiers: order.len() as u64,
+            canonical_ids: ids.len() as u64,
+            largest: sizes.iter().copied().max().unwrap_or(0),
+        };
+        Self {
+            nodes,
+            blocked,
+            old,
+            order,
+            component,
+            ids,
+            changes,
+            summary,
+        }
+    }
+
+    /// Every observed identifier, by type and value.
+    pub fn identifiers(&self) -> impl ExactSizeIterator<Item = Identifier<'_>> {
+        self.order.iter().map(|node| {
+            let (canonical_id, minted_at) = self.ids[self.component[*node as usize] as usize];
+            Identifier {
+                id_type: self.nodes.id_type(*node),
+                id_value: self.nodes.value(*node),
+                canonical_id,
+                minted_at,
+                first_seen: self.nodes.first_seen(*node),
+                last_seen: self.nodes.last_seen(*node),
+            }
+        })
+    }
+
+    /// What a row with this identifier means: the second pass, which writes records (accepted rows,
+    /// once per record) and edges (all rows that are not ignored). A row without source or record id
+    /// is ignored too; that is for the caller to see.
+    #[must_use]
+    pub fn verdict(&self, id_type: Option<&str>, id_value: Option<&str>) -> Verdict {
+        let (Some(id_type), Some(id_value)) = (not_blank(id_type), not_blank(id_value)) else {
+            return Verdict::Ignored;
+        };
+        if let Some(rule) = self.blocked.rejects(id_type, id_value) {
+            return Verdict::Rejected(rule);
+        }
+        match self
+            .nodes
+            .find_text(id_type, id_value)
+            .and_then(|node| self.id_of(node))
+        {
+            Some(id) => Verdict::Accepted(id),
+            None => Verdict::Ignored,
+        }
+    }
+
+    /// What happened to canonical ids, by kind, then ids.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Every identifier whose canonical id is not what it was, new and lost ones included. Applied to
+    /// the previous assignment they give this one.
+    pub fn moves(&self) -> impl Iterator<Item = Move<'_>> {
+        (0..self.nodes.len()).filter_map(|node| {
+            let from = self
+                .old
+                .get(self.nodes.previous[node as usize] as usize)
+                .map(|old| old.id);
+            let into = self.id_of(node);
+            (from != into).then(|| Move {
+                id_type: self.nodes.id_type(node),
+                id_value: self.nodes.value(node),
+                from,
+                into,
+            })
+        })
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    fn id_of(&self, node: u32) -> Option<CanonicalId> {
+        let component = *self.component.get(node as usize)?;
+        self.ids.get(component as usize).map(|(id, _)| *id)
+    }
+}
+
+/// Observed nodes by (type, value).
+fn in_order(nodes: &Nodes) -> Vec<u32> {
+    let ranks = nodes.type_ranks();
+    // The first bytes of the value decide most comparisons without a look at the text.
+    let mut keyed: Vec<(u16, u64, u32)> = (0..nodes.len())
+        .filter(|node| nodes.observed(*node))
+        .map(|node| {
+            let mut head = [0_u8; 8];
+            for (to, from) in head.iter_mut().zip(nodes.value(node).bytes()) {
+                *to = from;
+            }
+            (
+                ranks[usize::from(nodes.kind(node))],
+                u64::from_be_bytes(head),
+                node,
+            )
+        })
+        .collect();
+    keyed.sort_unstable_by(|a, b| match (a.0, a.1).cmp(&(b.0, b.1)) {
+        Ordering::Equal => nodes.value(a.2).cmp(nodes.value(b.2)),
+        decided => decided,
+    });
+    keyed.into_iter().map(|(_, _, node)| node).collect()
+}
+
+/// Component of each node, and anchor and size of each component. Components are numbered by their
+/// first identifier, an anchor is the identifier that was observed first (ties: by type and value).
+fn components(nodes: &mut Nodes, order: &[u32]) -> (Vec<u32>, Vec<u32>, Vec<u64>) {
+    let mut component = vec![NONE; nodes.len() as usize];
+    let mut of_root = vec![NONE; nodes.len() as usize];
+    let mut anchors: Vec<u32> = Vec::new();
+    let mut sizes: Vec<u64> = Vec::new();
+    for node in order {
+        let slot = nodes.root(*node) as usize;
+        if of_root[slot] == NONE {
+            of_root[slot] = u32::try_from(anchors.len()).unwrap_or(NONE);
+            anchors.push(*node);
+            sizes.push(0);
+        }
+        let number = of_root[slot] as usize;
+        component[*node as usize] = of_root[slot];
+        sizes[number] += 1;
+        if nodes.earliest(*node) < nodes.earliest(anchors[number]) {
+            anchors[number] = *node;
+        }
+    }
+    (component, anchors, sizes)
+}
+
+/// What each old id has in each component, grouped by old id.
+fn overlaps(nodes: &Nodes, order: &[u32], component: &[u32]) -> Vec<Overlap> {
+    let mut pairs: Vec<(u32, u32, u32)> = (0_u32..)
+        .zip(order)
+        .filter(|(_, node)| nodes.previous[**node as usize] != NONE)
+        .map(|(place, node)| {
+            (
+                nodes.previous[*node as usize],
+                component[*node as usize],
+                place,
+            )
+        })
+        .collect();
+    pairs.sort_unstable();
+    pairs
+        .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
+        .filter_map(|group| {
+            let (old, component, smallest) = *group.first()?;
+            let earliest = group
+                .iter()
+                .filter_map(|(_, _, place)| order.get(*place as usize));
+            Some(Overlap {
+                old,
+                component,
+                identifiers: group.len() as u64,
+                earliest: earliest
+                    .map(|node| nodes.earliest(*node))
+                    .min()
+                    .unwrap_or(i64::MAX),
+                smallest,
+            })
+        })
+        .collect()
+}
+
+/// A new id for the component with this anchor, one that was never used.
+fn mint(
+    used: &mut HashSet<CanonicalId>,
+    options: &ResolveOptions<'_>,
+    nodes: &Nodes,
+    anchor: u32,
+) -> CanonicalId {
+    let (id_type, value) = (nodes.id_type(anchor), nodes.value(anchor));
+    let mut attempt = 0;
+    loop {
+        let id = CanonicalId::mint(options.salt, options.entity, id_type, value, attempt);
+        if used.insert(id) {
+            return id;
+        }
+        attempt += 1;
+    }
+}
+
+fn changes(
+    nodes: &Nodes,
+    old: &[OldId],
+    overlaps: &[Overlap],
+    holders: &[u32],
+    ids: &[(CanonicalId, i64)],
+    sizes: &[u64],
+) -> Vec<Change> {
+    let mut in_use = vec![false; old.len()];
+    for holder in holders.iter().filter(|holder| **holder != NONE) {
+        in_use[*holder as usize] = true;
+    }
+    let mut changes = Vec::new();
+    let mut known = vec![false; ids.len()];
+    let mut alive = vec![false; old.len()];
+    for group in overlaps.chunk_by(|a, b| a.old == b.old) {
+        for (place, overlap) in group.iter().enumerate() {
+            let (from, to) = (overlap.old as usize, overlap.component as usize);
+            known[to] = true;
+            alive[from] = true;
+            if holders[to] == overlap.old {
+                continue;
+            }
+            let kind = match (holders[to], in_use[from], place) {
+                (NONE, ..) => ChangeKind::Split,
+                // The strongest part comes first: that is where a retired id lives on.
+                (_, false, 0) => ChangeKind::Merged,
+                _ => ChangeKind::Reassigned,
+            };
+            changes.push(Change {
+                kind,
+                from: Some(old[from].id),
+                into: Some(ids[to].0),
+                identifiers: overlap.identifiers,
+            });
+        }
+    }
+    for (at, (id, _)) in ids.iter().enumerate() {
+        if !known[at] {
+            changes.push(Change {
+                kind: ChangeKind::Created,
+                from: None,
+                into: Some(*id),
+                identifiers: sizes[at],
+            });
+        }
+    }
+    let mut lost = vec![0_u64; old.len()];
+    for node in 0..nodes.len() {
+        if let Some(count) = lost.get_mut(nodes.previous[node as usize] as usize) {
+            *count += 1;
+        }
+    }
+    for (at, old) in old.iter().enumerate() {
+        if !alive[at] {
+            changes.push(Change {
+                kind: ChangeKind::Deleted,
+                from: Some(old.id),
+                into: None,
+                identifiers: lost[at],
+            });
+        }
+    }
+    changes.sort_unstable();
+    changes
+}

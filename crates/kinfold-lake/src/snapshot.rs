@@ -1,0 +1,227 @@
+//! A table at one version.
+
+use std::sync::{Arc, OnceLock};
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use deltalake_core::kernel::Action;
+use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow as _;
+use deltalake_core::logstore::LogStoreRef;
+use deltalake_core::table::state::DeltaTableState;
+use object_store::path::Path;
+
+use crate::commit::Commit;
+use crate::files::{LiveFiles, scan_schema};
+use crate::provider::KinfoldTable;
+use crate::{CommitNote, LakeError, LakeUrl};
+
+/// A table pinned at one version. Cheap to clone; never changes.
+#[derive(Clone)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    table: String,
+    root: Path,
+    url: LakeUrl,
+    logs: LogStoreRef,
+    state: DeltaTableState,
+    schema: SchemaRef,
+    files: OnceLock<Arc<LiveFiles>>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("table", &self.inner.table)
+            .field("version", &self.version())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn new(
+        table: &str,
+        root: Path,
+        url: LakeUrl,
+        logs: LogStoreRef,
+        state: DeltaTableState,
+    ) -> Result<Self, LakeError> {
+        let schema = arrow_schema(table, &state)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                table: table.to_owned(),
+                root,
+                url,
+                logs,
+                state,
+                schema,
+                files: OnceLock::new(),
+            }),
+        })
+    }
+
+    /// The version.
+    pub fn version(&self) -> u64 {
+        self.inner.state.version()
+    }
+
+    /// The columns, as every scan returns them.
+    pub fn schema(&self) -> SchemaRef {
+        self.inner.schema.clone()
+    }
+
+    /// Rows, from the log alone; `None` if a writer left the count out.
+    pub fn num_rows(&self) -> Option<u64> {
+        self.live_files().ok()?.num_rows()
+    }
+
+    /// Data files.
+    pub fn num_files(&self) -> u64 {
+        self.live_files()
+            .map_or(0, |files| files.files.len() as u64)
+    }
+
+    /// Bytes of the data files.
+    pub fn bytes(&self) -> u64 {
+        self.live_files()
+            .map_or(0, |files| files.files.iter().map(|file| file.bytes).sum())
+    }
+
+    /// The note of the commit that made this version or an older one; `None` if another program
+    /// made it or the log does not reach back so far.
+    ///
+    /// # Errors
+    /// [`LakeError::Delta`], [`LakeError::Corrupt`].
+    pub async fn note(&self, version: u64) -> Result<Option<CommitNote>, LakeError> {
+        let bytes = self
+            .inner
+            .logs
+            .read_commit_entry(version)
+            .await
+            .map_err(|error| LakeError::delta(&self.inner.table, &error))?;
+        match bytes {
+            Some(bytes) => Ok(Commit::parse(&self.inner.table, version, &bytes)?.note()),
+            None => Ok(None),
+        }
+    }
+
+    /// The newest transaction of a writer, as of this version.
+    ///
+    /// # Errors
+    /// [`LakeError::Delta`].
+    pub async fn transaction(&self, app_id: &str) -> Result<Option<i64>, LakeError> {
+        self.inner
+            .state
+            .transaction_version(self.inner.logs.as_ref(), app_id)
+            .await
+            .map_err(|error| LakeError::delta(&self.inner.table, &error))
+    }
+
+    /// The version as a table of DataFusion, planned as a plain Parquet scan.
+    ///
+    /// The lake must be registered ([`crate::Lake::register`]) where the scan runs.
+    ///
+    /// # Errors
+    /// [`LakeError::UnsupportedFeatures`] for a table with deletion vectors or column mapping
+    /// (which kinfold does not make; see [`crate::open_external_delta`]), [`LakeError::Corrupt`].
+    pub fn provider(&self) -> Result<Arc<dyn TableProvider>, LakeError> {
+        Ok(Arc::new(self.native()?))
+    }
+
+    pub(crate) fn native(&self) -> Result<KinfoldTable, LakeError> {
+        if let Some(features) = self.beyond_native()? {
+            return Err(LakeError::UnsupportedFeatures {
+                table: self.inner.table.clone(),
+                features,
+            });
+        }
+        let store = self.inner.url.store_url()?;
+        let store = ObjectStoreUrl::parse(&store).map_err(|_| LakeError::Location {
+            location: store.to_string(),
+        })?;
+        Ok(KinfoldTable::new(
+            self.schema(),
+            store,
+            self.live_files()?,
+            self.partition_columns().len(),
+        ))
+    }
+
+    /// The features that a plain Parquet scan would get wrong.
+    pub(crate) fn beyond_native(&self) -> Result<Option<String>, LakeError> {
+        let mapping = self
+            .inner
+            .state
+            .metadata()
+            .configuration()
+            .get("delta.columnMapping.mode")
+            .is_some_and(|mode| mode != "none");
+        if mapping {
+            return Ok(Some("`columnMapping`".to_owned()));
+        }
+        let vectors = self.live_files()?.deletion_vectors;
+        Ok(vectors.then(|| "`deletionVectors`".to_owned()))
+    }
+
+    pub(crate) fn partition_columns(&self) -> Vec<String> {
+        let metadata = self.inner.state.metadata();
+        metadata
+            .partition_columns()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    pub(crate) fn live_files(&self) -> Result<Arc<LiveFiles>, LakeError> {
+        if let Some(files) = self.inner.files.get() {
+            return Ok(files.clone());
+        }
+        let partition_columns = self.partition_columns();
+        let schema = self.schema();
+        let files = Arc::new(LiveFiles::new(
+            &self.inner.table,
+            &self.inner.root,
+            &self.inner.state,
+            scan_schema(&schema, &partition_columns),
+            &partition_columns,
+        )?);
+        Ok(self.inner.files.get_or_init(|| files).clone())
+    }
+
+    pub(crate) fn state(&self) -> &DeltaTableState {
+        &self.inner.state
+    }
+}
+
+/// The columns of a state in Arrow's types.
+pub(crate) fn arrow_schema(table: &str, state: &DeltaTableState) -> Result<SchemaRef, LakeError> {
+    let schema: Schema = state
+        .schema()
+        .as_ref()
+        .try_into_arrow()
+        .map_err(|error: arrow::error::ArrowError| LakeError::delta(table, &error.into()))?;
+    // The table's own metadata would make every comparison with a bound plan fail.
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone().with_metadata(Default::default()))
+        .collect();
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// `remove` actions for the live files that `chosen` picks by decoded path.
+pub(crate) fn removals(
+    state: &DeltaTableState,
+    data_change: bool,
+    mut chosen: impl FnMut(&str) -> bool,
+) -> Vec<Action> {
+    state
+        .log_data()
+        .iter()
+        .filter(|file| chosen(&file.path()))
+        .map(|file| Action::Remove(file.remove_action(data_change)))
+        .collect()
+}

@@ -1,0 +1,27 @@
+//! The files a user writes, turned into one typed, located, cross-checked [`Project`].
+//!
+//! This crate owns every file format, the identifiers of nodes, and [`Diagnostic`]. It opens files
+//! of the project and nothing else: no async, no DataFusion, no network. A problem in a user's file
+//! is never an `Err`: it is a [`Diagnostic`] among the others, so that one run reports them all.
+
+pub mod codes;
+pub mod diagnostic;
+pub mod load;
+pub mod located;
+pub mod model;
+pub mod node;
+mod suggest;
+pub mod sync;
+pub mod template;
+pub mod yaml;
+
+pub use diagnostic::{Code, Diagnostic, FileId, Label, Severity, SourceFile, SourceMap, Span};
+pub use load::{EmbeddedPackage, LoadOptions, Loaded, load};
+pub use located::{Located, Value, ValueKind};
+pub use model::{
+    Column, ConfigLayer, Dispatch, Environment, GenericTest, Macro, MacroKind, Model, Package,
+    Project, ResolvedEnvironment, Seed, SingularTest, Source, SourceFormat, SourceLocation,
+    StorageOptions, StorageTemplate, TestTarget,
+};
+pub use node::{NodeId, ResourceType};
+pub use sync::{Connection, ConnectionKind, Guard, OnLeave, Reference, Sync, SyncMode};

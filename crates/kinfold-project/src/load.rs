@@ -1,0 +1,238 @@
+//! Reading a project: files in, one [`Project`] and every [`Diagnostic`] out.
+
+mod checks;
+mod config_tree;
+mod connections;
+mod environments;
+mod fields;
+mod files;
+mod generic_tests;
+mod jinja_blocks;
+mod packages;
+mod project_file;
+mod properties;
+mod resources;
+mod sources;
+mod syncs;
+mod test_names;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{Diagnostic, SourceMap};
+use crate::located::Value;
+use crate::model::Project;
+use crate::yaml;
+
+use checks::Declarations;
+use config_tree::Configs;
+use files::{Reading, extension, folders_below};
+use properties::{Nodes, PropertiesFile};
+use resources::PackageFiles;
+
+/// A package that is compiled into the binary.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbeddedPackage {
+    /// Name by which `packages:` of `kinfold.yml` asks for it.
+    pub name: &'static str,
+    /// Its files: path relative to the package's root with `/` between the parts, and text. One of
+    /// them is its `dbt_project.yml` or `kinfold.yml`.
+    pub files: &'static [(&'static str, &'static str)],
+}
+
+/// What a project is read with, besides its own files.
+#[derive(Clone, Copy)]
+pub struct LoadOptions<'a> {
+    /// Reads an environment variable of the process.
+    pub environment_variable: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// The packages that `packages:` may name.
+    pub embedded_packages: &'a [EmbeddedPackage],
+    /// The text of `--vars`, a YAML mapping; stronger than every `vars:` of a file.
+    pub vars: Option<&'a str>,
+}
+
+impl std::fmt::Debug for LoadOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadOptions")
+            .field("embedded_packages", &self.embedded_packages)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The project, with everything in it that could be understood. `None` only if there is no
+    /// readable project file. Do not run it if a diagnostic is an error.
+    pub project: Option<Project>,
+    /// Every file that was read, to show the diagnostics with. Equal to `project.files`.
+    pub files: SourceMap,
+    /// Every problem, in the order of files and places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    /// Whether a problem stops a run.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Reads the project at `root`, a folder with a `kinfold.yml`, a `dbt_project.yml` or both.
+///
+/// It opens files below `root` and of the packages that the project names, and nothing else.
+/// Problems never end it early: all are in [`Loaded::diagnostics`].
+#[must_use]
+pub fn load(root: &Path, options: &LoadOptions<'_>) -> Loaded {
+    let mut reading = Reading::default();
+    let root = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
+    let project = load_project(root, options, &mut reading);
+    let Reading {
+        files,
+        mut problems,
+    } = reading;
+    // A folder may be looked through for several kinds of files.
+    let mut seen = HashSet::new();
+    problems.retain(|problem| {
+        let span = problem.primary.as_ref().map(|label| label.span);
+        seen.insert((problem.code, span, problem.message.clone()))
+    });
+    problems.sort_by_key(|problem| problem.primary.as_ref().map(|label| label.span));
+    Loaded {
+        project: project.map(|project| Project {
+            files: files.clone(),
+            ..project
+        }),
+        files,
+        diagnostics: problems,
+    }
+}
+
+fn load_project(
+    root: PathBuf,
+    options: &LoadOptions<'_>,
+    reading: &mut Reading,
+) -> Option<Project> {
+    let packages = packages::read(&root, options, reading)?;
+    let mut configs = Configs::default();
+    let mut project = Project {
+        root,
+        name: String::new(),
+        files: SourceMap::default(),
+        packages: packages::with_vars(&packages, options.vars, reading),
+        environments: vec![],
+        purposes: vec![],
+        models: vec![],
+        seeds: vec![],
+        sources: vec![],
+        generic_tests: vec![],
+        singular_tests: vec![],
+        macros: vec![],
+        docs: BTreeMap::new(),
+        connections: vec![],
+        syncs: vec![],
+    };
+    let mut described = HashMap::new();
+    let mut declared = Declarations::default();
+    let mut found = vec![];
+    for (index, package) in packages.into_iter().enumerate() {
+        let file = package.file;
+        configs.0.push(file.trees);
+        if index == 0 {
+            project.name = file.name.value.clone();
+            project.environments = file.environments;
+            project.purposes = file.purposes;
+        }
+        found.push((file.name.value, package.store, file.paths, package.prefix));
+    }
+    for (index, (name, store, paths, prefix)) in found.iter().enumerate() {
+        let files = PackageFiles {
+            name,
+            index,
+            store,
+            paths,
+            prefix,
+        };
+        let properties = files.collect(&mut project, &mut configs, reading);
+        let vars = project
+            .packages
+            .get(index)
+            .map(|package| package.vars.clone())
+            .unwrap_or_default();
+        let mut nodes = Nodes {
+            model_positions: positions(project.models.iter().map(|n| (&n.package, &n.name)), name),
+            seed_positions: positions(project.seeds.iter().map(|n| (&n.package, &n.name)), name),
+            models: &mut project.models,
+            seeds: &mut project.seeds,
+            sources: &mut project.sources,
+            generic_tests: &mut project.generic_tests,
+            described: &mut described,
+            configs: &mut configs,
+        };
+        for found in properties {
+            let Some(value) = read_yaml(&files, &found.path, reading) else {
+                continue;
+            };
+            let from = PropertiesFile {
+                package: name,
+                package_index: index,
+                vars: &vars,
+                environment_variable: options.environment_variable,
+                folders: found.folders,
+                test_folders: folders_below(&found.path, ".")
+                    .into_iter()
+                    .skip(1)
+                    .collect(),
+            };
+            properties::apply(&value, &from, &mut nodes, &mut reading.problems);
+        }
+        for (path, _) in files.below(&paths.connections, reading) {
+            if is_yaml(&path)
+                && let Some(value) = read_yaml(&files, &path, reading)
+            {
+                connections::read(
+                    &value,
+                    &mut project.connections,
+                    &mut declared.connections,
+                    &mut reading.problems,
+                );
+            }
+        }
+        for (path, _) in files.below(&paths.syncs, reading) {
+            if is_yaml(&path)
+                && let Some(value) = read_yaml(&files, &path, reading)
+            {
+                let Reading { files, problems } = reading;
+                let into = (&mut project.syncs, &mut declared.syncs);
+                syncs::read(&value, name, files, into, problems);
+            }
+        }
+    }
+    configs.warnings(&mut reading.problems);
+    // The checks show paths, so they need the files now.
+    project.files = reading.files.clone();
+    checks::run(&project, &declared, &mut reading.problems);
+    Some(project)
+}
+
+fn positions<'n>(
+    nodes: impl Iterator<Item = (&'n String, &'n String)>,
+    package: &str,
+) -> HashMap<String, usize> {
+    nodes
+        .enumerate()
+        .filter(|(_, (of, _))| *of == package)
+        .map(|(position, (_, name))| (name.clone(), position))
+        .collect()
+}
+
+fn is_yaml(path: &str) -> bool {
+    matches!(extension(path).as_str(), "yml" | "yaml")
+}
+
+fn read_yaml(files: &PackageFiles<'_>, path: &str, reading: &mut Reading) -> Option<Value> {
+    let file = files.read(path, reading)?;
+    let text = reading.text(file);
+    yaml::read(&text, file, &mut reading.problems)
+}

@@ -1,0 +1,430 @@
+//! Checks across files: names that are taken, and names that nothing has.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::codes;
+use crate::diagnostic::{Diagnostic, FileId, Span};
+use crate::located::{Located, ValueKind};
+use crate::model::{GenericTest, MacroKind, Project};
+use crate::suggest;
+use crate::sync::{ConnectionKind, OnLeave, Reference, SyncMode};
+
+use super::syncs::Declared;
+
+/// The generic tests that need no package.
+const BUILT_IN_TESTS: &[&str] = &["unique", "not_null", "accepted_values", "relationships"];
+
+/// What the names of companion relations of kinfold's materializations end with.
+const COMPANIONS: &[&str] = &["records", "edges", "changes", "history", "provenance"];
+
+/// What files declare, with the mistakes that keep it out of the project.
+#[derive(Default)]
+pub(super) struct Declarations {
+    pub(super) syncs: Vec<Declared>,
+    /// Names of connections.
+    pub(super) connections: Vec<String>,
+}
+
+/// Runs all checks.
+pub(super) fn run(project: &Project, declared: &Declarations, problems: &mut Vec<Diagnostic>) {
+    let names = Names::of(project);
+    empty(project, problems);
+    duplicate_nodes(project, problems);
+    duplicate_sources(project, problems);
+    duplicate_tests(project, problems);
+    for test in &project.generic_tests {
+        known_test(test, project, problems);
+        for (_, value) in &test.arguments {
+            if let ValueKind::String(text) = &value.kind
+                && let Some(reference) = Reference::parse(text)
+            {
+                names.check(&reference, value.span, problems);
+            }
+        }
+    }
+    for sync in &declared.syncs {
+        if let (Some(input), Some(from)) = (&sync.input, &sync.from) {
+            names.check(input, from.span, problems);
+        }
+        if let Some(name) = &sync.connection {
+            connection(name, sync, project, declared, problems);
+        }
+        purposes(sync, project, problems);
+    }
+}
+
+/// Everything that `ref` and `source` can name.
+struct Names<'p> {
+    models: HashSet<&'p str>,
+    by_package: HashSet<(&'p str, &'p str)>,
+    packages: Vec<&'p str>,
+    sources: HashMap<&'p str, HashSet<&'p str>>,
+}
+
+impl<'p> Names<'p> {
+    fn of(project: &'p Project) -> Self {
+        let nodes = || {
+            let models = project.models.iter().map(|n| (&n.package, &n.name));
+            let seeds = project.seeds.iter().map(|n| (&n.package, &n.name));
+            models.chain(seeds)
+        };
+        let mut sources: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for source in &project.sources {
+            sources
+                .entry(&source.source.value)
+                .or_default()
+                .insert(&source.table.value);
+        }
+        Self {
+            models: nodes().map(|(_, name)| name.as_str()).collect(),
+            by_package: nodes().map(|(p, n)| (p.as_str(), n.as_str())).collect(),
+            packages: project.packages.iter().map(|p| p.name.as_str()).collect(),
+            sources,
+        }
+    }
+
+    fn has_model(&self, package: Option<&str>, name: &str) -> bool {
+        let has = |name: &str| match package {
+            Some(package) => self.by_package.contains(&(package, name)),
+            None => self.models.contains(name),
+        };
+        has(name)
+            || name
+                .rsplit_once("__")
+                .is_some_and(|(model, companion)| COMPANIONS.contains(&companion) && has(model))
+    }
+
+    fn check(&self, reference: &Reference, span: Span, problems: &mut Vec<Diagnostic>) {
+        let (message, help) = match reference {
+            Reference::Model { package, name } => {
+                if self.has_model(package.as_deref(), name) {
+                    return;
+                }
+                match package {
+                    Some(package) if !self.packages.contains(&package.as_str()) => (
+                        format!("there is no package `{package}`"),
+                        suggest::did_you_mean(package, self.packages.iter().copied()),
+                    ),
+                    Some(package) => (
+                        format!("there is no model or seed `{name}` in the package `{package}`"),
+                        self.nearest_model(name),
+                    ),
+                    None => (
+                        format!("there is no model or seed `{name}`"),
+                        self.nearest_model(name),
+                    ),
+                }
+            }
+            Reference::Source { source, table } => match self.sources.get(source.as_str()) {
+                Some(tables) if tables.contains(table.as_str()) => return,
+                Some(tables) => (
+                    format!("the source `{source}` has no table `{table}`"),
+                    suggest::did_you_mean(table, sorted(tables.iter().copied())),
+                ),
+                None => (
+                    format!("there is no source `{source}`"),
+                    suggest::did_you_mean(source, sorted(self.sources.keys().copied())),
+                ),
+            },
+        };
+        let diagnostic = Diagnostic::error(codes::UNKNOWN_REFERENCE, message, span);
+        problems.push(match help {
+            Some(help) => diagnostic.with_help(help),
+            None => diagnostic,
+        });
+    }
+
+    fn nearest_model(&self, name: &str) -> Option<String> {
+        suggest::did_you_mean(name, sorted(self.models.iter().copied()))
+    }
+}
+
+/// In an order that does not change from run to run.
+fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+fn empty(project: &Project, problems: &mut Vec<Diagnostic>) {
+    if project.models.is_empty() && project.seeds.is_empty() && project.sources.is_empty() {
+        let file = project.packages.first().map_or(FileId(0), |p| p.file);
+        problems.push(
+            Diagnostic::warning(
+                codes::EMPTY_PROJECT,
+                "the project has no model, seed or source",
+                Span::new(file, 0, 0),
+            )
+            .with_help("put SQL files below `models/`, or see `model-paths`"),
+        );
+    }
+}
+
+/// Models and seeds share one set of names in a package.
+fn duplicate_nodes(project: &Project, problems: &mut Vec<Diagnostic>) {
+    let models = project
+        .models
+        .iter()
+        .map(|n| (&n.package, &n.name, Some(n.file)));
+    let seeds = project.seeds.iter().map(|n| (&n.package, &n.name, None));
+    let mut seen: HashMap<(&str, &str), (Option<FileId>, String)> = HashMap::new();
+    let place = |file: Option<FileId>, name: &str| match file {
+        Some(file) => project.files.path(file).display().to_string(),
+        None => format!("{name}.csv"),
+    };
+    for (package, name, file) in models.chain(seeds) {
+        let here = place(file, name);
+        match seen.get(&(package.as_str(), name.as_str())) {
+            None => {
+                seen.insert((package, name), (file, here));
+            }
+            Some((first, there)) => {
+                let message = format!("`{name}` is the name of both `{there}` and `{here}`");
+                let mut diagnostic = match file.or(*first) {
+                    Some(file) => {
+                        Diagnostic::error(codes::DUPLICATE_NAME, message, Span::new(file, 0, 0))
+                    }
+                    None => Diagnostic::error_nowhere(codes::DUPLICATE_NAME, message),
+                };
+                if let (Some(first), Some(_)) = (first, file) {
+                    diagnostic = diagnostic.with_related(Span::new(*first, 0, 0), "the other one");
+                }
+                problems.push(
+                    diagnostic.with_help("rename one: models and seeds share one set of names"),
+                );
+            }
+        }
+    }
+}
+
+fn duplicate_sources(project: &Project, problems: &mut Vec<Diagnostic>) {
+    let mut seen: HashMap<&str, &Located<String>> = HashMap::new();
+    for source in &project.sources {
+        if let Some(first) = seen.insert(source.id.as_str(), &source.table) {
+            problems.push(
+                Diagnostic::error(
+                    codes::DUPLICATE_NAME,
+                    format!(
+                        "there are two tables `{}` in the source `{}`",
+                        source.table.value, source.source.value
+                    ),
+                    source.table.span,
+                )
+                .with_related(first.span, "the other one"),
+            );
+        }
+    }
+}
+
+fn duplicate_tests(project: &Project, problems: &mut Vec<Diagnostic>) {
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    for test in &project.generic_tests {
+        let Some(first) = seen.insert(test.id.as_str(), test.test.span) else {
+            continue;
+        };
+        problems.push(
+            Diagnostic::error(
+                codes::DUPLICATE_NAME,
+                format!("there are two tests `{}`", test.name),
+                test.test.span,
+            )
+            .with_related(first, "the other one")
+            .with_help("remove one, or give one of them a `name:`"),
+        );
+    }
+    let mut files: HashMap<&str, FileId> = HashMap::new();
+    for test in &project.singular_tests {
+        if let Some(first) = files.insert(test.id.as_str(), test.file) {
+            problems.push(
+                Diagnostic::error(
+                    codes::DUPLICATE_NAME,
+                    format!("there are two test files `{}`", test.name),
+                    Span::new(test.file, 0, 0),
+                )
+                .with_related(Span::new(first, 0, 0), "the other one"),
+            );
+        }
+    }
+}
+
+fn known_test(test: &GenericTest, project: &Project, problems: &mut Vec<Diagnostic>) {
+    let (namespace, name) = match test.test.value.split_once('.') {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, test.test.value.as_str()),
+    };
+    if let Some(namespace) = namespace
+        && namespace != "dbt"
+        && !project.packages.iter().any(|p| p.name == namespace)
+    {
+        let packages = project.packages.iter().map(|p| p.name.as_str());
+        let diagnostic = Diagnostic::error(
+            codes::UNKNOWN_TEST,
+            format!("there is no package `{namespace}` to take the test `{name}` from"),
+            test.test.span,
+        );
+        problems.push(match suggest::did_you_mean(namespace, packages) {
+            Some(help) => diagnostic.with_help(help),
+            None => diagnostic.with_help("add it to `packages:` of `kinfold.yml`"),
+        });
+        return;
+    }
+    if BUILT_IN_TESTS.contains(&name) && namespace.is_none_or(|namespace| namespace == "dbt") {
+        return;
+    }
+    // A macro `test_x` is the older way to write a test `x`.
+    let defined = project.macros.iter().filter_map(|m| {
+        let name = match m.kind {
+            MacroKind::Test => Some(m.name.value.as_str()),
+            MacroKind::Macro => m.name.value.strip_prefix("test_"),
+        };
+        let visible = match namespace {
+            Some(namespace) => m.package == namespace,
+            None => true,
+        };
+        name.filter(|_| visible)
+    });
+    let defined: Vec<&str> = defined.collect();
+    if defined.contains(&name) {
+        return;
+    }
+    let known = defined.iter().chain(BUILT_IN_TESTS).copied();
+    let diagnostic = Diagnostic::error(
+        codes::UNKNOWN_TEST,
+        format!("there is no test `{}`", test.test.value),
+        test.test.span,
+    );
+    problems.push(match suggest::did_you_mean(name, known) {
+        Some(help) => diagnostic.with_help(help),
+        None => diagnostic.with_help(format!(
+            "built in are {}; define others with `{{% test {name}(model) %}}`",
+            suggest::one_of(BUILT_IN_TESTS.iter().copied())
+        )),
+    });
+}
+
+fn connection(
+    name: &Located<String>,
+    sync: &Declared,
+    project: &Project,
+    declared: &Declarations,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let Some(connection) = project
+        .connections
+        .iter()
+        .find(|connection| connection.name.value == name.value)
+    else {
+        if declared.connections.contains(&name.value) {
+            return;
+        }
+        let names = declared.connections.iter().map(String::as_str);
+        let diagnostic = Diagnostic::error(
+            codes::UNKNOWN_CONNECTION,
+            format!("there is no connection `{}`", name.value),
+            name.span,
+        );
+        problems.push(match suggest::did_you_mean(&name.value, names) {
+            Some(help) => diagnostic.with_help(help),
+            None => diagnostic.with_help("declare it in a file below `connections/`"),
+        });
+        return;
+    };
+    let kind = connection.kind.value;
+    if let Some(mode) = &sync.mode
+        && !supports_mode(kind, mode.value)
+    {
+        problems.push(
+            Diagnostic::error(
+                codes::INVALID_SYNC,
+                format!(
+                    "a destination of the kind `{}` cannot do `mode: {}`",
+                    kind.as_str(),
+                    mode.value.as_str()
+                ),
+                mode.span,
+            )
+            .with_related(connection.kind.span, "the kind")
+            .with_help(format!(
+                "it can do {}",
+                suggest::one_of(
+                    SyncMode::ALL
+                        .into_iter()
+                        .filter(|mode| supports_mode(kind, *mode))
+                        .map(SyncMode::as_str)
+                )
+            )),
+        );
+    } else if let Some(rule) = &sync.on_leave
+        && !supports_on_leave(kind, rule.value)
+    {
+        problems.push(
+            Diagnostic::error(
+                codes::INVALID_SYNC,
+                format!(
+                    "a destination of the kind `{}` cannot do `on_leave: {}`",
+                    kind.as_str(),
+                    rule.value.as_str()
+                ),
+                rule.span,
+            )
+            .with_related(connection.kind.span, "the kind"),
+        );
+    }
+}
+
+/// What each kind of destination can carry out. An event that is sent twice would be two rows of a
+/// table, and a file cannot be changed once it is written.
+fn supports_mode(kind: ConnectionKind, mode: SyncMode) -> bool {
+    match kind {
+        ConnectionKind::Http => true,
+        ConnectionKind::Postgres => mode != SyncMode::Append,
+        ConnectionKind::Files => mode != SyncMode::Update,
+    }
+}
+
+fn supports_on_leave(kind: ConnectionKind, rule: OnLeave) -> bool {
+    match (kind, rule) {
+        (_, OnLeave::Keep | OnLeave::Delete) | (ConnectionKind::Http, _) => true,
+        (ConnectionKind::Postgres, rule) => rule == OnLeave::Clear,
+        (ConnectionKind::Files, _) => false,
+    }
+}
+
+fn purposes(sync: &Declared, project: &Project, problems: &mut Vec<Diagnostic>) {
+    let declared = || {
+        project
+            .purposes
+            .iter()
+            .map(|purpose| purpose.value.as_str())
+    };
+    for purpose in &sync.purposes {
+        if declared().any(|known| known == purpose.value) {
+            continue;
+        }
+        let diagnostic = Diagnostic::error(
+            codes::UNKNOWN_PURPOSE,
+            format!("the project has no purpose `{}`", purpose.value),
+            purpose.span,
+        );
+        problems.push(match suggest::did_you_mean(&purpose.value, declared()) {
+            Some(help) => diagnostic.with_help(help),
+            None => diagnostic.with_help("declare it in `purposes:` of `kinfold.yml`"),
+        });
+    }
+    if let Some(name) = &sync.name
+        && sync.purposes.is_empty()
+        && !project.purposes.is_empty()
+    {
+        problems.push(
+            Diagnostic::error(
+                codes::MISSING_PURPOSE,
+                format!("the sync `{}` names no purpose", name.value),
+                name.span,
+            )
+            .with_help(format!(
+                "add `purposes:` with {}",
+                suggest::one_of(declared())
+            )),
+        );
+    }
+}

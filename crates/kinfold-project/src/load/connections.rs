@@ -1,0 +1,169 @@
+//! `connections/*.yml`: the accounts at destinations.
+
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::located::{Located, Value, ValueKind};
+use crate::sync::{Connection, ConnectionKind};
+
+use super::fields::{self, Fields, wrong_type};
+use super::generic_tests::invalid_word;
+
+/// Reads one file. `names` gets the names of all connections, those with mistakes too.
+pub(super) fn read(
+    value: &Value,
+    connections: &mut Vec<Connection>,
+    names: &mut Vec<String>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let Some(fields) = Fields::of(value, "a connections file", problems) else {
+        return;
+    };
+    fields.check_keys(&["version", "connections"], Severity::Error, problems);
+    for item in fields.list("connections", problems) {
+        let Some(connection) = connection(item, names, problems) else {
+            continue;
+        };
+        match connections
+            .iter()
+            .find(|other| other.name.value == connection.name.value)
+        {
+            Some(first) => problems.push(
+                Diagnostic::error(
+                    codes::DUPLICATE_NAME,
+                    format!("there are two connections `{}`", connection.name.value),
+                    connection.name.span,
+                )
+                .with_related(first.name.span, "the other one"),
+            ),
+            None => connections.push(connection),
+        }
+    }
+}
+
+fn connection(
+    item: &Value,
+    names: &mut Vec<String>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Connection> {
+    let fields = Fields::of(item, "a connection", problems)?;
+    let name = fields.required_text("name", problems);
+    let word = match fields.get("kind") {
+        Some(value) => fields::text(value, "`kind`", problems),
+        None => {
+            let missing = Diagnostic::error(
+                codes::MISSING_KEY,
+                "a connection needs `kind`",
+                fields.key_span("type"),
+            );
+            problems.push(missing.with_help("`kind` is `http`, `postgres` or `files`"));
+            None
+        }
+    };
+    if let Some(name) = &name {
+        names.push(name.value.clone());
+        super::syncs::check_name("connection", name, problems);
+    }
+    let word = word?;
+    let Some(kind) = ConnectionKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == word.value)
+    else {
+        problems.push(invalid_word(
+            "kind",
+            &word.value,
+            word.span,
+            &ConnectionKind::ALL.map(ConnectionKind::as_str),
+        ));
+        return None;
+    };
+    let (required, optional) = options_of(kind);
+    let known = [&["name", "kind", "description"], required, optional].concat();
+    fields.check_keys(&known, Severity::Error, problems);
+    for key in required {
+        fields.required(key, problems);
+    }
+    let options: Vec<_> = fields
+        .entries()
+        .iter()
+        .filter(|(key, _)| {
+            required.contains(&key.value.as_str()) || optional.contains(&key.value.as_str())
+        })
+        .cloned()
+        .collect();
+    for (key, value) in &options {
+        check_option(key, value, problems);
+    }
+    Some(Connection {
+        name: name?,
+        kind: Located::new(kind, word.span),
+        options,
+    })
+}
+
+/// The keys that a kind needs and those that it can have.
+fn options_of(kind: ConnectionKind) -> (&'static [&'static str], &'static [&'static str]) {
+    match kind {
+        ConnectionKind::Http => (
+            &["url"],
+            &[
+                "headers",
+                "timeout_seconds",
+                "batch_size",
+                "max_concurrency",
+            ],
+        ),
+        ConnectionKind::Postgres => (&["dsn"], &["schema", "batch_size"]),
+        ConnectionKind::Files => (&["location"], &["format", "storage"]),
+    }
+}
+
+fn check_option(key: &Located<String>, value: &Value, problems: &mut Vec<Diagnostic>) {
+    let what = format!("`{}`", key.value);
+    match key.value.as_str() {
+        "timeout_seconds" | "batch_size" | "max_concurrency" => {
+            let allowed = match &value.kind {
+                // Jinja is filled in when a sync runs.
+                ValueKind::String(text) => text.contains("{{"),
+                ValueKind::Int(number) => *number > 0,
+                ValueKind::Float(number) => key.value == "timeout_seconds" && *number > 0.0,
+                _ => false,
+            };
+            if !allowed {
+                problems.push(Diagnostic::error(
+                    codes::INVALID_VALUE,
+                    format!("{what} must be a number above 0"),
+                    value.span,
+                ));
+            }
+        }
+        "headers" | "storage" => match &value.kind {
+            ValueKind::Map(entries) => {
+                for (key, value) in entries {
+                    if !matches!(value.kind, ValueKind::Bool(_)) {
+                        fields::text(value, &format!("`{}`", key.value), problems);
+                    }
+                }
+            }
+            _ => problems.push(wrong_type(&what, "a mapping", value)),
+        },
+        "format" => {
+            let formats = ["ndjson", "csv", "parquet"];
+            if let Some(word) = fields::text(value, &what, problems)
+                && !formats.contains(&word.value.as_str())
+            {
+                problems.push(invalid_word("format", &word.value, word.span, &formats));
+            }
+        }
+        _ => {
+            if let Some(text) = fields::text(value, &what, problems)
+                && text.value.trim().is_empty()
+            {
+                problems.push(Diagnostic::error(
+                    codes::INVALID_VALUE,
+                    format!("{what} is empty"),
+                    text.span,
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! `syncs/*.yml`: the deliveries.
+
+use std::collections::BTreeMap;
+
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Severity, SourceMap};
+use crate::located::{Located, Value, ValueKind};
+use crate::node::{NodeId, ResourceType};
+use crate::sync::{Guard, OnLeave, Reference, Sync, SyncMode};
+
+use super::fields::{Fields, wrong_type};
+use super::generic_tests::invalid_word;
+
+const KEYS: &[&str] = &[
+    "name",
+    "description",
+    "from",
+    "connection",
+    "object",
+    "mode",
+    "key",
+    "mapping",
+    "purposes",
+    "on_leave",
+    "guards",
+    "batch_size",
+    "tags",
+    "enabled",
+];
+
+const GUARDS: &[&str] = &["max_removals", "max_changes"];
+
+/// What could be read of a sync, so that the checks across files also see one with mistakes.
+pub(super) struct Declared {
+    pub(super) name: Option<Located<String>>,
+    pub(super) from: Option<Located<String>>,
+    pub(super) input: Option<Reference>,
+    pub(super) connection: Option<Located<String>>,
+    pub(super) mode: Option<Located<SyncMode>>,
+    pub(super) on_leave: Option<Located<OnLeave>>,
+    pub(super) purposes: Vec<Located<String>>,
+}
+
+/// Reads one file of `package`.
+pub(super) fn read(
+    value: &Value,
+    package: &str,
+    files: &SourceMap,
+    (syncs, declared): (&mut Vec<Sync>, &mut Vec<Declared>),
+    problems: &mut Vec<Diagnostic>,
+) {
+    let Some(fields) = Fields::of(value, "a syncs file", problems) else {
+        return;
+    };
+    fields.check_keys(&["version", "syncs"], Severity::Error, problems);
+    for item in fields.list("syncs", problems) {
+        let Some(sync) = sync(item, package, files, declared, problems) else {
+            continue;
+        };
+        match syncs.iter().find(|other| other.id == sync.id) {
+            Some(first) => problems.push(
+                Diagnostic::error(
+                    codes::DUPLICATE_NAME,
+                    format!("there are two syncs `{}`", sync.name.value),
+                    sync.name.span,
+                )
+                .with_related(first.name.span, "the other one"),
+            ),
+            None => syncs.push(sync),
+        }
+    }
+}
+
+fn sync(
+    item: &Value,
+    package: &str,
+    files: &SourceMap,
+    declared: &mut Vec<Declared>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Sync> {
+    let fields = Fields::of(item, "a sync", problems)?;
+    fields.check_keys(KEYS, Severity::Error, problems);
+    // All of it is read before the first missing part ends it, so that all is reported.
+    let name = fields.required_text("name", problems);
+    if let Some(name) = &name {
+        check_name("sync", name, problems);
+    }
+    let from = fields.required_text("from", problems);
+    let input = from.as_ref().and_then(|from| reference(from, problems));
+    let connection = fields.required_text("connection", problems);
+    let object = fields.required_text("object", problems);
+    let mode = fields.required_text("mode", problems).and_then(|word| {
+        let mode = SyncMode::ALL
+            .into_iter()
+            .find(|mode| mode.as_str() == word.value);
+        if mode.is_none() {
+            let words = SyncMode::ALL.map(SyncMode::as_str);
+            problems.push(invalid_word("mode", &word.value, word.span, &words));
+        }
+        Some(Located::new(mode?, word.span))
+    });
+    let written = fields.required("key", problems);
+    let key = expressions(&fields, "key", files, problems);
+    if written.is_some_and(|value| matches!(&value.kind, ValueKind::Map(e) if e.is_empty())) {
+        problems.push(
+            Diagnostic::error(
+                codes::INVALID_SYNC,
+                "a sync needs at least one key field",
+                fields.key_span("key"),
+            )
+            .with_help("name the field of the destination that tells its rows apart"),
+        );
+    }
+    let mapping = expressions(&fields, "mapping", files, problems);
+    for (field, _) in &mapping {
+        if let Some((first, _)) = key.iter().find(|(k, _)| k.value == field.value) {
+            problems.push(
+                Diagnostic::error(
+                    codes::DUPLICATE_FIELD,
+                    format!("the field `{}` is set twice", field.value),
+                    field.span,
+                )
+                .with_related(first.span, "it is a key field")
+                .with_help("leave it out of `mapping`, key fields are always sent"),
+            );
+        }
+    }
+    let on_leave = on_leave(&fields, mode.as_ref(), problems);
+    let guards = guards(&fields, problems);
+    let batch_size = batch_size(&fields, problems);
+    let purposes = fields.texts("purposes", problems);
+    let tags = fields.texts("tags", problems);
+    let enabled = fields.boolean("enabled", problems).unwrap_or(true);
+    let description = fields.text("description", problems);
+    declared.push(Declared {
+        name: name.clone(),
+        from: from.clone(),
+        input: input.clone(),
+        connection: connection.clone(),
+        mode: mode.clone(),
+        on_leave: on_leave.clone(),
+        purposes: purposes.clone(),
+    });
+    let name = name?;
+    Some(Sync {
+        id: NodeId::new(ResourceType::Sync, &[package, &name.value]),
+        package: package.to_owned(),
+        name,
+        from: from?,
+        input: input?,
+        description,
+        connection: connection?,
+        object: object?,
+        on_leave: on_leave?,
+        mode: mode?,
+        key,
+        mapping,
+        purposes,
+        guards,
+        batch_size,
+        tags,
+        enabled,
+        span: item.span,
+    })
+}
+
+/// Names of syncs become folders of the lake.
+pub(super) fn check_name(what: &str, name: &Located<String>, problems: &mut Vec<Diagnostic>) {
+    let valid = !name.value.is_empty()
+        && name
+            .value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if !valid {
+        problems.push(
+            Diagnostic::error(
+                codes::INVALID_NAME,
+                format!("`{}` cannot be the name of a {what}", name.value),
+                name.span,
+            )
+            .with_help("use letters, digits, `_` and `-`"),
+        );
+    }
+}
+
+fn reference(from: &Located<String>, problems: &mut Vec<Diagnostic>) -> Option<Reference> {
+    let parsed = Reference::parse(&from.value);
+    if parsed.is_none() {
+        let diagnostic = Diagnostic::error(
+            codes::INVALID_VALUE,
+            "`from` must be `ref('model')` or `source('source', 'table')`",
+            from.span,
+        );
+        let bare = from
+            .value
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+        problems.push(if bare {
+            diagnostic.with_help(format!("write `ref('{}')`", from.value))
+        } else {
+            diagnostic
+        });
+    }
+    parsed
+}
+
+/// Destination field → SQL expression. A number or boolean is the SQL literal that it looks like.
+fn expressions(
+    fields: &Fields<'_>,
+    key: &str,
+    files: &SourceMap,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<(Located<String>, Located<String>)> {
+    let mut found = vec![];
+    for (field, value) in fields.map(key, problems) {
+        let expression = match &value.kind {
+            ValueKind::String(text) => text.clone(),
+            ValueKind::Int(_) | ValueKind::Float(_) | ValueKind::Bool(_) => {
+                files.text(value.span).to_owned()
+            }
+            ValueKind::Null | ValueKind::List(_) | ValueKind::Map(_) => {
+                let what = format!("`{}`", field.value);
+                problems.push(wrong_type(&what, "a SQL expression", value));
+                continue;
+            }
+        };
+        if expression.trim().is_empty() || field.value.trim().is_empty() {
+            problems.push(Diagnostic::error(
+                codes::INVALID_VALUE,
+                format!(
+                    "the expression or the name of the field `{}` is empty",
+                    field.value
+                ),
+                value.span,
+            ));
+            continue;
+        }
+        found.push((field.clone(), Located::new(expression, value.span)));
+    }
+    found
+}
+
+fn on_leave(
+    fields: &Fields<'_>,
+    mode: Option<&Located<SyncMode>>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Located<OnLeave>> {
+    if fields.get("on_leave").is_none() {
+        let rule = match mode.map(|mode| mode.value) {
+            Some(SyncMode::Mirror) => OnLeave::Delete,
+            _ => OnLeave::Keep,
+        };
+        let span = mode.map_or_else(|| fields.head(), |mode| mode.span);
+        return Some(Located::new(rule, span));
+    }
+    let word = fields.text("on_leave", problems)?;
+    let Some(rule) = OnLeave::ALL
+        .into_iter()
+        .find(|rule| rule.as_str() == word.value)
+    else {
+        let words = OnLeave::ALL.map(OnLeave::as_str);
+        problems.push(invalid_word("on_leave", &word.value, word.span, &words));
+        return None;
+    };
+    if let Some(mode) = mode
+        && mode.value != SyncMode::Mirror
+        && rule != OnLeave::Keep
+    {
+        problems.push(
+            Diagnostic::error(
+                codes::INVALID_SYNC,
+                format!(
+                    "`on_leave: {}` needs `mode: mirror`, only a mirror follows the rows that leave",
+                    rule.as_str()
+                ),
+                word.span,
+            )
+            .with_related(mode.span, "the mode"),
+        );
+    }
+    Some(Located::new(rule, word.span))
+}
+
+fn guards(fields: &Fields<'_>, problems: &mut Vec<Diagnostic>) -> BTreeMap<String, Located<Guard>> {
+    let mut guards = BTreeMap::new();
+    let Some(value) = fields.get("guards") else {
+        return guards;
+    };
+    let Some(below) = Fields::of(value, "`guards`", problems) else {
+        return guards;
+    };
+    below.check_keys(GUARDS, Severity::Error, problems);
+    for (key, value) in below.entries() {
+        if !GUARDS.contains(&key.value.as_str()) {
+            continue;
+        }
+        match guard(value) {
+            Some(guard) => {
+                guards.insert(key.value.clone(), Located::new(guard, value.span));
+            }
+            None => problems.push(
+                Diagnostic::error(
+                    codes::INVALID_VALUE,
+                    format!("`{}` must be a number of rows or a share", key.value),
+                    value.span,
+                )
+                .with_help("write it like `1000` or `10%`"),
+            ),
+        }
+    }
+    guards
+}
+
+fn guard(value: &Value) -> Option<Guard> {
+    match &value.kind {
+        ValueKind::Int(rows) => u64::try_from(*rows).ok().map(Guard::Rows),
+        ValueKind::String(text) => {
+            let percent: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
+            (0.0..=100.0)
+                .contains(&percent)
+                .then_some(Guard::Share(percent / 100.0))
+        }
+        _ => None,
+    }
+}
+
+fn batch_size(fields: &Fields<'_>, problems: &mut Vec<Diagnostic>) -> Option<Located<u64>> {
+    let value = fields.get("batch_size")?;
+    let rows = match &value.kind {
+        ValueKind::Int(rows) => u64::try_from(*rows).ok().filter(|rows| *rows > 0),
+        _ => None,
+    };
+    if rows.is_none() {
+        problems.push(Diagnostic::error(
+            codes::INVALID_VALUE,
+            "`batch_size` must be a whole number above 0",
+            value.span,
+        ));
+    }
+    Some(Located::new(rows?, value.span))
+}

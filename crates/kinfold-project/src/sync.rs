@@ -1,0 +1,227 @@
+//! Connections and syncs as the user writes them.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::Span;
+use crate::located::{Located, Value};
+use crate::node::NodeId;
+use crate::template::Call;
+
+/// A configured account at a destination.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Its name.
+    pub name: Located<String>,
+    /// What kind of destination.
+    pub kind: Located<ConnectionKind>,
+    /// The other keys (`url`, `headers`, `dsn`, `location`, `storage`, …), checked against the kind, Jinja not
+    /// yet rendered: `env_var` is read only when a sync runs, so that `check` needs no secret.
+    pub options: Vec<(Located<String>, Value)>,
+}
+
+/// The built-in destinations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectionKind {
+    /// Batches of JSON, sent by POST.
+    Http,
+    /// A PostgreSQL database.
+    Postgres,
+    /// Files in a folder or an object store.
+    Files,
+}
+
+/// How a sync changes its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SyncMode {
+    /// Adds rows, never changes one.
+    Insert,
+    /// Changes rows that exist.
+    Update,
+    /// Adds or changes.
+    Upsert,
+    /// Adds, changes and removes what it once delivered.
+    Mirror,
+    /// Sends every new row once, as an event.
+    Append,
+}
+
+impl ConnectionKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Http, Self::Postgres, Self::Files];
+
+    /// The word in YAML and in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Postgres => "postgres",
+            Self::Files => "files",
+        }
+    }
+}
+
+impl SyncMode {
+    /// Every mode.
+    pub const ALL: [Self; 5] = [
+        Self::Insert,
+        Self::Update,
+        Self::Upsert,
+        Self::Mirror,
+        Self::Append,
+    ];
+
+    /// The word in YAML and in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Upsert => "upsert",
+            Self::Mirror => "mirror",
+            Self::Append => "append",
+        }
+    }
+}
+
+impl OnLeave {
+    /// Every rule.
+    pub const ALL: [Self; 4] = [Self::Keep, Self::Clear, Self::Delete, Self::LeaveAudience];
+
+    /// The word in YAML and in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Clear => "clear",
+            Self::Delete => "delete",
+            Self::LeaveAudience => "leave_audience",
+        }
+    }
+}
+
+/// What happens at the destination when a row leaves the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnLeave {
+    /// Nothing.
+    Keep,
+    /// The mapped fields are set to null.
+    Clear,
+    /// The row is deleted.
+    Delete,
+    /// The person is removed from the audience.
+    LeaveAudience,
+}
+
+/// A delivery of a model to an object of a destination.
+#[derive(Clone, Debug)]
+pub struct Sync {
+    /// `sync.<package>.<name>`.
+    pub id: NodeId,
+    /// Its package.
+    pub package: String,
+    /// Its name.
+    pub name: Located<String>,
+    /// The text of `from:`, e.g. `ref('winback')`.
+    pub from: Located<String>,
+    /// What `from:` names.
+    pub input: Reference,
+    /// What it is for.
+    pub description: Option<Located<String>>,
+    /// Name of the connection.
+    pub connection: Located<String>,
+    /// The object at the destination: a path of the URL, a table, a prefix of files.
+    pub object: Located<String>,
+    /// The mode.
+    pub mode: Located<SyncMode>,
+    /// Destination field → SQL expression over the model's columns. At least one.
+    pub key: Vec<(Located<String>, Located<String>)>,
+    /// Destination field → SQL expression.
+    pub mapping: Vec<(Located<String>, Located<String>)>,
+    /// What the data is used for.
+    pub purposes: Vec<Located<String>>,
+    /// What happens to rows that leave; `Keep` unless the mode is `Mirror`, where it is `Delete`.
+    pub on_leave: Located<OnLeave>,
+    /// Limits above which a run is held: `max_removals` (rows or `10%`), `max_changes`.
+    pub guards: BTreeMap<String, Located<Guard>>,
+    /// Rows of one request, if the user sets it.
+    pub batch_size: Option<Located<u64>>,
+    /// Tags, for selectors.
+    pub tags: Vec<Located<String>>,
+    /// Whether it takes part in runs.
+    pub enabled: bool,
+    /// The whole entry.
+    pub span: Span,
+}
+
+/// What a `ref(…)` or `source(…)` of a YAML value names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Reference {
+    /// `ref('name')` or `ref('package', 'name')`.
+    Model {
+        /// The package, if it is named.
+        package: Option<String>,
+        /// The model, seed or companion relation.
+        name: String,
+    },
+    /// `source('source', 'table')`.
+    Source {
+        /// The source.
+        source: String,
+        /// Its table.
+        table: String,
+    },
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Model {
+                package: None,
+                name,
+            } => write!(f, "ref('{name}')"),
+            Self::Model {
+                package: Some(package),
+                name,
+            } => write!(f, "ref('{package}', '{name}')"),
+            Self::Source { source, table } => write!(f, "source('{source}', '{table}')"),
+        }
+    }
+}
+
+impl Reference {
+    /// Parses `ref('x')`, `ref('p', 'x')` or `source('s', 't')`, with or without `{{ }}` around it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let text = text
+            .strip_prefix("{{")
+            .and_then(|t| t.strip_suffix("}}"))
+            .unwrap_or(text);
+        let call = Call::parse(text.trim())?;
+        let arguments = call.strings()?;
+        match (call.function, arguments.as_slice()) {
+            ("ref", [name]) => Some(Self::Model {
+                package: None,
+                name: name.clone(),
+            }),
+            ("ref", [package, name]) => Some(Self::Model {
+                package: Some(package.clone()),
+                name: name.clone(),
+            }),
+            ("source", [source, table]) => Some(Self::Source {
+                source: source.clone(),
+                table: table.clone(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A limit in rows or as a share of the acknowledged rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Guard {
+    /// At most so many rows.
+    Rows(u64),
+    /// At most this share, 0 to 1.
+    Share(f64),
+}

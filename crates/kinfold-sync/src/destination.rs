@@ -1,0 +1,236 @@
+//! The port of a destination.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use kinfold_project::SyncMode;
+
+use crate::{Batch, BatchOperation, FailureClass, Outcome};
+
+/// What a sync writes to, and how. Known before anything is sent, so that [`Destination::check`] can
+/// refuse it as a whole.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The object: a path of the URL, `schema.table`, a prefix of files.
+    pub object: String,
+    /// The mode of the sync.
+    pub mode: SyncMode,
+    /// Whether rows that leave are deleted (`on_leave: delete`), whatever the mode.
+    pub deletes: bool,
+    /// Destination fields of the key, in order; at least one.
+    pub key_fields: Vec<String>,
+    /// The other mapped destination fields.
+    pub fields: Vec<String>,
+}
+
+/// What a destination can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Modes that it supports; another is refused before anything is sent.
+    pub modes: Vec<SyncMode>,
+    /// Operations that it supports.
+    pub operations: Vec<BatchOperation>,
+    /// Operations for which the same batch may be sent twice and the result is that of sending it once.
+    pub idempotent: Vec<BatchOperation>,
+    /// Most rows of a batch.
+    pub max_rows: usize,
+    /// Most bytes of a batch's rows, encoded as JSON.
+    pub max_bytes: usize,
+    /// Most batches in flight.
+    pub max_in_flight: usize,
+}
+
+impl Capabilities {
+    /// Whether a batch of this operation may be sent again when its result is unknown.
+    #[must_use]
+    pub fn is_idempotent(&self, operation: BatchOperation) -> bool {
+        self.idempotent.contains(&operation)
+    }
+}
+
+/// When a destination wants the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// After so long.
+    Delay(Duration),
+    /// At this time of day.
+    At(DateTime<Utc>),
+}
+
+/// The answer to one request. Messages may quote the destination's words: the delivery removes payload
+/// values from them. They must not hold credentials.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SendResult {
+    /// One outcome per change, in the batch's order. `Retryable` rows are sent again, without the others.
+    Rows(Vec<Outcome>),
+    /// Refused as a whole, nothing applied, and not said which row is at fault. The batch is halved until
+    /// single rows remain.
+    Rejected {
+        /// Why.
+        class: FailureClass,
+        /// The destination's words.
+        message: String,
+    },
+    /// Asked to wait; nothing applied. Waiting does not use up attempts.
+    RateLimited {
+        /// For how long, if it said so.
+        retry_after: Option<RetryAfter>,
+    },
+    /// Failed for a reason that passes, nothing applied.
+    Transient {
+        /// Why; [`FailureClass::Unreachable`] if no connection could be opened.
+        class: FailureClass,
+        /// For a person.
+        message: String,
+    },
+    /// Sent, and it is not known whether it was applied.
+    Unknown {
+        /// Why.
+        class: FailureClass,
+        /// For a person.
+        message: String,
+    },
+    /// No request of this delivery can succeed: credentials, a redirect, an object that is gone.
+    Fatal {
+        /// Why.
+        class: FailureClass,
+        /// For a person.
+        message: String,
+    },
+}
+
+/// Why a destination cannot be used. No message holds credentials or row values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DestinationError {
+    /// No connection.
+    #[error("cannot connect to `{address}`: {reason}")]
+    Unreachable {
+        /// Host and port, or URL without credentials and query.
+        address: String,
+        /// In a few words.
+        reason: String,
+    },
+    /// The destination does not accept the credentials.
+    #[error("`{address}` refuses the credentials")]
+    Unauthorized {
+        /// Host and port, or URL without credentials and query.
+        address: String,
+    },
+    /// It answered that it cannot work now.
+    #[error("`{address}` is not available: {reason}")]
+    Unavailable {
+        /// Host and port, or URL without credentials and query.
+        address: String,
+        /// In a few words.
+        reason: String,
+    },
+    /// The object of the sync is not there.
+    #[error("object `{object}` does not exist at `{address}`")]
+    ObjectMissing {
+        /// Host and port, or URL without credentials and query.
+        address: String,
+        /// The object.
+        object: String,
+    },
+    /// The name of the object cannot be understood.
+    #[error("`{object}` is not the name of an object: {reason}")]
+    ObjectName {
+        /// The object.
+        object: String,
+        /// In a few words.
+        reason: &'static str,
+    },
+    /// A mapped field has no counterpart in the object.
+    #[error("object `{object}` has no field `{field}`")]
+    FieldMissing {
+        /// The object.
+        object: String,
+        /// The field.
+        field: String,
+    },
+    /// A mapped field cannot be written.
+    #[error("field `{field}` of `{object}` is computed by the destination and cannot be written")]
+    FieldReadOnly {
+        /// The object.
+        object: String,
+        /// The field.
+        field: String,
+    },
+    /// Rows cannot be found by the key.
+    #[error("object `{object}` has no unique index on exactly the key ({key})")]
+    KeyNotUnique {
+        /// The object.
+        object: String,
+        /// The key fields, separated by commas.
+        key: String,
+    },
+    /// The account may not do what the mode needs.
+    #[error("the account may not {privilege} on `{object}`")]
+    PrivilegeMissing {
+        /// The object.
+        object: String,
+        /// `insert`, `update`, `delete` or `select`.
+        privilege: &'static str,
+    },
+    /// The destination cannot do what the sync asks.
+    #[error("mode `{mode}` is not supported by this destination")]
+    ModeUnsupported {
+        /// The mode, as the user writes it.
+        mode: &'static str,
+    },
+    /// An option of the connection is wrong.
+    #[error("connection option `{option}` is not valid: {reason}")]
+    Option {
+        /// Which option.
+        option: String,
+        /// In a few words, without the value.
+        reason: String,
+    },
+    /// It redirects, which is never followed, so that records are not sent to somebody else.
+    #[error("`{address}` answers with a redirect; use the final address")]
+    Redirect {
+        /// URL without credentials and query.
+        address: String,
+    },
+    /// It answered something that the contract does not allow.
+    #[error("`{address}` answered unexpectedly: {reason}")]
+    Unexpected {
+        /// Host and port, or URL without credentials and query.
+        address: String,
+        /// In a few words.
+        reason: String,
+    },
+    /// What was sent could not be completed.
+    #[error("the delivery to `{address}` could not be completed: {reason}")]
+    Incomplete {
+        /// Where.
+        address: String,
+        /// In a few words.
+        reason: String,
+    },
+}
+
+/// Somewhere to deliver to.
+#[async_trait]
+pub trait Destination: Send + Sync {
+    /// What it can do. Constant for the life of the destination.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether a delivery can start: reachable, credentials accepted, object and fields there. Writes nothing.
+    ///
+    /// # Errors
+    /// The first reason that would make every batch fail.
+    async fn check(&self) -> Result<(), DestinationError>;
+
+    /// Sends one batch, once. Retrying is the caller's business. Must return within a time limit of its own.
+    async fn send(&self, batch: &Batch) -> SendResult;
+
+    /// Called once after the last batch, however the delivery ended.
+    ///
+    /// # Errors
+    /// What was sent could not be completed.
+    async fn finish(&self) -> Result<(), DestinationError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,417 @@
+//! The HTTP destination: batches of JSON, sent by POST. The wire contract is docs/reference/http-destination.md.
+
+mod answer;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kinfold_project::SyncMode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, StatusCode, Url};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Secret,
+    SendResult, Target, tls,
+};
+use answer::{Answer, classify};
+
+/// An answer larger than this is malformed.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// So much of a refusal is read; only 200 characters of it are kept.
+const MAX_REFUSAL_BYTES: usize = 16 << 10;
+
+/// Options of an HTTP connection.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// Base URL, `https://` or `http://`, without user and password; the object is appended to its path.
+    pub url: String,
+    /// Headers of every request: the place for credentials.
+    pub headers: Vec<(String, Secret)>,
+    /// Longest time for one request, from connecting to the last byte of the answer.
+    pub timeout: Duration,
+    /// Longest time to open a connection.
+    pub connect_timeout: Duration,
+    /// Most rows of a request.
+    pub max_rows: usize,
+    /// Most bytes of a request's records.
+    pub max_bytes: usize,
+    /// Most requests at a time.
+    pub max_in_flight: usize,
+    /// Whether the receiver applies requests with one `Idempotency-Key` once. If not, an `insert` without
+    /// a usable answer stays `unknown` and is not repeated.
+    pub receiver_deduplicates: bool,
+    /// Certificate authorities to trust instead of the machine's, as a PEM file.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl HttpOptions {
+    /// The defaults for a URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            headers: Vec::new(),
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            max_rows: 1_000,
+            max_bytes: 4 << 20,
+            max_in_flight: 8,
+            receiver_deduplicates: false,
+            ca_file: None,
+        }
+    }
+}
+
+/// Delivers batches of JSON by POST.
+#[derive(Debug)]
+pub struct HttpDestination {
+    client: Client,
+    url: Url,
+    /// The URL without its query, for messages.
+    address: String,
+    object: String,
+    capabilities: Capabilities,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    sync: &'a str,
+    run_id: &'a str,
+    batch_id: String,
+    operation: &'a str,
+    records: Vec<Record<'a>>,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    key: &'a Map<String, Value>,
+    fields: &'a Map<String, Value>,
+}
+
+impl HttpDestination {
+    /// A destination for one object. Opens no connection.
+    ///
+    /// # Errors
+    /// An option is not valid.
+    pub fn new(options: HttpOptions, target: &Target) -> Result<Self, DestinationError> {
+        let invalid = |option: &str, reason: &str| DestinationError::Option {
+            option: option.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let url = object_url(&options.url, &target.object)?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &options.headers {
+            let option = format!("headers.{name}");
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| invalid(&option, "not a header name"))?;
+            let mut value = HeaderValue::from_str(value.expose())
+                .map_err(|_| invalid(&option, "not a header value"))?;
+            value.set_sensitive(true);
+            headers.append(name, value);
+        }
+        let mut tls = tls::client_config(options.ca_file.as_deref())?;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut client = Client::builder()
+            .use_preconfigured_tls(tls)
+            .user_agent(concat!("kinfold/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.timeout);
+        if is_loopback(&url) {
+            client = client.no_proxy();
+        }
+        let client = client
+            .build()
+            .map_err(|error| invalid("url", &deepest(&error)))?;
+        let mut idempotent = vec![
+            BatchOperation::Update,
+            BatchOperation::Upsert,
+            BatchOperation::Delete,
+        ];
+        if options.receiver_deduplicates {
+            idempotent.push(BatchOperation::Insert);
+        }
+        Ok(Self {
+            client,
+            address: without_query(&url),
+            url,
+            object: target.object.clone(),
+            capabilities: Capabilities {
+                modes: vec![
+                    SyncMode::Insert,
+                    SyncMode::Update,
+                    SyncMode::Upsert,
+                    SyncMode::Mirror,
+                    SyncMode::Append,
+                ],
+                operations: vec![
+                    BatchOperation::Insert,
+                    BatchOperation::Update,
+                    BatchOperation::Upsert,
+                    BatchOperation::Delete,
+                ],
+                idempotent,
+                max_rows: options.max_rows,
+                max_bytes: options.max_bytes,
+                max_in_flight: options.max_in_flight,
+            },
+        })
+    }
+}
+
+#[async_trait]
+impl Destination for HttpDestination {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities.clone()
+    }
+
+    /// A HEAD request to the object's address: the receiver need not support it, only not refuse the
+    /// credentials and not say that the address does not exist.
+    async fn check(&self) -> Result<(), DestinationError> {
+        let address = || self.address.clone();
+        let status = self
+            .client
+            .request(Method::HEAD, self.url.clone())
+            .send()
+            .await
+            .map_err(|error| DestinationError::Unreachable {
+                address: address(),
+                reason: deepest(&error),
+            })?
+            .status();
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(DestinationError::Unauthorized { address: address() })
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(DestinationError::ObjectMissing {
+                address: address(),
+                object: self.object.clone(),
+            }),
+            StatusCode::NOT_IMPLEMENTED => Ok(()),
+            _ if status.is_redirection() => Err(DestinationError::Redirect { address: address() }),
+            _ if status.is_server_error() => Err(DestinationError::Unavailable {
+                address: address(),
+                reason: format!("status {}", status.as_u16()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn send(&self, batch: &Batch) -> SendResult {
+        let id = batch.id.to_string();
+        let body = Body {
+            sync: &batch.run.sync,
+            run_id: &batch.run.run_id,
+            batch_id: id.clone(),
+            operation: batch.operation.as_str(),
+            records: batch
+                .changes
+                .iter()
+                .map(|change| Record {
+                    key: &change.key,
+                    fields: &change.fields,
+                })
+                .collect(),
+        };
+        let Ok(body) = serde_json::to_vec(&body) else {
+            return SendResult::Rejected {
+                class: FailureClass::InvalidRow,
+                message: "the row cannot be written as JSON".to_owned(),
+            };
+        };
+        let sent = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("idempotency-key", &id)
+            .body(body)
+            .send()
+            .await;
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) => return failed_request(&error),
+        };
+        let status = response.status();
+        let limit = if status.is_success() {
+            MAX_ANSWER_BYTES
+        } else {
+            MAX_REFUSAL_BYTES
+        };
+        let mut bytes = Vec::new();
+        let mut complete = true;
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if bytes.len() + chunk.len() <= limit => {
+                    bytes.extend_from_slice(&chunk);
+                }
+                Ok(None) => break,
+                Ok(Some(_)) | Err(_) => {
+                    complete = false;
+                    break;
+                }
+            }
+        }
+        classify(
+            &Answer {
+                status,
+                headers: response.headers(),
+                body: &bytes,
+                complete,
+            },
+            batch.changes.len(),
+            self.capabilities.is_idempotent(batch.operation),
+        )
+    }
+}
+
+/// What a request without an answer means.
+fn failed_request(error: &reqwest::Error) -> SendResult {
+    let message = deepest(error);
+    if error.is_connect() {
+        SendResult::Transient {
+            class: FailureClass::Unreachable,
+            message,
+        }
+    } else if error.is_builder() {
+        SendResult::Fatal {
+            class: FailureClass::Misconfigured,
+            message,
+        }
+    } else if error.is_timeout() {
+        SendResult::Unknown {
+            class: FailureClass::TimedOut,
+            message: "no answer in time".to_owned(),
+        }
+    } else {
+        SendResult::Unknown {
+            class: FailureClass::ConnectionLost,
+            message,
+        }
+    }
+}
+
+/// The innermost reason of an error: the outer ones repeat the URL, which may hold a token.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    if reason.is::<reqwest::Error>() {
+        return if error.is_timeout() {
+            "timed out".to_owned()
+        } else {
+            "the request failed".to_owned()
+        };
+    }
+    reason.to_string()
+}
+
+/// `<url>/<object>`; every part of the object between slashes is one part of the path.
+fn object_url(url: &str, object: &str) -> Result<Url, DestinationError> {
+    let invalid = |reason: &str| DestinationError::Option {
+        option: "url".to_owned(),
+        reason: reason.to_owned(),
+    };
+    let mut url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid("it must start with `https://` or `http://`"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid(
+            "it must not hold a user or password; use an `authorization` header",
+        ));
+    }
+    let parts: Vec<&str> = object.split('/').collect();
+    if parts
+        .iter()
+        .any(|part| part.is_empty() || *part == "." || *part == "..")
+    {
+        return Err(DestinationError::ObjectName {
+            object: object.to_owned(),
+            reason: "it must be a path without empty parts, `.` or `..`",
+        });
+    }
+    url.set_fragment(None);
+    url.path_segments_mut()
+        .map_err(|()| invalid("it has no path"))?
+        .pop_if_empty()
+        .extend(parts);
+    Ok(url)
+}
+
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(base: &str, object: &str) -> Result<String, String> {
+        object_url(base, object)
+            .map(|url| url.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_object_is_appended_to_the_path() {
+        assert_eq!(
+            url("https://a.example/v1?token=t#f", "crm/my contacts").as_deref(),
+            Ok("https://a.example/v1/crm/my%20contacts?token=t")
+        );
+        assert_eq!(
+            url("http://a.example/", "b").as_deref(),
+            Ok("http://a.example/b")
+        );
+        assert_eq!(
+            url("http://a.example", "b?c#d").as_deref(),
+            Ok("http://a.example/b%3Fc%23d")
+        );
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_refused() {
+        for (base, object) in [
+            ("a.example", "b"),
+            ("ftp://a.example", "b"),
+            ("https://user:pw@a.example", "b"),
+            ("https://a.example", ""),
+            ("https://a.example", "../b"),
+            ("https://a.example", "b//c"),
+        ] {
+            assert!(url(base, object).is_err(), "{base} {object}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_not_printed() {
+        let mut options = HttpOptions::new("https://a.example?token=swordfish");
+        options
+            .headers
+            .push(("authorization".to_owned(), Secret::new("Bearer swordfish")));
+        assert!(!format!("{:?}", options.headers).contains("swordfish"));
+        let target = Target {
+            object: "contacts".to_owned(),
+            mode: SyncMode::Upsert,
+            deletes: false,
+            key_fields: vec!["id".to_owned()],
+            fields: Vec::new(),
+        };
+        let address = HttpDestination::new(options, &target).map(|http| http.address);
+        assert_eq!(address.as_deref(), Ok("https://a.example/contacts"));
+    }
+}

@@ -1,0 +1,49 @@
+//! Delivers a stream of changes to a destination and reports one outcome per row.
+//!
+//! This crate knows no tables, no Arrow and no object store. It defines the ports that it needs and the
+//! engine implements: [`ChangeSource`] (the plan of a run, in order), [`AckLog`] (durable outcomes) and
+//! [`Clock`]. [`deliver`] does the work; [`HttpDestination`] and [`PostgresDestination`] are the built-in
+//! implementations of [`Destination`].
+//!
+//! Invariants, each kept by a property test:
+//! - `planned = delivered + rejected + retryable + unknown`, however a delivery ends;
+//! - a row is acknowledged only after its outcome is durable, and an acknowledged row is not sent again;
+//! - two changes of one key are never in flight together, and reach the destination in plan order;
+//! - a request is repeated after an unknown result only if the destination says that this is harmless;
+//! - memory is bounded by batch size times concurrency, not by the plan.
+
+mod attempt;
+mod backoff;
+mod batch;
+mod change;
+mod clock;
+mod deliver;
+mod destination;
+mod health;
+mod http;
+mod log;
+mod outcome;
+mod policy;
+mod postgres;
+mod redaction;
+mod report;
+mod secret;
+mod tls;
+
+pub use tokio_util::sync::CancellationToken as CancelToken;
+
+pub use batch::{Batch, BatchId, BatchOperation, Run};
+pub use change::{Change, ChangeSource, Operation, SourceError};
+pub use clock::{Clock, SystemClock};
+pub use deliver::deliver;
+pub use destination::{
+    Capabilities, Destination, DestinationError, RetryAfter, SendResult, Target,
+};
+pub use http::{HttpDestination, HttpOptions};
+pub use log::{AckError, AckLog, Acknowledgement};
+pub use outcome::{FailureClass, MAX_MESSAGE_CHARS, Outcome};
+pub use policy::{DeliveryPolicy, RetryPolicy};
+pub use postgres::{PostgresDestination, PostgresOptions};
+pub use redaction::redact;
+pub use report::{Counters, DeliveryReport, StoppedEarly};
+pub use secret::Secret;

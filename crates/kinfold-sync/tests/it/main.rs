@@ -1,0 +1,14 @@
+//! Tests of kinfold-sync from outside: laws over destinations in memory, faults over real sockets, a real
+//! PostgreSQL server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on shall fail"
+)]
+
+mod cases;
+mod http;
+mod laws;
+mod postgres;
+mod setting;

@@ -1,0 +1,21 @@
+//! Tools for tests of kinfold: destinations that fail on command, plans and logs in memory, a clock that does
+//! not wait, and real servers.
+//!
+//! Nothing here is part of the product. A server that cannot be started is an error with the name of the
+//! package to install, never a test that is left out.
+
+pub mod clock;
+pub mod faults;
+pub mod loopback;
+pub mod memory;
+pub mod plan;
+pub mod postgres;
+pub mod s3;
+mod socket;
+
+pub use clock::FakeClock;
+pub use faults::{Fault, Script};
+pub use loopback::{Loopback, ReceivedRequest, Rejection};
+pub use memory::{MemoryBehaviour, MemoryDestination, MemoryFault, MemoryState};
+pub use plan::{MemoryLog, MemorySource, change};
+pub use postgres::{PostgresError, PostgresServer};

@@ -1,0 +1,108 @@
+//! Sources, macros and docs blocks of `manifest.json`.
+
+use kinfold_compile::render::RenderedNode;
+use kinfold_project::{Macro, MacroKind, Project, Source, SourceFormat, SourceLocation};
+use serde_json::{Map, Value as Json, json};
+
+use super::column::{columns, description};
+use super::layout::{Place, original_path};
+use super::node::DATABASE;
+
+/// A table's entry in `sources`.
+pub(super) fn source(
+    project: &Project,
+    source: &Source,
+    node: &RenderedNode,
+    place: &Place<'_>,
+    created_at: i64,
+) -> Json {
+    // Where the data lies may tell what the user keeps in environment variables.
+    let external = match &source.location {
+        SourceLocation::Lake => None,
+        SourceLocation::External { format, .. } => Some(match format {
+            SourceFormat::Delta => "delta",
+            SourceFormat::Parquet => "parquet",
+            SourceFormat::Csv { .. } => "csv",
+            SourceFormat::Ndjson => "ndjson",
+        }),
+    };
+    json!({
+        "database": DATABASE,
+        "schema": source.schema,
+        "name": source.table.value,
+        "resource_type": "source",
+        "package_name": source.package,
+        "path": place.path,
+        "original_file_path": place.original,
+        "unique_id": source.id,
+        "fqn": place.fqn(),
+        "source_name": source.source.value,
+        "source_description": "",
+        "loader": "",
+        "identifier": source.identifier,
+        "quoting": { "database": null, "schema": null, "identifier": null, "column": null },
+        "loaded_at_field": null,
+        "freshness": null,
+        "external": external.map(|format| json!({ "file_format": format })),
+        "description": description(project, &source.package, source.description.as_ref()),
+        "columns": columns(project, &source.package, &source.columns),
+        "meta": node.config.meta,
+        "source_meta": {},
+        "tags": node.config.tags,
+        "config": { "enabled": node.config.enabled },
+        "patch_path": null,
+        "unrendered_config": {},
+        "relation_name": node.relation.as_ref().map(ToString::to_string),
+        "created_at": created_at,
+    })
+}
+
+/// A macro's id and its entry in `macros`.
+pub(super) fn macro_entry(project: &Project, found: &Macro, created_at: i64) -> (String, Json) {
+    let name = match found.kind {
+        MacroKind::Macro => found.name.value.clone(),
+        MacroKind::Test => format!("test_{}", found.name.value),
+    };
+    let id = format!("macro.{}.{name}", found.package);
+    let path = original_path(project, &found.package, found.file);
+    let entry = json!({
+        "name": name,
+        "resource_type": "macro",
+        "package_name": found.package,
+        "path": path,
+        "original_file_path": path,
+        "unique_id": id,
+        "macro_sql": project.files.text(found.block),
+        "depends_on": { "macros": [] },
+        "description": "",
+        "meta": {},
+        "docs": { "show": true, "node_color": null },
+        "patch_path": null,
+        "arguments": [],
+        "created_at": created_at,
+        "supported_languages": null,
+    });
+    (id, entry)
+}
+
+/// `docs`.
+pub(super) fn docs(project: &Project) -> Map<String, Json> {
+    let blocks = project.docs.iter().map(|((package, name), contents)| {
+        let original = original_path(project, package, contents.span.file);
+        let path = original
+            .split_once('/')
+            .map_or(original.as_str(), |(_, below)| below);
+        let id = format!("doc.{package}.{name}");
+        let entry = json!({
+            "name": name,
+            "resource_type": "doc",
+            "package_name": package,
+            "path": path,
+            "original_file_path": original,
+            "unique_id": id,
+            "block_contents": contents.value,
+        });
+        (id, entry)
+    });
+    blocks.collect()
+}

@@ -1,0 +1,209 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// A customer data platform in one binary: SQL models and YAML in Git, Delta tables in your own
+/// storage, audiences in your tools.
+#[derive(Debug, Parser)]
+#[command(name = "kinfold", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Text,
+    /// One JSON object on standard output.
+    Json,
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Folder of the project.
+    #[arg(long, global = true, default_value = ".", value_name = "DIR")]
+    pub project_dir: PathBuf,
+    /// Environment to work in; the first of the project if not given.
+    #[arg(long, global = true, value_name = "NAME", env = "KINFOLD_ENV")]
+    pub env: Option<String>,
+    /// Variables as a YAML mapping, stronger than those of the project.
+    #[arg(long, global = true, value_name = "YAML")]
+    pub vars: Option<String>,
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text)]
+    pub output: OutputFormat,
+    /// When output is coloured.
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+    /// Only errors on standard error.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// Which nodes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Selection {
+    /// Nodes to take: names, `tag:…`, `path:…`, `+` for parents or children.
+    #[arg(long, short, num_args = 1.., value_name = "SELECTOR")]
+    pub select: Vec<String>,
+    /// Nodes to leave out.
+    #[arg(long, num_args = 1.., value_name = "SELECTOR")]
+    pub exclude: Vec<String>,
+}
+
+/// Options of commands that build.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunOptions {
+    /// Which nodes.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Build also what is unchanged.
+    #[arg(long, short)]
+    pub full_refresh: bool,
+    /// The run's clock (RFC 3339): what `now()` returns. The time of the start if not given.
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<DateTime<Utc>>,
+    /// Memory that queries may use before they spill to disk, such as `512MB` or `4GB`.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory_limit: Option<usize>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new project in a folder.
+    Init {
+        /// The folder; this one if not given.
+        dir: Option<PathBuf>,
+        /// Name of the project; the folder's if not given.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Put the example shop with generated data into a folder and run all of it.
+    Demo {
+        /// The folder.
+        #[arg(long, default_value = "kinfold-demo")]
+        dir: PathBuf,
+        /// How many people the shop has.
+        #[arg(long, default_value_t = 10_000)]
+        persons: u64,
+        /// Seed of the generator.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        /// Have so many days of data after the history.
+        #[arg(long, value_name = "DAYS")]
+        add_days: Option<u32>,
+        /// Write the files and run nothing.
+        #[arg(long)]
+        data_only: bool,
+        /// Only run the receiver that the shop delivers to, until Ctrl-C.
+        #[arg(long)]
+        serve: bool,
+    },
+    /// Say everything that is wrong with the project, without opening a socket.
+    Check,
+    /// Check, and write the compiled SQL and `manifest.json` to `target/`.
+    Compile {
+        /// Which nodes to print.
+        #[command(flatten)]
+        selection: Selection,
+    },
+    /// Load sources and seeds, build models, run data tests, and publish if all is well.
+    Build(RunOptions),
+    /// Build models, without running data tests.
+    Run(RunOptions),
+    /// Load seeds.
+    Seed(RunOptions),
+    /// Run data tests on what is published.
+    Test(RunOptions),
+    /// List nodes.
+    Ls {
+        /// Which nodes.
+        #[command(flatten)]
+        selection: Selection,
+        /// Only nodes of this type: model, seed, source, test, sync.
+        #[arg(long, value_name = "TYPE")]
+        resource_type: Vec<String>,
+    },
+    /// Print the first rows of a published model.
+    Show {
+        /// The model, seed, source or companion relation.
+        name: String,
+        /// How many rows.
+        #[arg(long, default_value_t = 10)]
+        limit: u64,
+    },
+    /// Run a query on what is published.
+    Query {
+        /// The query; `-` reads it from standard input.
+        sql: String,
+        /// Print rows as `table`, `csv` or `ndjson`.
+        #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+        format: RowFormat,
+    },
+    /// Deliver published models to their destinations.
+    Sync {
+        /// Which syncs: names; all if not given.
+        #[arg(long, short, num_args = 1.., value_name = "NAME")]
+        select: Vec<String>,
+        /// Count and show what would be sent, send nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// The run's clock (RFC 3339).
+        #[arg(long, value_name = "TIME")]
+        as_of: Option<DateTime<Utc>>,
+    },
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// How rows are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// Aligned columns.
+    Table,
+    /// Comma-separated values with a header.
+    Csv,
+    /// One JSON object per line.
+    Ndjson,
+}
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: usize = number.parse().map_err(|_| "a size is a number and a unit, such as `512MB`".to_owned())?;
+    let factor: usize = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return Err("known units are B, KB, MB and GB".to_owned()),
+    };
+    number.checked_mul(factor).filter(|n| *n > 0).ok_or_else(|| "this size is out of range".to_owned())
+}

@@ -1,0 +1,147 @@
+//! The commands, one file each.
+
+mod build;
+mod check;
+mod demo;
+mod init;
+mod list;
+mod query;
+mod sync;
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use kinfold_engine::EngineError;
+use kinfold_project::{Diagnostic, SourceMap};
+
+use crate::cli::{Cli, Command};
+use crate::report::Output;
+
+/// How a command that ran has ended.
+pub struct Done {
+    /// Whether everything was as it should be.
+    pub success: bool,
+}
+
+/// Why a command could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The project has problems.
+    #[error("the project has problems")]
+    Diagnostics {
+        /// The files that the problems point into.
+        files: SourceMap,
+        /// The problems.
+        found: Vec<Diagnostic>,
+    },
+    /// The environment is not declared.
+    #[error("there is no environment `{name}`")]
+    NoEnvironment {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        names: Vec<String>,
+    },
+    /// `--vars` is not a mapping.
+    #[error("`--vars` is not a YAML mapping")]
+    Vars,
+    /// A selector is wrong.
+    #[error("{0}")]
+    Select(String),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A file could not be read or written.
+    #[error("cannot {action} `{}`", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A folder that must be empty is not.
+    #[error("`{}` already holds a project", .0.display())]
+    NotEmpty(PathBuf),
+    /// A sync or a relation that does not exist.
+    #[error("there is no {kind} `{name}`")]
+    Unknown {
+        /// What kind of thing.
+        kind: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// A name like it.
+        close: Option<String>,
+    },
+    /// The data of the demo could not be written.
+    #[error(transparent)]
+    Generate(#[from] crate::demo::generate::GenerateError),
+    /// Files of `target/` could not be written.
+    #[error(transparent)]
+    Artifacts(#[from] crate::artifacts::ArtifactError),
+}
+
+impl CommandError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoEnvironment { names, .. } => Some(format!("the project declares: {}", names.join(", "))),
+            Self::NotEmpty(_) => Some("choose another folder".to_owned()),
+            Self::Unknown { close: Some(close), .. } => Some(format!("did you mean `{close}`?")),
+            Self::Engine(EngineError::NotBuilt(_)) => Some("run `kinfold build` first".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Runs the command of the command line.
+///
+/// # Errors
+/// When it could not run at all; what it found is in [`Done`] and was printed.
+pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Init { dir, name } => init::run(dir, name, output),
+        Command::Demo { dir, persons, seed, add_days, data_only, serve } => {
+            let options = demo::Options { dir, persons, seed, add_days, data_only, serve };
+            demo::run(global, options, output).await
+        }
+        Command::Check => check::run(global, output).await,
+        Command::Compile { selection } => check::compile(global, &selection, output).await,
+        Command::Build(options) => build::run(global, &options, build::Verb::Build, output).await,
+        Command::Run(options) => build::run(global, &options, build::Verb::Run, output).await,
+        Command::Seed(options) => build::run(global, &options, build::Verb::Seed, output).await,
+        Command::Test(options) => build::run(global, &options, build::Verb::Test, output).await,
+        Command::Ls { selection, resource_type } => list::run(global, &selection, &resource_type, output).await,
+        Command::Show { name, limit } => query::show(global, &name, limit, output).await,
+        Command::Query { sql, format } => query::run(global, sql, format, output).await,
+        Command::Sync { select, dry_run, as_of } => {
+            let options = sync::Options { select, dry_run, as_of };
+            sync::run(global, &options, output).await
+        }
+        Command::Completions { shell } => {
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Cli::command(), "kinfold", &mut script);
+            output.data(&script);
+            Ok(Done { success: true })
+        }
+    }
+}
+
+/// A token that is cancelled by the first Ctrl-C. The second one ends the process at once.
+pub fn cancelled_by_user() -> kinfold_sync::CancelToken {
+    let token = kinfold_sync::CancelToken::new();
+    let cancel = token.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            cancel.cancel();
+            // From here on the signal has its usual meaning again only for a process without a
+            // handler, so the second one is waited for and obeyed here.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::abort();
+            }
+        }
+    });
+    token
+}

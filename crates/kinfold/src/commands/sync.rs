@@ -1,0 +1,203 @@
+//! `kinfold sync`.
+
+use chrono::{DateTime, Utc};
+use kinfold_engine::activate::{SyncReport, SyncRequest, run_sync};
+use kinfold_engine::{Engine, EngineOptions};
+use kinfold_project::Sync;
+use serde_json::json;
+
+use super::{CommandError, Done};
+use crate::cli::Global;
+use crate::report::{Output, grouped};
+use crate::workspace::{Bound, Workspace};
+
+/// Options of the command.
+pub struct Options {
+    /// Names of syncs; all if empty.
+    pub select: Vec<String>,
+    /// Only count and show.
+    pub dry_run: bool,
+    /// The run's clock.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+pub async fn run(global: &Global, options: &Options, output: &Output) -> Result<Done, CommandError> {
+    let mut workspace = Workspace::load(global, options.as_of)?;
+    workspace.require_sound()?;
+    let engine = workspace.engine(EngineOptions::default()).await?;
+    let bound = workspace.bind(Some(&engine), false).await?;
+    workspace.require_sound()?;
+    let reports = run_bound(&workspace, &engine, &bound, options, &|_| None, output).await?;
+    let success = reports.iter().all(|r| r.success());
+    if output.is_json() {
+        let syncs: Vec<serde_json::Value> = reports.iter().map(Ended::json).collect();
+        output.json(&json!({ "success": success, "run_id": engine.clock.run_id, "syncs": syncs }));
+    }
+    Ok(Done { success })
+}
+
+/// A sync that ran, or could not.
+pub enum Ended {
+    /// It ran.
+    Ran(Box<SyncReport>),
+    /// It could not start, or its outcomes could not be recorded.
+    Failed {
+        /// The sync.
+        name: String,
+        /// Why.
+        error: String,
+    },
+}
+
+impl Ended {
+    /// Whether all of it was delivered.
+    pub fn success(&self) -> bool {
+        matches!(self, Self::Ran(report) if report.success)
+    }
+
+    /// As `--output json` prints it.
+    pub fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Ran(report) => serde_json::to_value(report).unwrap_or_default(),
+            Self::Failed { name, error } => json!({
+                "name": name, "success": false, "error": error, "planned": 0, "delivered": 0, "rejected": 0,
+                "retryable": 0, "unknown": 0, "held": 0, "suppressed": 0, "invalid": 0,
+            }),
+        }
+    }
+}
+
+/// Runs the chosen syncs one after the other; one that fails keeps none of the others.
+///
+/// `overrides` may give values for environment variables, before the process's own.
+pub async fn run_bound(
+    workspace: &Workspace,
+    engine: &Engine,
+    bound: &Bound,
+    options: &Options,
+    overrides: &(dyn Fn(&str) -> Option<String> + std::marker::Sync),
+    output: &Output,
+) -> Result<Vec<Ended>, CommandError> {
+    let chosen = chosen(workspace, &options.select)?;
+    let cancel = super::cancelled_by_user();
+    let mut ended = vec![];
+    for sync in chosen {
+        let Some(compiled) = bound.compiled.syncs.iter().find(|c| c.id == sync.id) else {
+            ended.push(Ended::Failed { name: sync.name.value.clone(), error: "it was not bound".to_owned() });
+            continue;
+        };
+        let Some(connection) =
+            workspace.project.connections.iter().find(|c| c.name.value == sync.connection.value)
+        else {
+            continue;
+        };
+        let variable = |name: &str| overrides(name).or_else(|| std::env::var(name).ok());
+        let vars = workspace.project.packages.iter().find(|p| p.name == sync.package).map(|p| p.vars.as_slice());
+        let request = SyncRequest {
+            sync,
+            compiled,
+            connection,
+            vars: vars.unwrap_or_default(),
+            dry_run: options.dry_run,
+            environment_variable: &variable,
+            cancel: cancel.clone(),
+        };
+        let one = match run_sync(engine, request).await {
+            Ok(report) => Ended::Ran(Box::new(report)),
+            Err(error) => Ended::Failed { name: sync.name.value.clone(), error: causes(&error) },
+        };
+        if !output.is_json() {
+            say(&one, options.dry_run, output);
+        }
+        ended.push(one);
+        if cancel.is_cancelled() {
+            break;
+        }
+    }
+    Ok(ended)
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+fn chosen<'w>(workspace: &'w Workspace, names: &[String]) -> Result<Vec<&'w Sync>, CommandError> {
+    let enabled = || workspace.project.syncs.iter().filter(|s| s.enabled);
+    if names.is_empty() {
+        return Ok(enabled().collect());
+    }
+    let mut found = vec![];
+    for name in names.iter().flat_map(|n| n.split_whitespace()) {
+        let bare = name.strip_prefix("sync:").unwrap_or(name);
+        let tag = name.strip_prefix("tag:");
+        let matches: Vec<&Sync> = enabled()
+            .filter(|s| s.name.value == bare || tag.is_some_and(|t| s.tags.iter().any(|own| own.value == t)))
+            .collect();
+        if matches.is_empty() {
+            let known: Vec<&str> = enabled().map(|s| s.name.value.as_str()).collect();
+            let close = kinfold_compile::bind::closest(bare, &known).map(str::to_owned);
+            return Err(CommandError::Unknown { kind: "sync", name: name.to_owned(), close });
+        }
+        found.extend(matches);
+    }
+    Ok(found)
+}
+
+fn say(ended: &Ended, dry_run: bool, output: &Output) {
+    let report = match ended {
+        Ended::Failed { name, error } => {
+            output.error(&format!("sync `{name}`: {error}"));
+            return;
+        }
+        Ended::Ran(report) => report,
+    };
+    let counts = [
+        ("delivered", report.delivered),
+        ("rejected", report.rejected),
+        ("retryable", report.retryable),
+        ("unknown", report.unknown),
+        ("held", report.held),
+        ("suppressed", report.suppressed),
+    ];
+    let detail = format!(
+        "{} to add, {} to update, {} to remove",
+        grouped(report.adds),
+        grouped(report.updates),
+        grouped(report.removals)
+    );
+    let invalid = if report.invalid > 0 { format!(", {} invalid", grouped(report.invalid)) } else { String::new() };
+    if dry_run {
+        output.say(&format!("sync {} would send {}: {detail}{invalid}", report.name, grouped(report.planned)));
+        for example in &report.examples {
+            output.say(&format!(
+                "  {} {} {}",
+                example.operation,
+                serde_json::Value::Object(example.key.clone()),
+                serde_json::Value::Object(example.fields.clone())
+            ));
+        }
+    } else if report.planned == 0 {
+        output.say(&format!("sync {}: nothing to send, {} unchanged{invalid}", report.name, grouped(report.unchanged)));
+    } else {
+        let sum: Vec<String> = counts.iter().map(|(word, n)| format!("{word} {}", grouped(*n))).collect();
+        output.say(&format!("sync {}: planned {} = {} ({detail}{invalid})", report.name, grouped(report.planned), sum.join(" + ")));
+    }
+    if report.resumed {
+        output.say("  an interrupted run was finished first");
+    }
+    if let Some(why) = &report.held_because {
+        output.error(&format!("sync `{}`: {why}", report.name));
+    }
+    if let Some(why) = &report.stopped {
+        output.error(&format!("sync `{}`: {why}", report.name));
+    }
+}

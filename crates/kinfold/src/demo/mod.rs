@@ -1,0 +1,4 @@
+//! The example shop: its files, its data, and somewhere to deliver to.
+
+pub mod generate;
+pub mod receiver;

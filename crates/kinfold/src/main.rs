@@ -1,0 +1,46 @@
+//! `kinfold`: arguments in, text or JSON out. The only crate that prints or exits.
+
+mod artifacts;
+mod cli;
+mod commands;
+mod demo;
+mod packages;
+mod report;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use report::Output;
+
+/// The run did what was asked.
+const SUCCESS: u8 = 0;
+/// A node, a check or a delivery failed.
+const FAILURE: u8 = 1;
+/// The command could not run.
+const CANNOT_RUN: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.error(&format!("cannot start: {error}"));
+            return ExitCode::from(CANNOT_RUN);
+        }
+    };
+    let code = match runtime.block_on(commands::run(cli, &output)) {
+        Ok(commands::Done { success: true }) => SUCCESS,
+        Ok(commands::Done { success: false }) => FAILURE,
+        Err(error) => {
+            output.failure(&error);
+            CANNOT_RUN
+        }
+    };
+    // Background reads that nobody waits for any more must not keep the process.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}

@@ -1,0 +1,163 @@
+//! The stages before a run, one after the other: load, render, columns, bind.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use kinfold_compile::compile::{CompileInput, CompiledProject, compile};
+use kinfold_compile::render::{RenderContext, RenderedProject, render};
+use kinfold_engine::columns::{Reach, input_columns};
+use kinfold_engine::{Engine, EngineOptions, RunClock, offline_session};
+use kinfold_project::load::{LoadOptions, load};
+use kinfold_project::model::ResolvedEnvironment;
+use kinfold_project::{Diagnostic, Project, SourceMap};
+
+use crate::cli::Global;
+use crate::commands::CommandError;
+use crate::packages::PACKAGES;
+
+/// A loaded project and what is wrong with it so far.
+pub struct Workspace {
+    /// Root of the project, absolute.
+    pub root: PathBuf,
+    /// The project.
+    pub project: Project,
+    /// The environment.
+    pub environment: ResolvedEnvironment,
+    /// The run's clock.
+    pub clock: RunClock,
+    /// Problems found so far, warnings included.
+    pub found: Vec<Diagnostic>,
+    vars: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A project that is ready to run, or not: see `found`.
+pub struct Bound {
+    /// Its nodes with their SQL.
+    pub rendered: RenderedProject,
+    /// Its nodes with their plans.
+    pub compiled: CompiledProject,
+}
+
+impl Workspace {
+    /// Loads the project of the command line.
+    pub fn load(global: &Global, as_of: Option<DateTime<Utc>>) -> Result<Self, CommandError> {
+        Self::load_from(&global.project_dir, global, as_of)
+    }
+
+    /// Loads the project in `dir`.
+    pub fn load_from(dir: &Path, global: &Global, as_of: Option<DateTime<Utc>>) -> Result<Self, CommandError> {
+        let root = std::path::absolute(dir)
+            .map_err(|source| CommandError::File { action: "find", path: dir.to_path_buf(), source })?;
+        let read = |name: &str| std::env::var(name).ok();
+        let options = LoadOptions {
+            environment_variable: &read,
+            embedded_packages: PACKAGES,
+            vars: global.vars.as_deref(),
+        };
+        let loaded = load(&root, &options);
+        let Some(project) = loaded.project else {
+            return Err(CommandError::Diagnostics { files: loaded.files, found: loaded.diagnostics });
+        };
+        let mut found = loaded.diagnostics;
+        let environment = match &global.env {
+            Some(name) => project.environments.iter().find(|e| e.name.value == *name),
+            None => project.environments.first(),
+        };
+        let Some(environment) = environment else {
+            let names = project.environments.iter().map(|e| e.name.value.clone()).collect();
+            return Err(CommandError::NoEnvironment { name: global.env.clone().unwrap_or_default(), names });
+        };
+        let environment = match environment.resolve(&read) {
+            Ok(environment) => environment,
+            Err(diagnostic) => {
+                found.push(*diagnostic);
+                return Err(CommandError::Diagnostics { files: project.files, found });
+            }
+        };
+        let vars = command_line_vars(global)?;
+        let clock = RunClock::at(as_of.unwrap_or_else(Utc::now));
+        Ok(Self { root, project, environment, clock, found, vars })
+    }
+
+    /// Whether an error was found.
+    pub fn has_errors(&self) -> bool {
+        self.found.iter().any(Diagnostic::is_error)
+    }
+
+    /// Opens the lake of the environment.
+    pub async fn engine(&self, options: EngineOptions) -> Result<Engine, CommandError> {
+        let environment = self.environment.clone();
+        Ok(Engine::open(&self.root, &self.project.name, environment, self.clock.clone(), options).await?)
+    }
+
+    /// Renders and binds everything. Without an engine no socket is opened.
+    pub async fn bind(&mut self, engine: Option<&Engine>, full_refresh: bool) -> Result<Bound, CommandError> {
+        let session = match engine {
+            Some(engine) => engine.session(false),
+            None => offline_session(&self.clock),
+        };
+        let context = RenderContext {
+            project: &self.project,
+            environment_name: &self.environment.name,
+            schema: &self.environment.schema,
+            vars: self.vars.clone(),
+            env: Arc::new(|name: &str| std::env::var(name).ok()),
+            as_of: self.clock.as_of,
+            invocation_id: &self.clock.run_id,
+            full_refresh,
+            existing: Arc::new(|_| false),
+        };
+        let (rendered, found) = render(&context);
+        self.found.extend(found);
+        let reach = match engine {
+            Some(engine) => Reach::Online(engine),
+            None => Reach::Offline(&self.environment),
+        };
+        let (inputs, found) = input_columns(&self.root, &self.project, &rendered, &session, reach).await;
+        self.found.extend(found);
+        let storable = |schema: &_| kinfold_engine::storable(schema);
+        let input = CompileInput {
+            project: &self.project,
+            rendered: rendered.clone(),
+            inputs,
+            storable: &storable,
+            session,
+        };
+        let (compiled, found) = compile(input);
+        self.found.extend(found);
+        self.found.sort_by_key(|d| d.primary.as_ref().map(|p| (p.span.file, p.span.start)));
+        self.found.dedup();
+        Ok(Bound { rendered, compiled })
+    }
+
+    /// Ends the command if an error was found.
+    pub fn require_sound(&self) -> Result<(), CommandError> {
+        if self.has_errors() {
+            return Err(CommandError::Diagnostics { files: self.files().clone(), found: self.found.clone() });
+        }
+        Ok(())
+    }
+
+    /// The files that diagnostics point into.
+    pub fn files(&self) -> &SourceMap {
+        &self.project.files
+    }
+}
+
+/// `--vars` as values for templates.
+fn command_line_vars(global: &Global) -> Result<serde_json::Map<String, serde_json::Value>, CommandError> {
+    let Some(text) = &global.vars else { return Ok(serde_json::Map::new()) };
+    let mut files = SourceMap::default();
+    let file = files.add("--vars", text.as_str());
+    let mut found = vec![];
+    let value = kinfold_project::yaml::read(text, file, &mut found);
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(CommandError::Diagnostics { files, found });
+    }
+    match value.map(|v| v.to_json()) {
+        None | Some(serde_json::Value::Null) => Ok(serde_json::Map::new()),
+        Some(serde_json::Value::Object(map)) => Ok(map),
+        Some(_) => Err(CommandError::Vars),
+    }
+}

@@ -1,0 +1,71 @@
+{#
+-- name: dbt
+-- params: as documented by dbt for its cross-database macros
+-- invariant: each macro gives one SQL expression that DataFusion binds; the names of the
+--            parameters are dbt's, because callers pass them by keyword
+#}
+
+{% macro type_string() %}varchar{% endmacro %}
+{% macro type_timestamp() %}timestamp{% endmacro %}
+{% macro type_float() %}double{% endmacro %}
+{% macro type_numeric() %}decimal(28, 6){% endmacro %}
+{% macro type_bigint() %}bigint{% endmacro %}
+{% macro type_int() %}int{% endmacro %}
+{% macro type_boolean() %}boolean{% endmacro %}
+
+{% macro current_timestamp() %}now(){% endmacro %}
+{% macro current_timestamp_backcompat() %}now(){% endmacro %}
+
+{% macro cast(field, type) %}cast({{ field }} as {{ type }}){% endmacro %}
+{% macro safe_cast(field, type) %}try_cast({{ field }} as {{ type }}){% endmacro %}
+{% macro cast_bool_to_text(bool_expression) %}cast({{ bool_expression }} as varchar){% endmacro %}
+
+{% macro concat(fields) %}{{ fields | join(' || ') }}{% endmacro %}
+{% macro hash(field) %}md5(cast({{ field }} as varchar)){% endmacro %}
+{% macro length(expression) %}length({{ expression }}){% endmacro %}
+{% macro replace(field, old_chars, new_chars) %}replace({{ field }}, {{ old_chars }}, {{ new_chars }}){% endmacro %}
+{% macro position(substring_text, string_text) %}strpos({{ string_text }}, {{ substring_text }}){% endmacro %}
+{% macro right(string_text, length_expression) %}right({{ string_text }}, {{ length_expression }}){% endmacro %}
+{% macro split_part(string_text, delimiter_text, part_number) %}split_part({{ string_text }}, {{ delimiter_text }}, {{ part_number }}){% endmacro %}
+{% macro escape_single_quotes(expression) %}{{ expression | replace("'", "''") }}{% endmacro %}
+{% macro string_literal(value) %}'{{ value }}'{% endmacro %}
+
+{% macro any_value(expression) %}any_value({{ expression }}){% endmacro %}
+{% macro bool_or(expression) %}bool_or({{ expression }}){% endmacro %}
+{% macro listagg(measure, delimiter_text="','", order_by_clause=none, limit_num=none) -%}
+string_agg({{ measure }}, {{ delimiter_text }}{% if order_by_clause %} {{ order_by_clause }}{% endif %})
+{%- endmacro %}
+
+{% macro date_trunc(datepart, date) %}date_trunc('{{ datepart }}', cast({{ date }} as timestamp)){% endmacro %}
+{% macro last_day(date, datepart) -%}
+cast(date_trunc('{{ datepart }}', cast({{ date }} as timestamp)) + interval '1 {{ datepart }}' - interval '1 day' as date)
+{%- endmacro %}
+
+{% macro dateadd(datepart, interval, from_date_or_timestamp) -%}
+(cast({{ from_date_or_timestamp }} as timestamp) + interval '{{ interval }} {{ datepart }}')
+{%- endmacro %}
+
+{#- Boundaries of the part between the two moments, as in dbt: a month is counted where it begins. -#}
+{% macro datediff(first_date, second_date, datepart) -%}
+{%- set first = "cast(" ~ first_date ~ " as timestamp)" -%}
+{%- set second = "cast(" ~ second_date ~ " as timestamp)" -%}
+{%- set part = datepart | lower -%}
+{%- set seconds = {'second': 1, 'minute': 60, 'hour': 3600, 'day': 86400, 'week': 604800} -%}
+{%- set months = {'month': 1, 'quarter': 3} -%}
+{%- if part == 'year' -%}
+cast(date_part('year', {{ second }}) - date_part('year', {{ first }}) as bigint)
+{%- elif part in months -%}
+cast((date_part('year', {{ second }}) - date_part('year', {{ first }})) * {{ 12 // months[part] }} + date_part('{{ part }}', {{ second }}) - date_part('{{ part }}', {{ first }}) as bigint)
+{%- elif part in seconds -%}
+cast((date_part('epoch', date_trunc('{{ part }}', {{ second }})) - date_part('epoch', date_trunc('{{ part }}', {{ first }}))) / {{ seconds[part] }} as bigint)
+{%- else -%}
+{{ exceptions.raise_compiler_error("`datediff` does not know the part of a date `" ~ datepart ~ "`") }}
+{%- endif -%}
+{%- endmacro %}
+
+{% macro default__generate_schema_name(custom_schema_name, node) -%}
+{%- if custom_schema_name is none -%}{{ target.schema }}{%- else -%}{{ target.schema }}_{{ custom_schema_name | trim }}{%- endif -%}
+{%- endmacro %}
+{% macro default__generate_alias_name(custom_alias_name=none, node=none) -%}
+{%- if custom_alias_name -%}{{ custom_alias_name | trim }}{%- else -%}{{ node.name }}{%- endif -%}
+{%- endmacro %}
