@@ -15,6 +15,9 @@ use datafusion::prelude::SessionConfig;
 /// Catalog under which every relation of a project is known: `"kinfold"."<schema>"."<name>"`.
 pub const CATALOG: &str = "kinfold";
 
+/// How deep a statement may be nested.
+pub const RECURSION_LIMIT: usize = 100;
+
 /// What a session may use.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
@@ -41,6 +44,9 @@ pub fn session_state(options: &SessionOptions, runtime: Arc<RuntimeEnv>) -> Sess
     let o = config.options_mut();
     o.sql_parser.dialect = Dialect::DuckDB;
     o.sql_parser.collect_spans = true;
+    if let Ok(limit) = RECURSION_LIMIT.to_string().parse() {
+        o.sql_parser.recursion_limit = limit;
+    }
     o.sql_parser.map_string_types_to_utf8view = false;
     o.execution.parquet.schema_force_view_types = false;
     o.execution.parquet.pushdown_filters = true;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
@@ -51,14 +52,27 @@ pub(crate) async fn streams_of(
     Ok(execute_stream_partitioned(physical, Arc::new(TaskContext::from(state)))?)
 }
 
-/// The same rows under `schema`, which differs in nullability and metadata only.
+/// The same rows under `schema`: columns by position, cast where the type differs (an engine
+/// statement computes times in nanoseconds, a table stores microseconds).
 pub(crate) fn under_schema(stream: SendableRecordBatchStream, schema: &SchemaRef) -> SendableRecordBatchStream {
     let target = Arc::clone(schema);
-    let renamed = stream.and_then(move |batch| {
-        let target = Arc::clone(&target);
-        async move { RecordBatch::try_new(target, batch.columns().to_vec()).map_err(DataFusionError::from) }
+    let cast = stream.and_then(move |batch| {
+        let result = batch_under(&batch, &target);
+        async move { result }
     });
-    Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), renamed))
+    Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), cast))
+}
+
+fn batch_under(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        if column.data_type() == field.data_type() {
+            Ok(Arc::clone(column))
+        } else {
+            cast(column, field.data_type())
+        }
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 /// The same columns, all of which may be null.

@@ -23,6 +23,7 @@ use problem::{byte_range, from_planner};
 
 use crate::codes;
 use crate::gate::{Refusal, RefusalKind, refusals};
+use crate::session::RECURSION_LIMIT;
 use crate::relation::{RelationKey, UnpinnedRelation, ViewRelation, pin, register};
 
 /// Binds statements against the relations registered so far.
@@ -130,7 +131,7 @@ fn ready<T>(future: impl Future<Output = Result<T, DataFusionError>>) -> Result<
 /// Parses exactly one statement; a final semicolon is allowed.
 fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
     let parsed = Parser::new(&DuckDbDialect {})
-        .with_recursion_limit(100)
+        .with_recursion_limit(RECURSION_LIMIT)
         .try_with_sql(sql)
         .and_then(|mut parser| parser.parse_statements());
     match parsed {

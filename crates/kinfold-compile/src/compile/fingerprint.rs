@@ -10,6 +10,7 @@ use sqlparser::dialect::DuckDbDialect;
 use sqlparser::parser::Parser;
 
 use super::CompiledNode;
+use crate::session::RECURSION_LIMIT;
 use crate::render::{RenderedNode, RenderedSql};
 
 /// 256 bits of BLAKE3 over a node's meaning: equal fingerprints and equal input give equal rows.
@@ -97,7 +98,7 @@ fn is_view(node: &CompiledNode) -> bool {
 
 /// The statement printed from its syntax tree. Text that does not parse stands for itself.
 fn canonical_sql(sql: &str) -> String {
-    let parsed = Parser::new(&DuckDbDialect {}).with_recursion_limit(100).try_with_sql(sql).and_then(|mut p| p.parse_statements());
+    let parsed = Parser::new(&DuckDbDialect {}).with_recursion_limit(RECURSION_LIMIT).try_with_sql(sql).and_then(|mut p| p.parse_statements());
     parsed.map_or_else(
         |_| sql.to_owned(),
         |statements| statements.iter().map(ToString::to_string).collect::<Vec<_>>().join(";"),

@@ -147,6 +147,7 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn node(&mut self, node: &RenderedNode) {
+        let known = self.found.len();
         let bound = match node.resource {
             ResourceType::Source | ResourceType::Seed => self.input(node),
             _ if self.parents_bound(node) => self.query(node),
@@ -157,6 +158,11 @@ impl Compiler<'_> {
                 self.done.nodes.insert(node.id.clone(), compiled);
             }
             None => {
+                let own = node.resource != ResourceType::Source && node.resource != ResourceType::Seed;
+                if own && self.found.len() == known && self.parents_bound(node) {
+                    // Nothing may be left out in silence.
+                    self.whole_node(node, codes::CANNOT_BIND, format!("`{}` could not be bound", node.name));
+                }
                 self.done.unbound.insert(node.id.clone());
             }
         }
@@ -232,7 +238,10 @@ impl Compiler<'_> {
         let own = contract::own_schema(node.config.materialized.value, &stored);
         self.register(node, RelationKey::own(node.id.clone()), &relation, &own)?;
         for companion in &node.companions {
-            let schema = companion_schema(node.config.materialized.value, companion.suffix, &stored)?;
+            // A companion that this version does not publish: whoever reads it is told so there.
+            let Some(schema) = companion_schema(node.config.materialized.value, companion.suffix, &stored) else {
+                continue;
+            };
             let key = RelationKey::companion(node.id.clone(), companion.suffix);
             self.register(node, key, &companion.relation, &schema)?;
             compiled.companions.push(CompiledCompanion {

@@ -67,9 +67,9 @@ impl Run<'_> {
                 let name = quoted(f.name());
                 // The id is an equality, so that the join is one over hashed keys.
                 if f.name() == "canonical_id" {
-                    format!("c.{name} = h.{name}")
+                    format!("(c.{name} = h.{name})")
                 } else {
-                    format!("c.{name} IS NOT DISTINCT FROM h.{name}")
+                    format!("(c.{name} IS NOT DISTINCT FROM h.{name})")
                 }
             })
             .collect();
@@ -77,7 +77,7 @@ impl Run<'_> {
         let sql = HISTORY
             .replace("{carried}", &with_alias("h"))
             .replace("{columns}", &with_alias("c"))
-            .replace("{same}", &same.join(" AND "));
+            .replace("{same}", &all_of(&same));
         let previous = self.previous_provider(node, Some(companion.suffix)).await?;
         let provider = self.engine.provider(current).await?;
         let statement = self
@@ -89,5 +89,18 @@ impl Run<'_> {
         let streams = streams.into_iter().map(|s| under_schema(s, schema)).collect();
         let at = (companion.relation.schema.as_str(), companion.relation.name.as_str());
         self.engine.replace(at, Arc::clone(schema), streams, None).await
+    }
+}
+
+/// A conjunction as a balanced tree: a chain would be as deep as a profile is wide, and the parser
+/// bounds depth.
+fn all_of(conditions: &[String]) -> String {
+    match conditions {
+        [] => "true".to_owned(),
+        [one] => one.clone(),
+        many => {
+            let (left, right) = many.split_at(many.len() / 2);
+            format!("({} AND {})", all_of(left), all_of(right))
+        }
     }
 }
