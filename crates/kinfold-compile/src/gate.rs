@@ -43,13 +43,17 @@ pub enum RefusalKind {
 #[must_use]
 pub fn refusals(statement: &Statement) -> Vec<Refusal> {
     let Statement::Query(query) = statement else {
-        return vec![Refusal { kind: RefusalKind::NotAQuery, span: statement.span() }];
+        return vec![Refusal {
+            kind: RefusalKind::NotAQuery,
+            span: statement.span(),
+        }];
     };
     let mut gate = Gate::default();
     // A CTE may be named before or after its use is visited, so their names come first.
     let _ = query.visit(&mut CteNames(&mut gate.ctes));
     let _ = query.visit(&mut gate);
-    gate.found.sort_by_key(|r| (r.span.start.line, r.span.start.column));
+    gate.found
+        .sort_by_key(|r| (r.span.start.line, r.span.start.column));
     gate.found
 }
 
@@ -75,7 +79,11 @@ struct Gate {
 }
 
 fn folded(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+    if ident.quote_style.is_some() {
+        ident.value.clone()
+    } else {
+        ident.value.to_lowercase()
+    }
 }
 
 impl Gate {
@@ -91,7 +99,11 @@ impl Gate {
             _ => false,
         };
         if !known {
-            let text = parts.iter().map(|p| p.value.as_str()).collect::<Vec<_>>().join(".");
+            let text = parts
+                .iter()
+                .map(|p| p.value.as_str())
+                .collect::<Vec<_>>()
+                .join(".");
             self.refuse(RefusalKind::BareRelation(text), name.span());
         }
     }
@@ -116,7 +128,9 @@ impl Gate {
         // `JOIN LATERAL (…)` and `JOIN unnest(…)` correlate instead of having a condition.
         let correlated = matches!(
             join.relation,
-            TableFactor::Derived { lateral: true, .. } | TableFactor::UNNEST { .. } | TableFactor::Function { .. }
+            TableFactor::Derived { lateral: true, .. }
+                | TableFactor::UNNEST { .. }
+                | TableFactor::Function { .. }
         );
         if matches!(constraint, JoinConstraint::None) && !correlated {
             self.refuse(RefusalKind::JoinWithoutCondition, join.relation.span());
@@ -129,7 +143,10 @@ impl Visitor for Gate {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         if !query.locks.is_empty() {
-            self.refuse(RefusalKind::Ignored("FOR UPDATE and FOR SHARE"), query.span());
+            self.refuse(
+                RefusalKind::Ignored("FOR UPDATE and FOR SHARE"),
+                query.span(),
+            );
         }
         if query.for_clause.is_some() {
             self.refuse(RefusalKind::Ignored("FOR XML and FOR JSON"), query.span());
@@ -137,7 +154,9 @@ impl Visitor for Gate {
         if query.settings.is_some() || query.format_clause.is_some() {
             self.refuse(RefusalKind::Ignored("SETTINGS and FORMAT"), query.span());
         }
-        if let SetExpr::Insert(s) | SetExpr::Update(s) | SetExpr::Delete(s) | SetExpr::Merge(s) = query.body.as_ref() {
+        if let SetExpr::Insert(s) | SetExpr::Update(s) | SetExpr::Delete(s) | SetExpr::Merge(s) =
+            query.body.as_ref()
+        {
             self.refuse(RefusalKind::NotAQuery, s.span());
         }
         ControlFlow::Continue(())
@@ -147,8 +166,14 @@ impl Visitor for Gate {
         if select.into.is_some() {
             self.refuse(RefusalKind::SelectInto, select.span());
         }
-        if !select.sort_by.is_empty() || !select.cluster_by.is_empty() || !select.distribute_by.is_empty() {
-            self.refuse(RefusalKind::Ignored("CLUSTER BY, DISTRIBUTE BY and SORT BY"), select.span());
+        if !select.sort_by.is_empty()
+            || !select.cluster_by.is_empty()
+            || !select.distribute_by.is_empty()
+        {
+            self.refuse(
+                RefusalKind::Ignored("CLUSTER BY, DISTRIBUTE BY and SORT BY"),
+                select.span(),
+            );
         }
         if let Some(prewhere) = &select.prewhere {
             self.refuse(RefusalKind::Ignored("PREWHERE"), prewhere.span());
@@ -167,11 +192,23 @@ impl Visitor for Gate {
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
             TableFactor::Table {
-                name, args, with_hints, version, partitions, sample, index_hints, json_path, with_ordinality, ..
+                name,
+                args,
+                with_hints,
+                version,
+                partitions,
+                sample,
+                index_hints,
+                json_path,
+                with_ordinality,
+                ..
             } => {
                 let span = name.span();
                 if version.is_some() {
-                    self.refuse(RefusalKind::Ignored("VERSION AS OF, TIMESTAMP AS OF and AT"), span);
+                    self.refuse(
+                        RefusalKind::Ignored("VERSION AS OF, TIMESTAMP AS OF and AT"),
+                        span,
+                    );
                 }
                 if sample.is_some() {
                     self.refuse(RefusalKind::Ignored("TABLESAMPLE"), span);
@@ -189,10 +226,14 @@ impl Visitor for Gate {
                     self.relation(name);
                 }
             }
-            TableFactor::Derived { sample: Some(_), .. } => {
+            TableFactor::Derived {
+                sample: Some(_), ..
+            } => {
                 self.refuse(RefusalKind::Ignored("TABLESAMPLE"), factor.span());
             }
-            TableFactor::NestedJoin { table_with_joins, .. } => {
+            TableFactor::NestedJoin {
+                table_with_joins, ..
+            } => {
                 for join in &table_with_joins.joins {
                     self.join(join);
                 }

@@ -34,13 +34,19 @@ impl RelationKey {
     /// The relation that carries the node's own name.
     #[must_use]
     pub fn own(node: NodeId) -> Self {
-        Self { node, companion: None }
+        Self {
+            node,
+            companion: None,
+        }
     }
 
     /// A companion of the node's relation.
     #[must_use]
     pub fn companion(node: NodeId, suffix: &str) -> Self {
-        Self { node, companion: Some(suffix.to_owned()) }
+        Self {
+            node,
+            companion: Some(suffix.to_owned()),
+        }
     }
 }
 
@@ -134,7 +140,12 @@ impl TableProvider for ViewRelation {
 ///
 /// # Errors
 /// When the catalogue refuses the registration.
-pub fn register(state: &SessionState, schema: &str, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+pub fn register(
+    state: &SessionState,
+    schema: &str,
+    name: &str,
+    table: Arc<dyn TableProvider>,
+) -> Result<()> {
     let catalogs = state.catalog_list();
     let catalog = match catalogs.catalog(CATALOG) {
         Some(catalog) => catalog,
@@ -160,7 +171,8 @@ pub fn register(state: &SessionState, schema: &str, name: &str, table: Arc<dyn T
 fn relation_of(scan: &TableScan) -> Option<RelationKey> {
     let provider = source_as_provider(&scan.source).ok()?;
     let any: &dyn Any = provider.as_ref();
-    any.downcast_ref::<UnpinnedRelation>().map(|relation| relation.key.clone())
+    any.downcast_ref::<UnpinnedRelation>()
+        .map(|relation| relation.key.clone())
 }
 
 /// The relations that a bound plan reads, views expanded, subqueries included; each once, sorted.
@@ -184,15 +196,18 @@ pub fn relations_read(plan: &LogicalPlan) -> Result<Vec<RelationKey>> {
 ///
 /// # Errors
 /// When a relation has no provider, or its columns differ from those that the plan was bound to.
-pub fn pin(plan: LogicalPlan, providers: &BTreeMap<RelationKey, Arc<dyn TableProvider>>) -> Result<LogicalPlan> {
+pub fn pin(
+    plan: LogicalPlan,
+    providers: &BTreeMap<RelationKey, Arc<dyn TableProvider>>,
+) -> Result<LogicalPlan> {
     let pinned = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::TableScan(mut scan) => {
             let Some(key) = relation_of(&scan) else {
                 return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
             };
-            let provider = providers
-                .get(&key)
-                .ok_or_else(|| DataFusionError::Plan(format!("relation `{key}` has no version to read")))?;
+            let provider = providers.get(&key).ok_or_else(|| {
+                DataFusionError::Plan(format!("relation `{key}` has no version to read"))
+            })?;
             require_same_columns(&key, &scan.source.schema(), &provider.schema())?;
             scan.source = provider_as_source(Arc::clone(provider));
             Ok(Transformed::yes(LogicalPlan::TableScan(scan)))

@@ -9,7 +9,9 @@ use datafusion::execution::SessionState;
 use kinfold_compile::render::{RenderedNode, RenderedProject};
 use kinfold_lake::{Lake, TablePath, open_external_delta, storable_schema};
 use kinfold_project::model::ResolvedEnvironment;
-use kinfold_project::{Code, Diagnostic, NodeId, Project, ResourceType, Source, SourceFormat, SourceLocation, Span};
+use kinfold_project::{
+    Code, Diagnostic, NodeId, Project, ResourceType, Source, SourceFormat, SourceLocation, Span,
+};
 
 use crate::context::absolute_location;
 use crate::input::{self, SeedConfig};
@@ -17,9 +19,15 @@ use crate::stream::nullable;
 use crate::{Engine, EngineError};
 
 /// A source or seed whose columns cannot be found.
-pub const SOURCE_UNREADABLE: Code = Code { id: "KF0501", name: "source-not-readable" };
+pub const SOURCE_UNREADABLE: Code = Code {
+    id: "KF0501",
+    name: "source-not-readable",
+};
 /// A source whose columns are known only to a server.
-pub const COLUMNS_UNKNOWN: Code = Code { id: "KF0502", name: "columns-not-known-offline" };
+pub const COLUMNS_UNKNOWN: Code = Code {
+    id: "KF0502",
+    name: "columns-not-known-offline",
+};
 
 /// Where columns may be looked up.
 pub enum Reach<'a> {
@@ -42,11 +50,18 @@ pub async fn input_columns(
 ) -> (BTreeMap<NodeId, SchemaRef>, Vec<Diagnostic>) {
     let mut columns = BTreeMap::new();
     let mut found = vec![];
-    let finder = Finder { root, session, reach };
+    let finder = Finder {
+        root,
+        session,
+        reach,
+    };
     for node in rendered.nodes.values() {
         let result = match node.resource {
             ResourceType::Source => match project.sources.iter().find(|s| s.id == node.id) {
-                Some(source) => finder.source(source).await.map_err(|e| (e, source_place(source))),
+                Some(source) => finder
+                    .source(source)
+                    .await
+                    .map_err(|e| (e, source_place(source))),
                 None => continue,
             },
             ResourceType::Seed => finder.seed(project, node).map_err(|e| (e, node.place)),
@@ -87,8 +102,16 @@ fn unreadable(error: &EngineError, place: Option<Span>) -> Diagnostic {
 }
 
 fn unknown(node: &RenderedNode, project: &Project) -> Diagnostic {
-    let text = format!("the columns of `{}` are not known without asking its storage", node.name);
-    let place = project.sources.iter().find(|s| s.id == node.id).and_then(source_place).or(node.place);
+    let text = format!(
+        "the columns of `{}` are not known without asking its storage",
+        node.name
+    );
+    let place = project
+        .sources
+        .iter()
+        .find(|s| s.id == node.id)
+        .and_then(source_place)
+        .or(node.place);
     let diagnostic = match place {
         Some(span) => Diagnostic::warning(COLUMNS_UNKNOWN, text, span),
         None => Diagnostic::error_nowhere(COLUMNS_UNKNOWN, text),
@@ -120,7 +143,11 @@ impl Finder<'_> {
         let storage = &self.environment().storage;
         match &source.location {
             SourceLocation::Lake => self.lake_table(source).await,
-            SourceLocation::External { location, format: SourceFormat::Delta, storage: own } => {
+            SourceLocation::External {
+                location,
+                format: SourceFormat::Delta,
+                storage: own,
+            } => {
                 let address = absolute_location(self.root, &location.value);
                 if !self.is_reachable(&address) {
                     return Ok(self.declared(source)?);
@@ -132,7 +159,8 @@ impl Finder<'_> {
             SourceLocation::External { .. } => match &self.reach {
                 Reach::Online(_) => {
                     let files = input::list(self.root, source, storage).await?;
-                    let schema = input::columns(self.root, source, &files, storage, self.session).await?;
+                    let schema =
+                        input::columns(self.root, source, &files, storage, self.session).await?;
                     Ok(Some(schema.as_ref().clone()))
                 }
                 Reach::Offline(_) => {
@@ -165,7 +193,9 @@ impl Finder<'_> {
     fn declared(&self, source: &Source) -> Result<Option<Schema>, EngineError> {
         let mut fields = Vec::with_capacity(source.columns.len());
         for column in &source.columns {
-            let Some(data_type) = &column.data_type else { return Ok(None) };
+            let Some(data_type) = &column.data_type else {
+                return Ok(None);
+            };
             let data_type = input::sql_type(&column.name.value, &data_type.value, self.session)?;
             fields.push(Field::new(&column.name.value, data_type, true));
         }
@@ -176,7 +206,9 @@ impl Finder<'_> {
     }
 
     fn seed(&self, project: &Project, node: &RenderedNode) -> Result<Option<Schema>, EngineError> {
-        let Some(seed) = project.seeds.iter().find(|s| s.id == node.id) else { return Ok(None) };
+        let Some(seed) = project.seeds.iter().find(|s| s.id == node.id) else {
+            return Ok(None);
+        };
         let schema = input::seed_columns(seed, &SeedConfig::of(&node.config), self.session)?;
         Ok(Some(Arc::unwrap_or_clone(schema)))
     }

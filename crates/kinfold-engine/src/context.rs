@@ -27,7 +27,10 @@ impl RunClock {
     #[must_use]
     pub fn at(as_of: DateTime<Utc>) -> Self {
         let as_of = DateTime::from_timestamp_micros(as_of.timestamp_micros()).unwrap_or(as_of);
-        Self { run_id: uuid::Uuid::now_v7().to_string(), as_of }
+        Self {
+            run_id: uuid::Uuid::now_v7().to_string(),
+            as_of,
+        }
     }
 }
 
@@ -84,7 +87,9 @@ impl Engine {
         let lake = Lake::open(&location, &environment.storage.0).await?;
         let consumers = std::num::NonZeroUsize::new(5).unwrap_or(std::num::NonZeroUsize::MIN);
         let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_limit), consumers);
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .build_arc()?;
         lake.register(&runtime);
         Ok(Self {
             root: root.into(),
@@ -148,6 +153,10 @@ pub fn absolute_location(root: &Path, location: &str) -> String {
 /// A session for checking without a lake: it has the run's clock and reaches nothing.
 #[must_use]
 pub fn offline_session(clock: &RunClock) -> SessionState {
-    let options = SessionOptions { as_of: clock.as_of, target_partitions: 2, spilling_joins: false };
+    let options = SessionOptions {
+        as_of: clock.as_of,
+        target_partitions: 2,
+        spilling_joins: false,
+    };
     session_state(&options, Arc::new(RuntimeEnv::default()))
 }

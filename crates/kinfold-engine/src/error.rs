@@ -29,7 +29,9 @@ pub enum EngineError {
         source: serde_json::Error,
     },
     /// A stored document was written by a newer kinfold.
-    #[error("stored document `{name}` has format {found}; this kinfold reads formats up to {supported}")]
+    #[error(
+        "stored document `{name}` has format {found}; this kinfold reads formats up to {supported}"
+    )]
     NewerFormat {
         /// Which document.
         name: String,

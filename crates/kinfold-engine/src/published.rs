@@ -126,9 +126,15 @@ impl Engine {
                 as_of: self.clock.as_of,
                 nodes: BTreeMap::new(),
             };
-            return Ok(PublishedState { document, generation: None });
+            return Ok(PublishedState {
+                document,
+                generation: None,
+            });
         };
-        let unreadable = |source| EngineError::Document { name: format!("environment {name}"), source };
+        let unreadable = |source| EngineError::Document {
+            name: format!("environment {name}"),
+            source,
+        };
         let stored: FormatOnly = serde_json::from_slice(&bytes).map_err(unreadable)?;
         if stored.format > FORMAT {
             return Err(EngineError::NewerFormat {
@@ -138,28 +144,47 @@ impl Engine {
             });
         }
         let document = serde_json::from_slice(&bytes).map_err(unreadable)?;
-        Ok(PublishedState { document, generation: Some(generation) })
+        Ok(PublishedState {
+            document,
+            generation: Some(generation),
+        })
     }
 
     /// Publishes a document if nobody else has since `state` was read.
     ///
     /// # Errors
     /// [`kinfold_lake::LakeError::Conflict`] if somebody has.
-    pub async fn publish(&self, state: &PublishedState, document: &Published) -> Result<Generation, EngineError> {
+    pub async fn publish(
+        &self,
+        state: &PublishedState,
+        document: &Published,
+    ) -> Result<Generation, EngineError> {
         let name = &self.environment.name;
-        let json = serde_json::to_vec(document)
-            .map_err(|source| EngineError::Document { name: format!("environment {name}"), source })?;
-        Ok(self.lake.swap_environment(name, state.generation.as_ref(), json).await?)
+        let json = serde_json::to_vec(document).map_err(|source| EngineError::Document {
+            name: format!("environment {name}"),
+            source,
+        })?;
+        Ok(self
+            .lake
+            .swap_environment(name, state.generation.as_ref(), json)
+            .await?)
     }
 
     /// The rows of a stored table at its version.
     ///
     /// # Errors
     /// When the table or the version is gone.
-    pub async fn provider(&self, table: &StoredTable) -> Result<Arc<dyn TableProvider>, EngineError> {
+    pub async fn provider(
+        &self,
+        table: &StoredTable,
+    ) -> Result<Arc<dyn TableProvider>, EngineError> {
         if table.external {
-            let opened =
-                kinfold_lake::open_external_delta(&table.path, &self.environment.storage.0, Some(table.version)).await?;
+            let opened = kinfold_lake::open_external_delta(
+                &table.path,
+                &self.environment.storage.0,
+                Some(table.version),
+            )
+            .await?;
             opened.register(&self.runtime);
             return Ok(opened.provider());
         }
@@ -180,7 +205,9 @@ impl Engine {
     ) -> Result<BTreeMap<RelationKey, Arc<dyn TableProvider>>, EngineError> {
         let mut providers = BTreeMap::new();
         for key in reads.into_iter().collect::<BTreeSet<_>>() {
-            let table = document.table(key).ok_or_else(|| EngineError::NotBuilt(key.node.clone()))?;
+            let table = document
+                .table(key)
+                .ok_or_else(|| EngineError::NotBuilt(key.node.clone()))?;
             providers.insert(key.clone(), self.provider(table).await?);
         }
         Ok(providers)

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider, TableProvider,
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    SchemaProvider, TableProvider,
 };
 use datafusion::common::{DataFusionError, Result as DataFusionResult};
-use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
+use datafusion::execution::{
+    SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
+};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SQLOptions;
@@ -28,15 +31,23 @@ impl Engine {
         let document = Arc::new(self.published().await?.document);
         let state = self.published_session(&document)?;
         let plan = state.create_logical_plan(sql).await?;
-        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
         read_only.verify_plan(&plan)?;
         let physical = state.create_physical_plan(&plan).await?;
-        Ok(execute_stream(physical, Arc::new(TaskContext::from(&state)))?)
+        Ok(execute_stream(
+            physical,
+            Arc::new(TaskContext::from(&state)),
+        )?)
     }
 
     fn published_session(&self, document: &Arc<Published>) -> Result<SessionState, EngineError> {
         let catalog = MemoryCatalogProvider::new();
-        let mut schemas: Vec<&str> = relations(document).map(|(relation, _)| relation.0.as_str()).collect();
+        let mut schemas: Vec<&str> = relations(document)
+            .map(|(relation, _)| relation.0.as_str())
+            .collect();
         schemas.push(&self.environment.schema);
         schemas.sort_unstable();
         schemas.dedup();
@@ -51,7 +62,10 @@ impl Engine {
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
         let base = self.session(false);
-        let config = base.config().clone().with_default_catalog_and_schema(CATALOG, self.environment.schema.clone());
+        let config = base
+            .config()
+            .clone()
+            .with_default_catalog_and_schema(CATALOG, self.environment.schema.clone());
         let props = base.execution_props().clone();
         Ok(SessionStateBuilder::new_from_existing(base)
             .with_config(config)
@@ -68,8 +82,16 @@ enum Relation<'a> {
 
 fn relations(document: &Published) -> impl Iterator<Item = (&(String, String), Relation<'_>)> {
     document.nodes.values().flat_map(|node| {
-        let view = node.relation.as_ref().zip(node.sql.as_deref()).map(|(r, sql)| (r, Relation::View(sql)));
-        let tables = node.table.iter().chain(node.companions.values()).map(|t| (&t.relation, Relation::Table(t)));
+        let view = node
+            .relation
+            .as_ref()
+            .zip(node.sql.as_deref())
+            .map(|(r, sql)| (r, Relation::View(sql)));
+        let tables = node
+            .table
+            .iter()
+            .chain(node.companions.values())
+            .map(|t| (&t.relation, Relation::Table(t)));
         view.into_iter().chain(tables)
     })
 }
@@ -83,13 +105,17 @@ struct PublishedSchema {
 
 impl fmt::Debug for PublishedSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublishedSchema").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("PublishedSchema")
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
     }
 }
 
 impl PublishedSchema {
     fn find(&self, name: &str) -> Option<Relation<'_>> {
-        relations(&self.document).find(|(r, _)| r.0 == self.schema && r.1 == name).map(|(_, relation)| relation)
+        relations(&self.document)
+            .find(|(r, _)| r.0 == self.schema && r.1 == name)
+            .map(|(_, relation)| relation)
     }
 
     async fn view(&self, sql: &str) -> Result<LogicalPlan, EngineError> {
@@ -102,14 +128,22 @@ impl PublishedSchema {
 #[async_trait]
 impl SchemaProvider for PublishedSchema {
     fn table_names(&self) -> Vec<String> {
-        relations(&self.document).filter(|(r, _)| r.0 == self.schema).map(|(r, _)| r.1.clone()).collect()
+        relations(&self.document)
+            .filter(|(r, _)| r.0 == self.schema)
+            .map(|(r, _)| r.1.clone())
+            .collect()
     }
 
     async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
         let external = |error: EngineError| DataFusionError::External(Box::new(error));
         match self.find(name) {
             None => Ok(None),
-            Some(Relation::Table(table)) => self.engine.provider(table).await.map(Some).map_err(external),
+            Some(Relation::Table(table)) => self
+                .engine
+                .provider(table)
+                .await
+                .map(Some)
+                .map_err(external),
             Some(Relation::View(sql)) => {
                 let plan = self.view(sql).await.map_err(external)?;
                 Ok(Some(Arc::new(ViewRelation::new(plan))))

@@ -34,7 +34,11 @@ impl Engine {
     }
 
     /// All rows of a bound plan over pinned relations. For results that are small by nature.
-    pub(crate) async fn rows(&self, plan: &LogicalPlan, providers: &Providers) -> Result<Vec<RecordBatch>, EngineError> {
+    pub(crate) async fn rows(
+        &self,
+        plan: &LogicalPlan,
+        providers: &Providers,
+    ) -> Result<Vec<RecordBatch>, EngineError> {
         let state = self.session(false);
         let pinned = pin(plan.clone(), providers)?;
         let physical = state.create_physical_plan(&pinned).await?;
@@ -48,13 +52,22 @@ pub(crate) async fn streams_of(
     plan: &LogicalPlan,
 ) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
     let physical = state.create_physical_plan(plan).await?;
-    tracing::debug!(partitions = physical.output_partitioning().partition_count(), "planned");
-    Ok(execute_stream_partitioned(physical, Arc::new(TaskContext::from(state)))?)
+    tracing::debug!(
+        partitions = physical.output_partitioning().partition_count(),
+        "planned"
+    );
+    Ok(execute_stream_partitioned(
+        physical,
+        Arc::new(TaskContext::from(state)),
+    )?)
 }
 
 /// The same rows under `schema`: columns by position, cast where the type differs (an engine
 /// statement computes times in nanoseconds, a table stores microseconds).
-pub(crate) fn under_schema(stream: SendableRecordBatchStream, schema: &SchemaRef) -> SendableRecordBatchStream {
+pub(crate) fn under_schema(
+    stream: SendableRecordBatchStream,
+    schema: &SchemaRef,
+) -> SendableRecordBatchStream {
     let target = Arc::clone(schema);
     let cast = stream.and_then(move |batch| {
         let result = batch_under(&batch, &target);
@@ -64,13 +77,17 @@ pub(crate) fn under_schema(stream: SendableRecordBatchStream, schema: &SchemaRef
 }
 
 fn batch_under(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
-    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
-        if column.data_type() == field.data_type() {
-            Ok(Arc::clone(column))
-        } else {
-            cast(column, field.data_type())
-        }
-    });
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| {
+            if column.data_type() == field.data_type() {
+                Ok(Arc::clone(column))
+            } else {
+                cast(column, field.data_type())
+            }
+        });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
@@ -78,7 +95,11 @@ fn batch_under(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, D
 /// The same columns, all of which may be null.
 pub(crate) fn nullable(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(
-        schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+        schema
+            .fields()
+            .iter()
+            .map(|f| f.as_ref().clone().with_nullable(true))
+            .collect::<Vec<_>>(),
     ))
 }
 

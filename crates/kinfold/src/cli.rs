@@ -9,7 +9,12 @@ use clap_complete::Shell;
 /// A customer data platform in one binary: SQL models and YAML in Git, Delta tables in your own
 /// storage, audiences in your tools.
 #[derive(Debug, Parser)]
-#[command(name = "kinfold", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "kinfold",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -106,15 +111,16 @@ pub enum Command {
         /// The folder.
         #[arg(long, default_value = "kinfold-demo")]
         dir: PathBuf,
-        /// How many people the shop has.
-        #[arg(long, default_value_t = 10_000)]
-        persons: u64,
-        /// Seed of the generator.
-        #[arg(long, default_value_t = 7)]
-        seed: u64,
-        /// Have so many days of data after the history.
-        #[arg(long, value_name = "DAYS")]
-        add_days: Option<u32>,
+        /// How many people the shop has: 10,000 in a new folder, else as many as there are. Another
+        /// number replaces the data.
+        #[arg(long)]
+        persons: Option<u64>,
+        /// Seed of the generator; another one replaces the data.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Add so many days of data to what is there.
+        #[arg(long, value_name = "DAYS", default_value_t = 0)]
+        add_days: u32,
         /// Write the files and run nothing.
         #[arg(long)]
         data_only: bool,
@@ -195,9 +201,13 @@ pub enum RowFormat {
 
 fn parse_size(text: &str) -> Result<usize, String> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: usize = number.parse().map_err(|_| "a size is a number and a unit, such as `512MB`".to_owned())?;
+    let number: usize = number
+        .parse()
+        .map_err(|_| "a size is a number and a unit, such as `512MB`".to_owned())?;
     let factor: usize = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "k" | "kb" | "kib" => 1 << 10,
@@ -205,5 +215,8 @@ fn parse_size(text: &str) -> Result<usize, String> {
         "g" | "gb" | "gib" => 1 << 30,
         _ => return Err("known units are B, KB, MB and GB".to_owned()),
     };
-    number.checked_mul(factor).filter(|n| *n > 0).ok_or_else(|| "this size is out of range".to_owned())
+    number
+        .checked_mul(factor)
+        .filter(|n| *n > 0)
+        .ok_or_else(|| "this size is out of range".to_owned())
 }

@@ -46,9 +46,16 @@ impl Workspace {
     }
 
     /// Loads the project in `dir`.
-    pub fn load_from(dir: &Path, global: &Global, as_of: Option<DateTime<Utc>>) -> Result<Self, CommandError> {
-        let root = std::path::absolute(dir)
-            .map_err(|source| CommandError::File { action: "find", path: dir.to_path_buf(), source })?;
+    pub fn load_from(
+        dir: &Path,
+        global: &Global,
+        as_of: Option<DateTime<Utc>>,
+    ) -> Result<Self, CommandError> {
+        let root = std::path::absolute(dir).map_err(|source| CommandError::File {
+            action: "find",
+            path: dir.to_path_buf(),
+            source,
+        })?;
         let read = |name: &str| std::env::var(name).ok();
         let options = LoadOptions {
             environment_variable: &read,
@@ -57,7 +64,10 @@ impl Workspace {
         };
         let loaded = load(&root, &options);
         let Some(project) = loaded.project else {
-            return Err(CommandError::Diagnostics { files: loaded.files, found: loaded.diagnostics });
+            return Err(CommandError::Diagnostics {
+                files: loaded.files,
+                found: loaded.diagnostics,
+            });
         };
         let mut found = loaded.diagnostics;
         let environment = match &global.env {
@@ -65,19 +75,36 @@ impl Workspace {
             None => project.environments.first(),
         };
         let Some(environment) = environment else {
-            let names = project.environments.iter().map(|e| e.name.value.clone()).collect();
-            return Err(CommandError::NoEnvironment { name: global.env.clone().unwrap_or_default(), names });
+            let names = project
+                .environments
+                .iter()
+                .map(|e| e.name.value.clone())
+                .collect();
+            return Err(CommandError::NoEnvironment {
+                name: global.env.clone().unwrap_or_default(),
+                names,
+            });
         };
         let environment = match environment.resolve(&read) {
             Ok(environment) => environment,
             Err(diagnostic) => {
                 found.push(*diagnostic);
-                return Err(CommandError::Diagnostics { files: project.files, found });
+                return Err(CommandError::Diagnostics {
+                    files: project.files,
+                    found,
+                });
             }
         };
         let vars = command_line_vars(global)?;
         let clock = RunClock::at(as_of.unwrap_or_else(Utc::now));
-        Ok(Self { root, project, environment, clock, found, vars })
+        Ok(Self {
+            root,
+            project,
+            environment,
+            clock,
+            found,
+            vars,
+        })
     }
 
     /// Whether an error was found.
@@ -88,11 +115,22 @@ impl Workspace {
     /// Opens the lake of the environment.
     pub async fn engine(&self, options: EngineOptions) -> Result<Engine, CommandError> {
         let environment = self.environment.clone();
-        Ok(Engine::open(&self.root, &self.project.name, environment, self.clock.clone(), options).await?)
+        Ok(Engine::open(
+            &self.root,
+            &self.project.name,
+            environment,
+            self.clock.clone(),
+            options,
+        )
+        .await?)
     }
 
     /// Renders and binds everything. Without an engine no socket is opened.
-    pub async fn bind(&mut self, engine: Option<&Engine>, full_refresh: bool) -> Result<Bound, CommandError> {
+    pub async fn bind(
+        &mut self,
+        engine: Option<&Engine>,
+        full_refresh: bool,
+    ) -> Result<Bound, CommandError> {
         let session = match engine {
             Some(engine) => engine.session(false),
             None => offline_session(&self.clock),
@@ -114,7 +152,8 @@ impl Workspace {
             Some(engine) => Reach::Online(engine),
             None => Reach::Offline(&self.environment),
         };
-        let (inputs, found) = input_columns(&self.root, &self.project, &rendered, &session, reach).await;
+        let (inputs, found) =
+            input_columns(&self.root, &self.project, &rendered, &session, reach).await;
         self.found.extend(found);
         let storable = |schema: &_| kinfold_engine::storable(schema);
         let input = CompileInput {
@@ -126,7 +165,8 @@ impl Workspace {
         };
         let (compiled, found) = compile(input);
         self.found.extend(found);
-        self.found.sort_by_key(|d| d.primary.as_ref().map(|p| (p.span.file, p.span.start)));
+        self.found
+            .sort_by_key(|d| d.primary.as_ref().map(|p| (p.span.file, p.span.start)));
         self.found.dedup();
         Ok(Bound { rendered, compiled })
     }
@@ -134,7 +174,10 @@ impl Workspace {
     /// Ends the command if an error was found.
     pub fn require_sound(&self) -> Result<(), CommandError> {
         if self.has_errors() {
-            return Err(CommandError::Diagnostics { files: self.files().clone(), found: self.found.clone() });
+            return Err(CommandError::Diagnostics {
+                files: self.files().clone(),
+                found: self.found.clone(),
+            });
         }
         Ok(())
     }
@@ -146,8 +189,12 @@ impl Workspace {
 }
 
 /// `--vars` as values for templates.
-fn command_line_vars(global: &Global) -> Result<serde_json::Map<String, serde_json::Value>, CommandError> {
-    let Some(text) = &global.vars else { return Ok(serde_json::Map::new()) };
+fn command_line_vars(
+    global: &Global,
+) -> Result<serde_json::Map<String, serde_json::Value>, CommandError> {
+    let Some(text) = &global.vars else {
+        return Ok(serde_json::Map::new());
+    };
     let mut files = SourceMap::default();
     let file = files.add("--vars", text.as_str());
     let mut found = vec![];

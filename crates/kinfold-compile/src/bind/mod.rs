@@ -23,8 +23,8 @@ use problem::{byte_range, from_planner};
 
 use crate::codes;
 use crate::gate::{Refusal, RefusalKind, refusals};
-use crate::session::RECURSION_LIMIT;
 use crate::relation::{RelationKey, UnpinnedRelation, ViewRelation, pin, register};
+use crate::session::RECURSION_LIMIT;
 
 /// Binds statements against the relations registered so far.
 pub struct Binder {
@@ -36,7 +36,10 @@ impl Binder {
     /// A binder with no relations.
     #[must_use]
     pub fn new(state: SessionState) -> Self {
-        Self { state, schemas: BTreeMap::new() }
+        Self {
+            state,
+            schemas: BTreeMap::new(),
+        }
     }
 
     /// Makes a stored relation known under `"kinfold"."<schema>"."<name>"`.
@@ -51,14 +54,24 @@ impl Binder {
         columns: SchemaRef,
     ) -> Result<(), DataFusionError> {
         self.schemas.insert(key.clone(), Arc::clone(&columns));
-        register(&self.state, schema, name, Arc::new(UnpinnedRelation::new(key, columns)))
+        register(
+            &self.state,
+            schema,
+            name,
+            Arc::new(UnpinnedRelation::new(key, columns)),
+        )
     }
 
     /// Makes a view known: its plan takes the place of every read of it.
     ///
     /// # Errors
     /// When the catalogue refuses.
-    pub fn add_view(&mut self, schema: &str, name: &str, plan: LogicalPlan) -> Result<(), DataFusionError> {
+    pub fn add_view(
+        &mut self,
+        schema: &str,
+        name: &str,
+        plan: LogicalPlan,
+    ) -> Result<(), DataFusionError> {
         register(&self.state, schema, name, Arc::new(ViewRelation::new(plan)))
     }
 
@@ -122,9 +135,13 @@ impl pieces::TryBind for Binder {
 }
 
 /// Planning over in-memory catalogues never waits, so its futures are ready at once.
-fn ready<T>(future: impl Future<Output = Result<T, DataFusionError>>) -> Result<T, DataFusionError> {
+fn ready<T>(
+    future: impl Future<Output = Result<T, DataFusionError>>,
+) -> Result<T, DataFusionError> {
     future.now_or_never().unwrap_or_else(|| {
-        Err(DataFusionError::Internal("planning waited for something outside the process".to_owned()))
+        Err(DataFusionError::Internal(
+            "planning waited for something outside the process".to_owned(),
+        ))
     })
 }
 
@@ -135,17 +152,25 @@ fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
         .try_with_sql(sql)
         .and_then(|mut parser| parser.parse_statements());
     match parsed {
-        Err(error) => {
-            Err(vec![from_planner(sql, &DataFusionError::SQL(Box::new(error), None))])
-        }
+        Err(error) => Err(vec![from_planner(
+            sql,
+            &DataFusionError::SQL(Box::new(error), None),
+        )]),
         Ok(mut statements) => match (statements.pop(), statements.pop()) {
             (Some(one), None) => Ok(one),
-            (None, _) => Err(vec![Problem::new(codes::NOT_A_QUERY, "the file has no statement")]),
+            (None, _) => Err(vec![Problem::new(
+                codes::NOT_A_QUERY,
+                "the file has no statement",
+            )]),
             (Some(second), Some(_)) => {
                 use sqlparser::ast::Spanned;
-                let mut p = Problem::new(codes::NOT_A_QUERY, "a model is one query, this is more than one statement")
-                    .or_at(byte_range(sql, second.span()));
-                p.help.push("move the second statement to a model of its own".to_owned());
+                let mut p = Problem::new(
+                    codes::NOT_A_QUERY,
+                    "a model is one query, this is more than one statement",
+                )
+                .or_at(byte_range(sql, second.span()));
+                p.help
+                    .push("move the second statement to a model of its own".to_owned());
                 Err(vec![p])
             }
         },
@@ -154,23 +179,39 @@ fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
 
 fn refusal(sql: &str, refused: Refusal) -> Problem {
     let problem = match refused.kind {
-        RefusalKind::NotAQuery => {
-            Problem::new(codes::NOT_A_QUERY, "a model is a query: it starts with SELECT, WITH, FROM or VALUES")
-        }
-        RefusalKind::SelectInto => Problem::new(codes::NOT_A_QUERY, "`SELECT … INTO` has no place in a model"),
+        RefusalKind::NotAQuery => Problem::new(
+            codes::NOT_A_QUERY,
+            "a model is a query: it starts with SELECT, WITH, FROM or VALUES",
+        ),
+        RefusalKind::SelectInto => Problem::new(
+            codes::NOT_A_QUERY,
+            "`SELECT … INTO` has no place in a model",
+        ),
         RefusalKind::Ignored(what) => {
-            let mut p = Problem::new(codes::IGNORED_CLAUSE, format!("{what} would have no effect"));
-            p.notes.push("the engine parses this clause and ignores it, so the result would be wrong".to_owned());
+            let mut p = Problem::new(
+                codes::IGNORED_CLAUSE,
+                format!("{what} would have no effect"),
+            );
+            p.notes.push(
+                "the engine parses this clause and ignores it, so the result would be wrong"
+                    .to_owned(),
+            );
             p.help.push("remove it".to_owned());
             p
         }
         RefusalKind::JoinWithoutCondition => {
             let mut p = Problem::new(codes::JOIN_WITHOUT_CONDITION, "this join has no condition");
-            p.help.push("add `ON …` or `USING (…)`, or write `CROSS JOIN` if every pair is meant".to_owned());
+            p.help.push(
+                "add `ON …` or `USING (…)`, or write `CROSS JOIN` if every pair is meant"
+                    .to_owned(),
+            );
             p
         }
         RefusalKind::BareRelation(name) => {
-            let mut p = Problem::new(codes::BARE_RELATION, format!("relation `{name}` is named directly"));
+            let mut p = Problem::new(
+                codes::BARE_RELATION,
+                format!("relation `{name}` is named directly"),
+            );
             p.help.push(format!("write `{{{{ ref('{name}') }}}}` for a model or seed, `{{{{ source('…', '{name}') }}}}` for a source"));
             p
         }

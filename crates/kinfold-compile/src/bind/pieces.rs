@@ -10,8 +10,8 @@ use std::ops::{ControlFlow, Range};
 
 use datafusion::common::DataFusionError;
 use sqlparser::ast::{
-    Cte, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor, TableWithJoins, Value,
-    Visit, Visitor, With,
+    Cte, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor,
+    TableWithJoins, Value, Visit, Visitor, With,
 };
 
 use super::problem::{Problem, byte_range, from_planner};
@@ -27,7 +27,12 @@ pub trait TryBind {
 
 /// The problems of `query`. Empty if no piece fails by itself, although the whole does.
 pub fn problems(sql: &str, query: &Query, binder: &dyn TryBind) -> Vec<Problem> {
-    let mut pieces = Pieces { sql, binder, broken: BTreeSet::new(), found: vec![] };
+    let mut pieces = Pieces {
+        sql,
+        binder,
+        broken: BTreeSet::new(),
+        found: vec![],
+    };
     pieces.query(query, &[]);
     pieces.found
 }
@@ -68,7 +73,10 @@ impl Pieces<'_> {
         }
         self.body(&query.body, &with);
         if self.found.len() == before {
-            let place = query.order_by.as_ref().map_or_else(|| query.body.span(), Spanned::span);
+            let place = query
+                .order_by
+                .as_ref()
+                .map_or_else(|| query.body.span(), Spanned::span);
             self.whole(query, outer, place);
         }
     }
@@ -111,8 +119,17 @@ impl Pieces<'_> {
 
     fn select(&mut self, select: &Select, with: &[Cte]) {
         let before = self.found.len();
-        for factor in select.from.iter().flat_map(|f| std::iter::once(&f.relation).chain(f.joins.iter().map(|j| &j.relation))) {
-            if let TableFactor::Derived { lateral: false, subquery, .. } = factor {
+        for factor in select
+            .from
+            .iter()
+            .flat_map(|f| std::iter::once(&f.relation).chain(f.joins.iter().map(|j| &j.relation)))
+        {
+            if let TableFactor::Derived {
+                lateral: false,
+                subquery,
+                ..
+            } = factor
+            {
                 self.query(subquery, with);
             }
         }
@@ -138,7 +155,11 @@ impl Pieces<'_> {
         if self.found.len() == before
             && let Err(error) = self.bind_body(SetExpr::Select(Box::new(select.clone())), with)
         {
-            let place = select.having.as_ref().or(select.qualify.as_ref()).map_or_else(|| select.span(), Spanned::span);
+            let place = select
+                .having
+                .as_ref()
+                .or(select.qualify.as_ref())
+                .map_or_else(|| select.span(), Spanned::span);
             let range = byte_range(self.sql, place);
             self.found.push(from_planner(self.sql, &error).or_at(range));
         }
@@ -151,7 +172,10 @@ impl Pieces<'_> {
         }
         let mut from: Vec<TableWithJoins> = vec![];
         for table in &select.from {
-            from.push(TableWithJoins { relation: table.relation.clone(), joins: vec![] });
+            from.push(TableWithJoins {
+                relation: table.relation.clone(),
+                joins: vec![],
+            });
             if self.from_fails(&from, table.relation.span(), with) {
                 return false;
             }
@@ -167,7 +191,12 @@ impl Pieces<'_> {
         true
     }
 
-    fn from_fails(&mut self, from: &[TableWithJoins], place: sqlparser::tokenizer::Span, with: &[Cte]) -> bool {
+    fn from_fails(
+        &mut self,
+        from: &[TableWithJoins],
+        place: sqlparser::tokenizer::Span,
+        with: &[Cte],
+    ) -> bool {
         match self.bind_body(over(from, one()), with) {
             Ok(()) => false,
             Err(error) => {
@@ -194,16 +223,24 @@ impl Pieces<'_> {
 
     /// Binds one expression over the `FROM`; if it fails, finds the smallest part that does.
     fn expression(&mut self, expr: &Expr, select: &Select, with: &[Cte], condition: bool) {
-        let Some(problem) = self.fails(expr, select, with, condition) else { return };
+        let Some(problem) = self.fails(expr, select, with, condition) else {
+            return;
+        };
         if problem.range.is_some() {
             self.found.push(problem);
             return;
         }
-        let mut parts = SubExpressions { depth: 0, found: vec![] };
+        let mut parts = SubExpressions {
+            depth: 0,
+            found: vec![],
+        };
         let _ = expr.visit(&mut parts);
-        let mut best: Option<(Range<usize>, Problem)> = byte_range(self.sql, expr.span()).map(|r| (r, problem.clone()));
+        let mut best: Option<(Range<usize>, Problem)> =
+            byte_range(self.sql, expr.span()).map(|r| (r, problem.clone()));
         for part in parts.found {
-            let Some(range) = byte_range(self.sql, part.span()) else { continue };
+            let Some(range) = byte_range(self.sql, part.span()) else {
+                continue;
+            };
             if best.as_ref().is_some_and(|(b, _)| range.len() >= b.len()) {
                 continue;
             }
@@ -212,17 +249,26 @@ impl Pieces<'_> {
             }
         }
         let range = best.as_ref().map(|(r, _)| r.clone());
-        self.found.push(best.map_or(problem, |(_, p)| p).or_at(range));
+        self.found
+            .push(best.map_or(problem, |(_, p)| p).or_at(range));
     }
 
-    fn fails(&self, expr: &Expr, select: &Select, with: &[Cte], condition: bool) -> Option<Problem> {
+    fn fails(
+        &self,
+        expr: &Expr,
+        select: &Select,
+        with: &[Cte],
+        condition: bool,
+    ) -> Option<Problem> {
         let mut piece = select_over(&select.from, vec![SelectItem::UnnamedExpr(expr.clone())]);
         piece.named_window.clone_from(&select.named_window);
         if condition {
             piece.projection = one();
             piece.selection = Some(expr.clone());
         }
-        let error = self.bind_body(SetExpr::Select(Box::new(piece)), with).err()?;
+        let error = self
+            .bind_body(SetExpr::Select(Box::new(piece)), with)
+            .err()?;
         let problem = from_planner(self.sql, &error);
         (!problem.is_about_grouping()).then_some(problem)
     }
@@ -249,7 +295,11 @@ impl Pieces<'_> {
             type Break = ();
             fn pre_visit_relation(&mut self, name: &sqlparser::ast::ObjectName) -> ControlFlow<()> {
                 match name.0.as_slice() {
-                    [one] if one.as_ident().is_some_and(|i| self.0.contains(&i.value.to_lowercase())) => {
+                    [one]
+                        if one
+                            .as_ident()
+                            .is_some_and(|i| self.0.contains(&i.value.to_lowercase())) =>
+                    {
                         ControlFlow::Break(())
                     }
                     _ => ControlFlow::Continue(()),
@@ -269,7 +319,10 @@ fn with_clause(cte_tables: Vec<Cte>) -> Option<With> {
 }
 
 fn one() -> Vec<SelectItem> {
-    vec![SelectItem::UnnamedExpr(Expr::value(Value::Number("1".to_owned(), false)))]
+    vec![SelectItem::UnnamedExpr(Expr::value(Value::Number(
+        "1".to_owned(),
+        false,
+    )))]
 }
 
 fn over(from: &[TableWithJoins], projection: Vec<SelectItem>) -> SetExpr {
@@ -307,7 +360,11 @@ fn select_over(from: &[TableWithJoins], projection: Vec<SelectItem>) -> Select {
 
 fn conjuncts(expr: &Expr) -> Vec<&Expr> {
     match expr {
-        Expr::BinaryOp { left, op: sqlparser::ast::BinaryOperator::And, right } => {
+        Expr::BinaryOp {
+            left,
+            op: sqlparser::ast::BinaryOperator::And,
+            right,
+        } => {
             let mut all = conjuncts(left);
             all.extend(conjuncts(right));
             all

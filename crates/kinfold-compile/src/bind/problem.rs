@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use crate::codes;
 use datafusion::common::{DataFusionError, SchemaError};
 use kinfold_project::Code;
-use crate::codes;
 use regex::Regex;
 use sqlparser::tokenizer::{Location, Span as SqlSpan};
 
@@ -28,7 +28,13 @@ impl Problem {
     /// A problem of a kind, without a place yet.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), range: None, notes: vec![], help: vec![] }
+        Self {
+            code,
+            message: message.into(),
+            range: None,
+            notes: vec![],
+            help: vec![],
+        }
     }
 
     /// The same at a place, unless it has one.
@@ -64,21 +70,28 @@ fn byte_offset(sql: &str, location: Location) -> Option<usize> {
         sql.match_indices('\n').nth(line_index - 1)?.0 + 1
     };
     let rest = sql.get(line_start..)?;
-    let in_line = rest.char_indices().nth(column).map_or(rest.len(), |(i, _)| i);
+    let in_line = rest
+        .char_indices()
+        .nth(column)
+        .map_or(rest.len(), |(i, _)| i);
     Some(line_start + in_line)
 }
 
 static PARSER_PLACE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r" at Line: (\d+), Column: (\d+)").ok());
-static NO_MATCH: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?s)(?:No function matches the given name and argument types|Failed to coerce arguments to satisfy a call to) '([^']*)'(.*)").ok());
-static COERCE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?s)coerce arguments to satisfy a call to '([^']*)' function").ok());
-static SIGNATURE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?s)Function '([^']*)' (?:failed to match any signature|expects? .*|user-defined coercion failed)").ok());
+static NO_MATCH: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?s)(?:No function matches the given name and argument types|Failed to coerce arguments to satisfy a call to) '([^']*)'(.*)").ok()
+});
+static COERCE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?s)coerce arguments to satisfy a call to '([^']*)' function").ok()
+});
+static SIGNATURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?s)Function '([^']*)' (?:failed to match any signature|expects? .*|user-defined coercion failed)").ok()
+});
 static UNKNOWN_FUNCTION: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"Invalid function '([^']*)'").ok());
-static UNKNOWN_TABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"table '([^']*)' not found").ok());
+static UNKNOWN_TABLE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"table '([^']*)' not found").ok());
 
 /// What a planner error says, with the place that it names.
 #[must_use]
@@ -90,13 +103,20 @@ pub fn from_planner(sql: &str, error: &DataFusionError) -> Problem {
     let problem = describe(sql, root(error), error);
     let problem = match error.diagnostic() {
         Some(d) if d.message == "expressions have incompatible types" => Problem {
-            notes: d.notes.iter().filter_map(|n| Some(format!("{} {}", text_at(sql, n.span?)?, n.message))).collect(),
+            notes: d
+                .notes
+                .iter()
+                .filter_map(|n| Some(format!("{} {}", text_at(sql, n.span?)?, n.message)))
+                .collect(),
             ..problem
         },
         _ => problem,
     };
     match place {
-        Some(range) => Problem { range: Some(range), ..problem },
+        Some(range) => Problem {
+            range: Some(range),
+            ..problem
+        },
         None => problem,
     }
 }
@@ -107,7 +127,10 @@ fn text_at(sql: &str, span: datafusion::common::Span) -> Option<String> {
 }
 
 fn location(l: datafusion::common::Location) -> Location {
-    Location { line: l.line, column: l.column }
+    Location {
+        line: l.line,
+        column: l.column,
+    }
 }
 
 /// The innermost error; of several, the first.
@@ -124,31 +147,46 @@ fn describe(sql: &str, root: &DataFusionError, whole: &DataFusionError) -> Probl
     match root {
         DataFusionError::SQL(parser, _) => syntax(sql, &parser.to_string()),
         DataFusionError::SchemaError(schema, _) => schema_problem(schema),
-        DataFusionError::NotImplemented(text) => {
-            Problem::new(codes::NOT_SUPPORTED, format!("this SQL is not supported: {}", sentence(text)))
+        DataFusionError::NotImplemented(text) => Problem::new(
+            codes::NOT_SUPPORTED,
+            format!("this SQL is not supported: {}", sentence(text)),
+        ),
+        DataFusionError::Plan(text)
+        | DataFusionError::Internal(text)
+        | DataFusionError::Execution(text) => planned(text, whole),
+        DataFusionError::ArrowError(arrow, _) => {
+            Problem::new(codes::TYPE_MISMATCH, sentence(&arrow.to_string()))
         }
-        DataFusionError::Plan(text) | DataFusionError::Internal(text) | DataFusionError::Execution(text) => {
-            planned(text, whole)
-        }
-        DataFusionError::ArrowError(arrow, _) => Problem::new(codes::TYPE_MISMATCH, sentence(&arrow.to_string())),
         other => Problem::new(codes::CANNOT_BIND, sentence(&other.strip_backtrace())),
     }
 }
 
 fn syntax(sql: &str, text: &str) -> Problem {
-    let text = text.trim_start_matches("sql parser error: ").trim_start_matches("Parser Error: ");
+    let text = text
+        .trim_start_matches("sql parser error: ")
+        .trim_start_matches("Parser Error: ");
     let captured = PARSER_PLACE.as_ref().and_then(|r| r.captures(text));
     let at = captured.and_then(|c| {
-        let location = Location { line: c.get(1)?.as_str().parse().ok()?, column: c.get(2)?.as_str().parse().ok()? };
+        let location = Location {
+            line: c.get(1)?.as_str().parse().ok()?,
+            column: c.get(2)?.as_str().parse().ok()?,
+        };
         byte_offset(sql, location)
     });
-    let message = PARSER_PLACE.as_ref().map_or(text.into(), |r| r.replace(text, ""));
-    let mut problem = Problem::new(codes::SYNTAX, format!("this is not SQL: {}", sentence(&message)));
+    let message = PARSER_PLACE
+        .as_ref()
+        .map_or(text.into(), |r| r.replace(text, ""));
+    let mut problem = Problem::new(
+        codes::SYNTAX,
+        format!("this is not SQL: {}", sentence(&message)),
+    );
     let end_of_text = sql.trim_end().len();
     problem.range = match at {
         Some(start) if start < end_of_text => {
             let rest = sql.get(start..).unwrap_or("");
-            let word = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            let word = rest
+                .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .unwrap_or(rest.len());
             Some(start..start + word.max(rest.chars().next().map_or(1, char::len_utf8)))
         }
         // `found: EOF` has no place of its own: point at the last character of the statement.
@@ -159,9 +197,14 @@ fn syntax(sql: &str, text: &str) -> Problem {
 
 fn schema_problem(error: &SchemaError) -> Problem {
     match error {
-        SchemaError::FieldNotFound { field, valid_fields } => {
-            let mut problem =
-                Problem::new(codes::UNKNOWN_COLUMN, format!("column `{}` not found", field.flat_name()));
+        SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } => {
+            let mut problem = Problem::new(
+                codes::UNKNOWN_COLUMN,
+                format!("column `{}` not found", field.flat_name()),
+            );
             let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
             if let Some(close) = closest(field.name(), &names) {
                 problem.help.push(format!("did you mean `{close}`?"));
@@ -169,19 +212,34 @@ fn schema_problem(error: &SchemaError) -> Problem {
             if !names.is_empty() {
                 let shown: Vec<String> = names.iter().take(12).map(|n| format!("`{n}`")).collect();
                 let more = names.len().saturating_sub(12);
-                let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-                problem.notes.push(format!("columns here: {}{tail}", shown.join(", ")));
+                let tail = if more > 0 {
+                    format!(" and {more} more")
+                } else {
+                    String::new()
+                };
+                problem
+                    .notes
+                    .push(format!("columns here: {}{tail}", shown.join(", ")));
             }
             problem
         }
         SchemaError::AmbiguousReference { field } => {
-            let mut p = Problem::new(codes::AMBIGUOUS_COLUMN, format!("column `{}` is ambiguous", field.flat_name()));
-            p.help.push("put the table's name or alias in front of it".to_owned());
+            let mut p = Problem::new(
+                codes::AMBIGUOUS_COLUMN,
+                format!("column `{}` is ambiguous", field.flat_name()),
+            );
+            p.help
+                .push("put the table's name or alias in front of it".to_owned());
             p
         }
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            let mut p = Problem::new(codes::DUPLICATE_COLUMN, format!("two columns are called `{name}`"));
-            p.help.push("give one of them another name with `AS`".to_owned());
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
+            let mut p = Problem::new(
+                codes::DUPLICATE_COLUMN,
+                format!("two columns are called `{name}`"),
+            );
+            p.help
+                .push("give one of them another name with `AS`".to_owned());
             p
         }
     }
@@ -189,34 +247,66 @@ fn schema_problem(error: &SchemaError) -> Problem {
 
 fn planned(text: &str, whole: &DataFusionError) -> Problem {
     if let Some(name) = capture(&UNKNOWN_FUNCTION, text) {
-        let mut p = Problem::new(codes::UNKNOWN_FUNCTION, format!("function `{name}` does not exist"));
+        let mut p = Problem::new(
+            codes::UNKNOWN_FUNCTION,
+            format!("function `{name}` does not exist"),
+        );
         if let Some((_, close)) = text.split_once("Did you mean '") {
-            p.help.push(format!("did you mean `{}`?", close.trim_end_matches("'?")));
+            p.help
+                .push(format!("did you mean `{}`?", close.trim_end_matches("'?")));
         }
         return p;
     }
     if let Some(name) = capture(&UNKNOWN_TABLE, text) {
-        return Problem::new(codes::UNKNOWN_RELATION, format!("relation `{name}` not found"));
+        return Problem::new(
+            codes::UNKNOWN_RELATION,
+            format!("relation `{name}` not found"),
+        );
     }
     let diagnosed = whole.diagnostic().map_or("", |d| d.message.as_str());
     if diagnosed.contains("GROUP BY") || text.contains("must appear in the GROUP BY clause") {
-        let mut p = Problem::new(codes::NOT_GROUPED, lower_first(first_sentence(if diagnosed.is_empty() { text } else { diagnosed })));
-        p.help.extend(whole.diagnostic().iter().flat_map(|d| d.helps.iter().map(|h| lower_first(&h.message))));
+        let mut p = Problem::new(
+            codes::NOT_GROUPED,
+            lower_first(first_sentence(if diagnosed.is_empty() {
+                text
+            } else {
+                diagnosed
+            })),
+        );
+        p.help.extend(
+            whole
+                .diagnostic()
+                .iter()
+                .flat_map(|d| d.helps.iter().map(|h| lower_first(&h.message))),
+        );
         return p;
     }
     if let Some(caps) = NO_MATCH.as_ref().and_then(|r| r.captures(text)) {
         let call = caps.get(1).map_or("", |m| m.as_str());
-        let mut p = Problem::new(codes::TYPE_MISMATCH, format!("no function takes these types: `{call}`"));
-        p.notes.extend(candidates(caps.get(2).map_or("", |m| m.as_str())));
+        let mut p = Problem::new(
+            codes::TYPE_MISMATCH,
+            format!("no function takes these types: `{call}`"),
+        );
+        p.notes
+            .extend(candidates(caps.get(2).map_or("", |m| m.as_str())));
         return p;
     }
     if let Some(name) = capture(&COERCE, text).or_else(|| capture(&SIGNATURE, text)) {
-        return Problem::new(codes::TYPE_MISMATCH, format!("function `{name}` does not take these arguments: {}", sentence(text)));
+        return Problem::new(
+            codes::TYPE_MISMATCH,
+            format!(
+                "function `{name}` does not take these arguments: {}",
+                sentence(text)
+            ),
+        );
     }
     if diagnosed == "expressions have incompatible types" {
         return Problem::new(codes::TYPE_MISMATCH, sentence(text));
     }
-    let kind = if ["coerce", "type", "cast", "Cast", "boolean"].iter().any(|w| text.contains(w)) {
+    let kind = if ["coerce", "type", "cast", "Cast", "boolean"]
+        .iter()
+        .any(|w| text.contains(w))
+    {
         codes::TYPE_MISMATCH
     } else {
         codes::CANNOT_BIND
@@ -225,12 +315,21 @@ fn planned(text: &str, whole: &DataFusionError) -> Problem {
 }
 
 fn capture(regex: &LazyLock<Option<Regex>>, text: &str) -> Option<String> {
-    regex.as_ref()?.captures(text)?.get(1).map(|m| m.as_str().to_owned())
+    regex
+        .as_ref()?
+        .captures(text)?
+        .get(1)
+        .map(|m| m.as_str().to_owned())
 }
 
 fn candidates(tail: &str) -> Option<String> {
     let (_, list) = tail.split_once("Candidate functions:")?;
-    let shown: Vec<&str> = list.lines().map(str::trim).filter(|l| !l.is_empty()).take(3).collect();
+    let shown: Vec<&str> = list
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .take(3)
+        .collect();
     (!shown.is_empty()).then(|| format!("it takes: {}", shown.join(", ")))
 }
 
@@ -244,13 +343,18 @@ fn sentence(text: &str) -> String {
         .trim_start_matches("Error during planning: ")
         .trim_start_matches("Internal error: ")
         .trim_start_matches("Execution error: ");
-    let text = text.split("This issue was likely caused by a bug").next().unwrap_or(text);
+    let text = text
+        .split("This issue was likely caused by a bug")
+        .next()
+        .unwrap_or(text);
     lower_first(first_sentence(text).trim_end_matches('.'))
 }
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
-    let Some(first) = chars.next() else { return String::new() };
+    let Some(first) = chars.next() else {
+        return String::new();
+    };
     // An acronym keeps its capitals.
     if chars.clone().next().is_some_and(char::is_uppercase) {
         return text.to_owned();
@@ -263,7 +367,12 @@ fn lower_first(text: &str) -> String {
 pub fn closest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     candidates
         .iter()
-        .map(|c| (strsim::jaro_winkler(&name.to_lowercase(), &c.to_lowercase()), *c))
+        .map(|c| {
+            (
+                strsim::jaro_winkler(&name.to_lowercase(), &c.to_lowercase()),
+                *c,
+            )
+        })
         .filter(|(score, c)| *score >= 0.8 && *c != name)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, c)| c)

@@ -21,23 +21,36 @@ fn binder() -> Binder {
         Field::new("order_id", DataType::Int64, true),
         Field::new("customer", DataType::Utf8, true),
         Field::new("amount", DataType::Float64, true),
-        Field::new("placed_at", DataType::Timestamp(TimeUnit::Microsecond, None), true),
+        Field::new(
+            "placed_at",
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            true,
+        ),
     ]);
     let id = NodeId::new(ResourceType::Model, &["shop", "orders"]);
-    binder.add_table(RelationKey::own(id), "main", "orders", Arc::new(columns)).unwrap();
+    binder
+        .add_table(RelationKey::own(id), "main", "orders", Arc::new(columns))
+        .unwrap();
     binder
 }
 
 /// Binds a statement in which `«…»` marks the expected place of each problem, in order.
 fn places(marked: &str) -> Vec<(String, String)> {
     let sql = marked.replace(['«', '»'], "");
-    let expected: Vec<&str> = marked.split('«').skip(1).map(|t| t.split('»').next().unwrap()).collect();
+    let expected: Vec<&str> = marked
+        .split('«')
+        .skip(1)
+        .map(|t| t.split('»').next().unwrap())
+        .collect();
     let found = binder().bind(&sql).unwrap_err();
     let mut ranges: Vec<_> = found.iter().map(|p| p.range.clone().unwrap()).collect();
     ranges.sort_by_key(|r| r.start);
     let texts: Vec<&str> = ranges.iter().map(|r| sql.get(r.clone()).unwrap()).collect();
     assert_eq!(texts, expected, "{found:#?}");
-    found.into_iter().map(|p| (p.code.name.to_owned(), p.message)).collect()
+    found
+        .into_iter()
+        .map(|p| (p.code.name.to_owned(), p.message))
+        .collect()
 }
 
 fn one(marked: &str, code: &str) -> String {
@@ -51,20 +64,34 @@ const O: &str = r#""kinfold"."main"."orders""#;
 
 #[test]
 fn a_sound_query_binds_to_its_columns() {
-    let plan = binder().bind(&format!("SELECT customer, sum(amount) AS total FROM {O} GROUP BY ALL")).unwrap();
-    let names: Vec<&str> = plan.schema().fields().iter().map(|f| f.name().as_str()).collect();
+    let plan = binder()
+        .bind(&format!(
+            "SELECT customer, sum(amount) AS total FROM {O} GROUP BY ALL"
+        ))
+        .unwrap();
+    let names: Vec<&str> = plan
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.name().as_str())
+        .collect();
     assert_eq!(names, ["customer", "total"]);
 }
 
 #[test]
 fn an_unknown_column_points_at_the_column() {
-    let message = one(&format!("SELECT\n  order_id,\n  «custmer»\nFROM {O}"), "unknown-column");
+    let message = one(
+        &format!("SELECT\n  order_id,\n  «custmer»\nFROM {O}"),
+        "unknown-column",
+    );
     assert_eq!(message, "column `custmer` not found");
 }
 
 #[test]
 fn all_wrong_items_are_reported_together() {
-    let found = places(&format!("SELECT «a», order_id, upper(«b») AS x FROM {O} WHERE «c» > 1 AND amount > 0"));
+    let found = places(&format!(
+        "SELECT «a», order_id, upper(«b») AS x FROM {O} WHERE «c» > 1 AND amount > 0"
+    ));
     assert_eq!(found.len(), 3);
 }
 
@@ -77,24 +104,51 @@ fn a_wrong_cte_is_reported_once_and_what_reads_it_is_not() {
 
 #[test]
 fn functions_and_types() {
-    one(&format!("SELECT «totally_unknown»(amount) FROM {O}"), "unknown-function");
-    one(&format!("SELECT order_id, «sum(customer, 3)» AS s FROM {O} GROUP BY order_id"), "type-mismatch");
-    one(&format!("SELECT 1 AS x FROM {O} WHERE «placed_at + amount» > 3"), "type-mismatch");
-    one(&format!("SELECT «customer», count(*) AS n FROM {O}"), "not-grouped");
-    one(&format!("SELECT o.order_id FROM {O} o JOIN {O} p ON o.order_id = «p.ordr_id»"), "unknown-column");
-    one(&format!("SELECT «order_id» FROM {O} o JOIN {O} p ON o.order_id = p.order_id"), "ambiguous-column");
+    one(
+        &format!("SELECT «totally_unknown»(amount) FROM {O}"),
+        "unknown-function",
+    );
+    one(
+        &format!("SELECT order_id, «sum(customer, 3)» AS s FROM {O} GROUP BY order_id"),
+        "type-mismatch",
+    );
+    one(
+        &format!("SELECT 1 AS x FROM {O} WHERE «placed_at + amount» > 3"),
+        "type-mismatch",
+    );
+    one(
+        &format!("SELECT «customer», count(*) AS n FROM {O}"),
+        "not-grouped",
+    );
+    one(
+        &format!("SELECT o.order_id FROM {O} o JOIN {O} p ON o.order_id = «p.ordr_id»"),
+        "unknown-column",
+    );
+    one(
+        &format!("SELECT «order_id» FROM {O} o JOIN {O} p ON o.order_id = p.order_id"),
+        "ambiguous-column",
+    );
 }
 
 #[test]
 fn set_operations_and_subqueries() {
-    places(&format!("SELECT «x» FROM {O} UNION ALL SELECT «y» FROM {O}"));
-    places(&format!("SELECT s.total FROM (SELECT «tot» AS total FROM {O}) s"));
-    places(&format!("SELECT order_id FROM {O} o WHERE EXISTS (SELECT 1 FROM {O} p WHERE p.order_id = «o.nope»)"));
+    places(&format!(
+        "SELECT «x» FROM {O} UNION ALL SELECT «y» FROM {O}"
+    ));
+    places(&format!(
+        "SELECT s.total FROM (SELECT «tot» AS total FROM {O}) s"
+    ));
+    places(&format!(
+        "SELECT order_id FROM {O} o WHERE EXISTS (SELECT 1 FROM {O} p WHERE p.order_id = «o.nope»)"
+    ));
 }
 
 #[test]
 fn syntax_errors_have_a_place() {
-    one(&format!("SELECT order_id,, «» FROM {O}").replace(",, «»", ", «,»"), "sql-syntax");
+    one(
+        &format!("SELECT order_id,, «» FROM {O}").replace(",, «»", ", «,»"),
+        "sql-syntax",
+    );
     let found = binder().bind("SELECT (1 + ").unwrap_err();
     assert_eq!(found[0].code.name, "sql-syntax");
     assert!(found[0].range.is_some());
@@ -104,10 +158,22 @@ fn syntax_errors_have_a_place() {
 fn what_the_engine_would_ignore_is_refused() {
     for (sql, code) in [
         (format!("SELECT * FROM {O} VERSION AS OF 3"), None),
-        (format!("SELECT * FROM {O} TABLESAMPLE (10 ROWS)"), Some("clause-without-effect")),
-        (format!("SELECT * FROM {O} FOR UPDATE"), Some("clause-without-effect")),
-        (format!("SELECT * FROM {O} a JOIN {O} b"), Some("join-without-condition")),
-        ("SELECT * FROM orders".to_owned(), Some("relation-without-ref")),
+        (
+            format!("SELECT * FROM {O} TABLESAMPLE (10 ROWS)"),
+            Some("clause-without-effect"),
+        ),
+        (
+            format!("SELECT * FROM {O} FOR UPDATE"),
+            Some("clause-without-effect"),
+        ),
+        (
+            format!("SELECT * FROM {O} a JOIN {O} b"),
+            Some("join-without-condition"),
+        ),
+        (
+            "SELECT * FROM orders".to_owned(),
+            Some("relation-without-ref"),
+        ),
         ("DROP TABLE x".to_owned(), Some("not-a-query")),
         ("SELECT 1; SELECT 2".to_owned(), Some("not-a-query")),
         (String::new(), Some("not-a-query")),
@@ -117,17 +183,26 @@ fn what_the_engine_would_ignore_is_refused() {
             assert_eq!(found[0].code.name, code, "{sql}");
         }
     }
-    binder().bind(&format!("WITH orders AS (SELECT * FROM {O}) SELECT * FROM orders CROSS JOIN {O} b")).unwrap();
+    binder()
+        .bind(&format!(
+            "WITH orders AS (SELECT * FROM {O}) SELECT * FROM orders CROSS JOIN {O} b"
+        ))
+        .unwrap();
 }
 
 #[test]
 fn the_clock_is_the_runs_and_errors_of_constants_are_found() {
-    binder().bind("SELECT now() AS t, current_date AS d").unwrap();
+    binder()
+        .bind("SELECT now() AS t, current_date AS d")
+        .unwrap();
     let found = binder().bind("SELECT CAST('x' AS INT) AS i").unwrap_err();
     assert!(found[0].range.is_some(), "{found:?}");
 }
 
 #[test]
 fn spans_count_characters_before_the_place() {
-    one(&format!("SELECT 'été 🚀' AS s, «nope» FROM {O}"), "unknown-column");
+    one(
+        &format!("SELECT 'été 🚀' AS s, «nope» FROM {O}"),
+        "unknown-column",
+    );
 }

@@ -20,10 +20,15 @@ impl Need {
         match self {
             // Numbers and UUIDs serve as ids too: they are stored as text.
             Self::Text => {
-                matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null)
-                    || found.is_integer()
+                matches!(
+                    found,
+                    DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null
+                ) || found.is_integer()
             }
-            Self::Time => matches!(found, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null),
+            Self::Time => matches!(
+                found,
+                DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null
+            ),
         }
     }
 
@@ -59,16 +64,25 @@ pub(super) fn problems(materialized: Materialization, columns: &Schema) -> Vec<P
             Err(_) => {
                 let mut p = Problem::new(
                     codes::CONTRACT,
-                    format!("materialization `{word}` needs a column `{name}` ({})", need.words()),
+                    format!(
+                        "materialization `{word}` needs a column `{name}` ({})",
+                        need.words()
+                    ),
                 );
                 if let Some(close) = closest(name, &names) {
-                    p.help.push(format!("is `{close}` the column that is meant? name it `{name}`"));
+                    p.help.push(format!(
+                        "is `{close}` the column that is meant? name it `{name}`"
+                    ));
                 }
                 found.push(p);
             }
             Ok(field) if !need.accepts(field.data_type()) => found.push(Problem::new(
                 codes::CONTRACT,
-                format!("column `{name}` of materialization `{word}` is {}, not {}", field.data_type(), need.words()),
+                format!(
+                    "column `{name}` of materialization `{word}` is {}, not {}",
+                    field.data_type(),
+                    need.words()
+                ),
             )),
             Ok(_) => {}
         }
@@ -92,20 +106,33 @@ fn text(name: &str) -> Field {
 }
 
 fn time(name: &str) -> Field {
-    Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
+    Field::new(
+        name,
+        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        true,
+    )
 }
 
 /// The same columns, all of which may be null.
 pub(super) fn nullable(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(
-        schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+        schema
+            .fields()
+            .iter()
+            .map(|f| f.as_ref().clone().with_nullable(true))
+            .collect::<Vec<_>>(),
     ))
 }
 
 /// Columns of a segment that its query adds to `canonical_id`.
 #[must_use]
 pub fn segment_extra_columns(query: &Schema) -> Vec<Field> {
-    query.fields().iter().filter(|f| f.name() != "canonical_id").map(|f| f.as_ref().clone()).collect()
+    query
+        .fields()
+        .iter()
+        .filter(|f| f.name() != "canonical_id")
+        .map(|f| f.as_ref().clone())
+        .collect()
 }
 
 /// Columns of the relation itself, given those of the query as they are stored.
@@ -128,7 +155,13 @@ pub(super) fn own_schema(materialized: Materialization, query: &SchemaRef) -> Sc
             query
                 .fields()
                 .iter()
-                .map(|f| if f.name() == "canonical_id" { text("canonical_id") } else { f.as_ref().clone() })
+                .map(|f| {
+                    if f.name() == "canonical_id" {
+                        text("canonical_id")
+                    } else {
+                        f.as_ref().clone()
+                    }
+                })
                 .collect::<Vec<_>>(),
         )),
         _ => Arc::clone(query),
@@ -137,9 +170,15 @@ pub(super) fn own_schema(materialized: Materialization, query: &SchemaRef) -> Sc
 
 /// Columns of a companion; `None` for a suffix that the materialization does not publish.
 #[must_use]
-pub fn companion_schema(materialized: Materialization, suffix: &str, query: &SchemaRef) -> Option<SchemaRef> {
+pub fn companion_schema(
+    materialized: Materialization,
+    suffix: &str,
+    query: &SchemaRef,
+) -> Option<SchemaRef> {
     let fields = match (materialized, suffix) {
-        (Materialization::Identity, "records") => vec![text("source"), text("record_id"), text("canonical_id")],
+        (Materialization::Identity, "records") => {
+            vec![text("source"), text("record_id"), text("canonical_id")]
+        }
         (Materialization::Identity, "edges") => vec![
             text("source"),
             text("record_id"),
@@ -159,7 +198,12 @@ pub fn companion_schema(materialized: Materialization, suffix: &str, query: &Sch
             Field::new("identifiers", DataType::Int64, true),
         ],
         (Materialization::Segment, "history") => {
-            vec![text("canonical_id"), time("entered_at"), time("exited_at"), text("run_id")]
+            vec![
+                text("canonical_id"),
+                time("entered_at"),
+                time("exited_at"),
+                text("run_id"),
+            ]
         }
         (Materialization::Profile, "history") => {
             let own = own_schema(materialized, query);

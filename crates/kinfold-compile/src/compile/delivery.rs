@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use datafusion::logical_expr::LogicalPlan;
-use kinfold_project::{Diagnostic, Located, NodeId, Project, ResourceType, SourceMap, Span, Sync};
 use kinfold_project::sync::Reference;
+use kinfold_project::{Diagnostic, Located, NodeId, Project, ResourceType, SourceMap, Span, Sync};
 
 use super::{CompiledNode, Compiler, Determinism, Fingerprint, determinism, with_texts};
 use crate::relation::{RelationKey, relations_read};
@@ -63,11 +63,15 @@ impl Assembled {
     }
 
     fn origin(&self, range: &Range<usize>) -> Option<Span> {
-        let (piece, span) = self.pieces.iter().find(|(p, _)| p.start <= range.start && range.start < p.end)?;
+        let (piece, span) = self
+            .pieces
+            .iter()
+            .find(|(p, _)| p.start <= range.start && range.start < p.end)?;
         if (span.end - span.start) as usize != piece.len() {
             return Some(*span);
         }
-        let at = |offset: usize| span.start as usize + offset.min(piece.end).saturating_sub(piece.start);
+        let at =
+            |offset: usize| span.start as usize + offset.min(piece.end).saturating_sub(piece.start);
         Some(Span::new(span.file, at(range.start), at(range.end)))
     }
 }
@@ -77,7 +81,9 @@ impl Compiler<'_> {
         if !sync.enabled {
             return;
         }
-        let Some((node, relation)) = self.delivered(sync) else { return };
+        let Some((node, relation)) = self.delivered(sync) else {
+            return;
+        };
         let profile = self.profile_of(&node).cloned();
         let mut sql = Assembled::default();
         sql.push("SELECT ");
@@ -87,10 +93,15 @@ impl Compiler<'_> {
             sql.expression(expression, &project.files);
             sql.push(&format!(" AS \"{}\"", field.value.replace('"', "\"\"")));
         }
-        sql.push(&format!(" FROM {}", from_clause(&node, &relation, profile.as_ref())));
+        sql.push(&format!(
+            " FROM {}",
+            from_clause(&node, &relation, profile.as_ref())
+        ));
         match self.binder.bind(&sql.text) {
             Ok(plan) => {
-                let Ok(reads) = relations_read(&plan) else { return };
+                let Ok(reads) = relations_read(&plan) else {
+                    return;
+                };
                 let fingerprint = super::fingerprint::of_mapping(&sql.text, &plan);
                 self.done.syncs.push(CompiledSync {
                     id: sync.id.clone(),
@@ -106,8 +117,16 @@ impl Compiler<'_> {
             }
             Err(problems) => {
                 for p in problems {
-                    let span = p.range.as_ref().and_then(|r| sql.origin(r)).unwrap_or(sync.span);
-                    let d = Diagnostic::error(p.code, format!("sync `{}`: {}", sync.name.value, p.message), span);
+                    let span = p
+                        .range
+                        .as_ref()
+                        .and_then(|r| sql.origin(r))
+                        .unwrap_or(sync.span);
+                    let d = Diagnostic::error(
+                        p.code,
+                        format!("sync `{}`: {}", sync.name.value, p.message),
+                        span,
+                    );
                     self.found.push(with_texts(d, p.notes, p.help));
                 }
             }
@@ -118,8 +137,11 @@ impl Compiler<'_> {
     fn delivered(&self, sync: &Sync) -> Option<(CompiledNode, Relation)> {
         match &sync.input {
             Reference::Model { package, name } => {
-                let in_package = |n: &&CompiledNode| package.as_ref().is_none_or(|p| *p == n.package);
-                let readable = |n: &&CompiledNode| matches!(n.resource, ResourceType::Model | ResourceType::Seed);
+                let in_package =
+                    |n: &&CompiledNode| package.as_ref().is_none_or(|p| *p == n.package);
+                let readable = |n: &&CompiledNode| {
+                    matches!(n.resource, ResourceType::Model | ResourceType::Seed)
+                };
                 let nodes = || self.done.nodes.values().filter(readable).filter(in_package);
                 if let Some(node) = nodes().find(|n| n.name == *name) {
                     return Some((node.clone(), node.relation.clone()?));
@@ -132,11 +154,9 @@ impl Compiler<'_> {
             }
             Reference::Source { source, table } => {
                 let suffix = format!(".{source}.{table}");
-                let node = self
-                    .done
-                    .nodes
-                    .values()
-                    .find(|n| n.resource == ResourceType::Source && n.id.as_str().ends_with(&suffix))?;
+                let node = self.done.nodes.values().find(|n| {
+                    n.resource == ResourceType::Source && n.id.as_str().ends_with(&suffix)
+                })?;
                 Some((node.clone(), node.relation.clone()?))
             }
         }
@@ -162,12 +182,20 @@ impl Compiler<'_> {
 /// A segment is delivered with the traits of its people; columns of the segment come first.
 fn from_clause(node: &CompiledNode, relation: &Relation, profile: Option<&CompiledNode>) -> String {
     let is_own = node.relation.as_ref() == Some(relation);
-    let (Some(profile), true) = (profile, is_own) else { return relation.to_string() };
-    let (Some(traits), Some(own), Some(profile_relation)) = (&profile.schema, &node.schema, &profile.relation) else {
+    let (Some(profile), true) = (profile, is_own) else {
+        return relation.to_string();
+    };
+    let (Some(traits), Some(own), Some(profile_relation)) =
+        (&profile.schema, &node.schema, &profile.relation)
+    else {
         return relation.to_string();
     };
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let mut columns: Vec<String> = own.fields().iter().map(|f| format!("s.{}", quoted(f.name()))).collect();
+    let mut columns: Vec<String> = own
+        .fields()
+        .iter()
+        .map(|f| format!("s.{}", quoted(f.name())))
+        .collect();
     columns.extend(
         traits
             .fields()

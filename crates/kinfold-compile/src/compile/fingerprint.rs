@@ -10,8 +10,8 @@ use sqlparser::dialect::DuckDbDialect;
 use sqlparser::parser::Parser;
 
 use super::CompiledNode;
-use crate::session::RECURSION_LIMIT;
 use crate::render::{RenderedNode, RenderedSql};
+use crate::session::RECURSION_LIMIT;
 
 /// 256 bits of BLAKE3 over a node's meaning: equal fingerprints and equal input give equal rows.
 ///
@@ -53,7 +53,9 @@ impl Parts {
 pub(super) fn of_input(node: &RenderedNode, schema: &SchemaRef) -> Fingerprint {
     let mut parts = Parts::new("input").with(node.id.as_str());
     for field in schema.fields() {
-        parts = parts.with(field.name()).with(&field.data_type().to_string());
+        parts = parts
+            .with(field.name())
+            .with(&field.data_type().to_string());
     }
     parts.finish()
 }
@@ -71,7 +73,11 @@ pub(super) fn of_query(
         .with(&canonical_sql(&sql.text))
         .with(&plan.display_indent_schema().to_string());
     if node.tested.is_some() || node.relation.is_none() {
-        let limit = config.limit.as_ref().map(|l| l.value.to_string()).unwrap_or_default();
+        let limit = config
+            .limit
+            .as_ref()
+            .map(|l| l.value.to_string())
+            .unwrap_or_default();
         parts = parts
             .with(&format!("{:?}", config.severity))
             .with(&config.error_if.value)
@@ -98,13 +104,25 @@ fn is_view(node: &CompiledNode) -> bool {
 
 /// The statement printed from its syntax tree. Text that does not parse stands for itself.
 fn canonical_sql(sql: &str) -> String {
-    let parsed = Parser::new(&DuckDbDialect {}).with_recursion_limit(RECURSION_LIMIT).try_with_sql(sql).and_then(|mut p| p.parse_statements());
+    let parsed = Parser::new(&DuckDbDialect {})
+        .with_recursion_limit(RECURSION_LIMIT)
+        .try_with_sql(sql)
+        .and_then(|mut p| p.parse_statements());
     parsed.map_or_else(
         |_| sql.to_owned(),
-        |statements| statements.iter().map(ToString::to_string).collect::<Vec<_>>().join(";"),
+        |statements| {
+            statements
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(";")
+        },
     )
 }
 
 pub(super) fn of_mapping(sql: &str, plan: &LogicalPlan) -> Fingerprint {
-    Parts::new("mapping").with(&canonical_sql(sql)).with(&plan.display_indent_schema().to_string()).finish()
+    Parts::new("mapping")
+        .with(&canonical_sql(sql))
+        .with(&plan.display_indent_schema().to_string())
+        .finish()
 }

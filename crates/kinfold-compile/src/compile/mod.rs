@@ -20,7 +20,9 @@ pub use fingerprint::Fingerprint;
 use crate::bind::{Binder, Problem};
 use crate::codes;
 use crate::relation::{RelationKey, relations_read};
-use crate::render::{Materialization, NodeConfig, Relation, RenderedNode, RenderedProject, RenderedSql, Tested};
+use crate::render::{
+    Materialization, NodeConfig, Relation, RenderedNode, RenderedProject, RenderedSql, Tested,
+};
 
 /// Why a type or a name of a result cannot be stored.
 pub type NotStorable = Box<dyn std::error::Error + Send + Sync>;
@@ -123,7 +125,10 @@ pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
         binder: Binder::new(input.session),
         storable: input.storable,
         inputs: input.inputs,
-        done: CompiledProject { order, ..CompiledProject::default() },
+        done: CompiledProject {
+            order,
+            ..CompiledProject::default()
+        },
         found: vec![],
     };
     for id in compiler.done.order.clone() {
@@ -158,10 +163,15 @@ impl Compiler<'_> {
                 self.done.nodes.insert(node.id.clone(), compiled);
             }
             None => {
-                let own = node.resource != ResourceType::Source && node.resource != ResourceType::Seed;
+                let own =
+                    node.resource != ResourceType::Source && node.resource != ResourceType::Seed;
                 if own && self.found.len() == known && self.parents_bound(node) {
                     // Nothing may be left out in silence.
-                    self.whole_node(node, codes::CANNOT_BIND, format!("`{}` could not be bound", node.name));
+                    self.whole_node(
+                        node,
+                        codes::CANNOT_BIND,
+                        format!("`{}` could not be bound", node.name),
+                    );
                 }
                 self.done.unbound.insert(node.id.clone());
             }
@@ -169,7 +179,9 @@ impl Compiler<'_> {
     }
 
     fn parents_bound(&self, node: &RenderedNode) -> bool {
-        node.depends_on.iter().all(|d| self.done.nodes.contains_key(&d.id))
+        node.depends_on
+            .iter()
+            .all(|d| self.done.nodes.contains_key(&d.id))
     }
 
     fn input(&mut self, node: &RenderedNode) -> Option<CompiledNode> {
@@ -212,18 +224,33 @@ impl Compiler<'_> {
         match relations_read(plan) {
             Ok(reads) => Some(reads),
             Err(error) => {
-                self.whole_node(node, codes::CANNOT_BIND, format!("the plan cannot be walked: {}", error.strip_backtrace()));
+                self.whole_node(
+                    node,
+                    codes::CANNOT_BIND,
+                    format!("the plan cannot be walked: {}", error.strip_backtrace()),
+                );
                 None
             }
         }
     }
 
     /// Makes what the model publishes known to its children.
-    fn publish(&mut self, node: &RenderedNode, plan: &LogicalPlan, compiled: &mut CompiledNode) -> Option<()> {
+    fn publish(
+        &mut self,
+        node: &RenderedNode,
+        plan: &LogicalPlan,
+        compiled: &mut CompiledNode,
+    ) -> Option<()> {
         let relation = node.relation.clone()?;
         let columns = plan.schema().as_arrow();
-        if matches!(node.config.materialized.value, Materialization::View | Materialization::Ephemeral) {
-            if let Err(error) = self.binder.add_view(&relation.schema, &relation.name, plan.clone()) {
+        if matches!(
+            node.config.materialized.value,
+            Materialization::View | Materialization::Ephemeral
+        ) {
+            if let Err(error) = self
+                .binder
+                .add_view(&relation.schema, &relation.name, plan.clone())
+            {
                 self.whole_node(node, codes::CANNOT_BIND, error.strip_backtrace());
                 return None;
             }
@@ -239,7 +266,9 @@ impl Compiler<'_> {
         self.register(node, RelationKey::own(node.id.clone()), &relation, &own)?;
         for companion in &node.companions {
             // A companion that this version does not publish: whoever reads it is told so there.
-            let Some(schema) = companion_schema(node.config.materialized.value, companion.suffix, &stored) else {
+            let Some(schema) =
+                companion_schema(node.config.materialized.value, companion.suffix, &stored)
+            else {
                 continue;
             };
             let key = RelationKey::companion(node.id.clone(), companion.suffix);
@@ -259,9 +288,18 @@ impl Compiler<'_> {
         let broken = contract::problems(node.config.materialized.value, columns);
         let sound = broken.is_empty();
         for problem in broken {
-            let place = node.config.places.get("materialized").copied().or(node.place);
+            let place = node
+                .config
+                .places
+                .get("materialized")
+                .copied()
+                .or(node.place);
             self.found.push(match place {
-                Some(span) => with_texts(Diagnostic::error(problem.code, problem.message, span), problem.notes, problem.help),
+                Some(span) => with_texts(
+                    Diagnostic::error(problem.code, problem.message, span),
+                    problem.notes,
+                    problem.help,
+                ),
                 None => Diagnostic::error_nowhere(problem.code, problem.message),
             });
         }
@@ -273,14 +311,27 @@ impl Compiler<'_> {
             // A stored column may always be null: nothing else survives a schema change.
             Ok(schema) => Some(contract::nullable(&schema)),
             Err(reason) => {
-                self.whole_node(node, codes::NOT_STORABLE, format!("model `{}` cannot be stored: {reason}", node.name));
+                self.whole_node(
+                    node,
+                    codes::NOT_STORABLE,
+                    format!("model `{}` cannot be stored: {reason}", node.name),
+                );
                 None
             }
         }
     }
 
-    fn register(&mut self, node: &RenderedNode, key: RelationKey, relation: &Relation, schema: &SchemaRef) -> Option<()> {
-        match self.binder.add_table(key, &relation.schema, &relation.name, Arc::clone(schema)) {
+    fn register(
+        &mut self,
+        node: &RenderedNode,
+        key: RelationKey,
+        relation: &Relation,
+        schema: &SchemaRef,
+    ) -> Option<()> {
+        match self
+            .binder
+            .add_table(key, &relation.schema, &relation.name, Arc::clone(schema))
+        {
             Ok(()) => Some(()),
             Err(error) => {
                 self.whole_node(node, codes::CANNOT_BIND, error.strip_backtrace());
@@ -344,7 +395,14 @@ fn with_texts(mut d: Diagnostic, notes: Vec<String>, help: Vec<String>) -> Diagn
 }
 
 /// Functions that return the run's clock.
-const CLOCK_FUNCTIONS: [&str; 6] = ["now", "current_timestamp", "current_date", "current_time", "today", "localtimestamp"];
+const CLOCK_FUNCTIONS: [&str; 6] = [
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "today",
+    "localtimestamp",
+];
 
 fn determinism(plan: &LogicalPlan) -> Determinism {
     let mut found = Determinism::Fixed;
@@ -363,5 +421,9 @@ fn determinism(plan: &LogicalPlan) -> Determinism {
         })
     });
     // A plan that cannot be walked is taken for one that may give anything.
-    if visited.is_err() { Determinism::Volatile } else { found }
+    if visited.is_err() {
+        Determinism::Volatile
+    } else {
+        found
+    }
 }

@@ -43,9 +43,19 @@ pub(super) struct LakeAckLog {
 
 impl LakeAckLog {
     /// A log that goes on after the objects that were recorded before; `token` is that of the lease.
-    pub(super) fn new(lake: &Lake, place: &Place, plan: &Plan, token: u64, recorded: &Recorded) -> Self {
+    pub(super) fn new(
+        lake: &Lake,
+        place: &Place,
+        plan: &Plan,
+        token: u64,
+        recorded: &Recorded,
+    ) -> Self {
         let prefix = format!("{}/ack-{token:020}-", place.run(&plan.delivery));
-        Self { lake: lake.clone(), prefix, next: recorded.objects }
+        Self {
+            lake: lake.clone(),
+            prefix,
+            next: recorded.objects,
+        }
     }
 }
 
@@ -55,7 +65,12 @@ impl AckLog for LakeAckLog {
         let name = format!("{}{:012}.ndjson", self.prefix, self.next);
         let mut bytes = vec![];
         for acknowledgement in acknowledgements {
-            for (change, (seq, outcome)) in acknowledgement.batch.changes.iter().zip(&acknowledgement.outcomes) {
+            for (change, (seq, outcome)) in acknowledgement
+                .batch
+                .changes
+                .iter()
+                .zip(&acknowledgement.outcomes)
+            {
                 let failure = outcome.failure();
                 let line = AckLine {
                     seq: *seq,
@@ -69,7 +84,10 @@ impl AckLog for LakeAckLog {
                 lines::append(&mut bytes, &line, &name).map_err(AckError::new)?;
             }
         }
-        self.lake.put_new(&name, Bytes::from(bytes)).await.map_err(AckError::new)?;
+        self.lake
+            .put_new(&name, Bytes::from(bytes))
+            .await
+            .map_err(AckError::new)?;
         self.next += 1;
         Ok(())
     }
@@ -98,7 +116,10 @@ impl Positions {
     }
 
     pub(super) fn contains(&self, seq: u64) -> bool {
-        usize::try_from(seq / 64).ok().and_then(|word| self.0.get(word)).is_some_and(|bits| bits & (1 << (seq % 64)) != 0)
+        usize::try_from(seq / 64)
+            .ok()
+            .and_then(|word| self.0.get(word))
+            .is_some_and(|bits| bits & (1 << (seq % 64)) != 0)
     }
 }
 
@@ -121,15 +142,26 @@ impl AckReader {
             }
         }
         let rows = plan.changes.iter().map(|chunk| chunk.rows).sum();
-        Ok(Self { lake: lake.clone(), objects, rows, seen: Positions::default() })
+        Ok(Self {
+            lake: lake.clone(),
+            objects,
+            rows,
+            seen: Positions::default(),
+        })
     }
 
     /// The lines of the next object; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<AckLine>>, EngineError> {
-        let Some(name) = self.objects.pop_front() else { return Ok(None) };
+        let Some(name) = self.objects.pop_front() else {
+            return Ok(None);
+        };
         let mut lines: Vec<AckLine> = lines::read(&self.lake, &name).await?;
         if lines.iter().any(|line| line.seq >= self.rows) {
-            return Err(ActivateError::Stored { object: name, reason: "it is not of this plan" }.into());
+            return Err(ActivateError::Stored {
+                object: name,
+                reason: "it is not of this plan",
+            }
+            .into());
         }
         lines.retain(|line| self.seen.insert(line.seq));
         Ok(Some(lines))
@@ -137,7 +169,10 @@ impl AckReader {
 
     /// Reads to the end: which rows have an outcome, and how many of each kind.
     pub(super) async fn recorded(mut self) -> Result<Recorded, EngineError> {
-        let mut recorded = Recorded { objects: self.objects.len() as u64, ..Recorded::default() };
+        let mut recorded = Recorded {
+            objects: self.objects.len() as u64,
+            ..Recorded::default()
+        };
         while let Some(lines) = self.next().await? {
             for line in &lines {
                 recorded.rows += 1;

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::cast::AsArray;
-use datafusion::arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, Int64Array, StringArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Int64Array, StringArray,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, DataFusionError, ScalarValue};
-use datafusion::execution::{FunctionRegistry, SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::execution::{
+    FunctionRegistry, SendableRecordBatchStream, SessionState, TaskContext,
+};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, lit};
 use datafusion::physical_plan::execute_stream;
 use kinfold_compile::compile::CompiledSync;
@@ -83,7 +87,12 @@ pub(super) async fn compare(
     let mut session = engine.session(spilling);
     session.register_udf(Arc::new(ScalarUDF::new_from_impl(PayloadHash::new())))?;
     let mapped = mapped(compiled, providers)?;
-    register(&session, "main", "mapped", Arc::new(ViewRelation::new(mapped)))?;
+    register(
+        &session,
+        "main",
+        "mapped",
+        Arc::new(ViewRelation::new(mapped)),
+    )?;
     register(&session, "main", "state", state)?;
     let once = matches!(sync.mode.value, SyncMode::Insert | SyncMode::Append);
     let leaving = match sync.on_leave.value {
@@ -91,7 +100,10 @@ pub(super) async fn compare(
         OnLeave::Clear => "clear",
         OnLeave::Delete | OnLeave::LeaveAudience => "remove",
     };
-    let parameters = vec![("once", ScalarValue::from(once)), ("leaving", ScalarValue::from(leaving))];
+    let parameters = vec![
+        ("once", ScalarValue::from(once)),
+        ("leaving", ScalarValue::from(leaving)),
+    ];
     let plan = statement(&session, COMPARE, parameters).await?;
     stream(&session, &plan).await
 }
@@ -102,7 +114,10 @@ pub(super) async fn statement(
     sql: &str,
     parameters: Vec<(&'static str, ScalarValue)>,
 ) -> Result<LogicalPlan, DataFusionError> {
-    session.create_logical_plan(sql).await?.with_param_values(parameters)
+    session
+        .create_logical_plan(sql)
+        .await?
+        .with_param_values(parameters)
 }
 
 /// Runs a plan into one stream.
@@ -111,21 +126,30 @@ pub(super) async fn stream(
     plan: &LogicalPlan,
 ) -> Result<SendableRecordBatchStream, EngineError> {
     let physical = session.create_physical_plan(plan).await?;
-    Ok(execute_stream(physical, Arc::new(TaskContext::from(session)))?)
+    Ok(execute_stream(
+        physical,
+        Arc::new(TaskContext::from(session)),
+    )?)
 }
 
 /// `key_text` and `payload` of every row of the model.
 fn mapped(compiled: &CompiledSync, providers: &Providers) -> Result<LogicalPlan, EngineError> {
     let pinned = pin(compiled.plan.clone(), providers)?;
-    let mut columns = pinned.schema().iter().map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field))));
+    let mut columns = pinned
+        .schema()
+        .iter()
+        .map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field))));
     let key: Vec<Expr> = columns.by_ref().take(compiled.key_fields.len()).collect();
     let fields: Vec<Expr> = columns.collect();
     let key = ScalarUDF::new_from_impl(JsonObject::key(compiled.key_fields.clone())).call(key);
     let payload = match fields.is_empty() {
         true => lit("{}"),
-        false => ScalarUDF::new_from_impl(JsonObject::payload(compiled.fields.clone())).call(fields),
+        false => {
+            ScalarUDF::new_from_impl(JsonObject::payload(compiled.fields.clone())).call(fields)
+        }
     };
-    let plan = LogicalPlanBuilder::new(pinned).project([key.alias("key_text"), payload.alias("payload")])?;
+    let plan = LogicalPlanBuilder::new(pinned)
+        .project([key.alias("key_text"), payload.alias("payload")])?;
     Ok(plan.build()?)
 }
 
@@ -155,7 +179,8 @@ impl Classified {
     pub(super) fn new(batch: &RecordBatch) -> Result<Self, EngineError> {
         let column = |name: &str, wanted: &DataType| -> Result<ArrayRef, DataFusionError> {
             let found = batch.column_by_name(name);
-            let found = found.ok_or_else(|| DataFusionError::Internal(format!("no column {name}")))?;
+            let found =
+                found.ok_or_else(|| DataFusionError::Internal(format!("no column {name}")))?;
             Ok(cast(found, wanted)?)
         };
         let text = |name: &str| column(name, &DataType::Utf8).map(|c| c.as_string::<i32>().clone());
@@ -163,17 +188,24 @@ impl Classified {
             classes: text("class")?,
             keys: text("key_text")?,
             payloads: text("payload")?,
-            hashes: column("payload_hash", &DataType::Binary)?.as_binary::<i32>().clone(),
-            copies: column("copies", &DataType::Int64)?.as_primitive::<Int64Type>().clone(),
-            acknowledged: column("acknowledged", &DataType::Boolean)?.as_boolean().clone(),
+            hashes: column("payload_hash", &DataType::Binary)?
+                .as_binary::<i32>()
+                .clone(),
+            copies: column("copies", &DataType::Int64)?
+                .as_primitive::<Int64Type>()
+                .clone(),
+            acknowledged: column("acknowledged", &DataType::Boolean)?
+                .as_boolean()
+                .clone(),
         })
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = Result<Row<'_>, EngineError>> {
         let text = |column: &'_ StringArray, row| column.is_valid(row).then_some(row);
         (0..self.classes.len()).map(move |row| {
-            let class = Class::of(self.classes.value(row))
-                .ok_or_else(|| DataFusionError::Internal("a class of changes is not known".to_owned()))?;
+            let class = Class::of(self.classes.value(row)).ok_or_else(|| {
+                DataFusionError::Internal("a class of changes is not known".to_owned())
+            })?;
             Ok(Row {
                 class,
                 key: text(&self.keys, row).map(|row| self.keys.value(row)),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use kinfold_project::template::{self, Scope};
 use kinfold_project::{Connection, ConnectionKind, Located, OnLeave, Value, ValueKind};
 use kinfold_sync::{
-    DeliveryPolicy, Destination, DestinationError, HttpDestination, HttpOptions, PostgresDestination, PostgresOptions,
-    Secret, Target,
+    DeliveryPolicy, Destination, DestinationError, HttpDestination, HttpOptions,
+    PostgresDestination, PostgresOptions, Secret, Target,
 };
 
 use super::files::{FileFormat, FilesDestination, FilesOptions};
@@ -27,15 +27,24 @@ pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Mad
     let target = Target {
         object: sync.object.value.clone(),
         mode: sync.mode.value,
-        deletes: matches!(sync.on_leave.value, OnLeave::Delete | OnLeave::LeaveAudience),
+        deletes: matches!(
+            sync.on_leave.value,
+            OnLeave::Delete | OnLeave::LeaveAudience
+        ),
         key_fields: request.compiled.key_fields.clone(),
         fields: request.compiled.fields.clone(),
     };
     let options = Options {
         connection: request.connection,
-        scope: Scope { environment_variable: request.environment_variable, vars: request.vars },
+        scope: Scope {
+            environment_variable: request.environment_variable,
+            vars: request.vars,
+        },
     };
-    let refused = |source| ActivateError::Destination { sync: sync.name.value.clone(), source };
+    let refused = |source| ActivateError::Destination {
+        sync: sync.name.value.clone(),
+        source,
+    };
     let mut policy = DeliveryPolicy::default();
     let destination: Box<dyn Destination> = match request.connection.kind.value {
         ConnectionKind::Http => Box::new(http(&options, &target, &mut policy)?.map_err(refused)?),
@@ -61,7 +70,10 @@ pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Mad
     if let Some(rows) = &sync.batch_size {
         policy.max_rows = usize::try_from(rows.value).unwrap_or(usize::MAX);
     }
-    Ok(Made { destination, policy })
+    Ok(Made {
+        destination,
+        policy,
+    })
 }
 
 fn http(
@@ -70,11 +82,18 @@ fn http(
     policy: &mut DeliveryPolicy,
 ) -> Result<Result<HttpDestination, DestinationError>, ActivateError> {
     let mut http = HttpOptions::new(options.required("url")?);
-    http.headers = options.texts("headers")?.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+    http.headers = options
+        .texts("headers")?
+        .into_iter()
+        .map(|(name, value)| (name, Secret::new(value)))
+        .collect();
     if let Some(seconds) = options.text("timeout_seconds")? {
         let seconds = seconds.trim().parse::<f64>().ok();
-        let timeout = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).filter(|t| !t.is_zero());
-        http.timeout = timeout.ok_or_else(|| options.wrong("timeout_seconds", "must be a number above 0"))?;
+        let timeout = seconds
+            .and_then(|s| Duration::try_from_secs_f64(s).ok())
+            .filter(|t| !t.is_zero());
+        http.timeout =
+            timeout.ok_or_else(|| options.wrong("timeout_seconds", "must be a number above 0"))?;
     }
     if let Some(rows) = options.number("batch_size")? {
         http.max_rows = rows;
@@ -103,8 +122,11 @@ fn postgres(
 }
 
 fn format(options: &Options<'_>) -> Result<FileFormat, ActivateError> {
-    let Some(word) = options.text("format")? else { return Ok(FileFormat::Ndjson) };
-    FileFormat::of(word.trim()).ok_or_else(|| options.wrong("format", "must be `ndjson`, `csv` or `parquet`"))
+    let Some(word) = options.text("format")? else {
+        return Ok(FileFormat::Ndjson);
+    };
+    FileFormat::of(word.trim())
+        .ok_or_else(|| options.wrong("format", "must be `ndjson`, `csv` or `parquet`"))
 }
 
 /// The options of a connection, filled in when they are asked for.
@@ -115,11 +137,19 @@ struct Options<'a> {
 
 impl Options<'_> {
     fn wrong(&self, option: &str, reason: &'static str) -> ActivateError {
-        ActivateError::Option { connection: self.connection.name.value.clone(), option: option.to_owned(), reason }
+        ActivateError::Option {
+            connection: self.connection.name.value.clone(),
+            option: option.to_owned(),
+            reason,
+        }
     }
 
     fn find(&self, option: &str) -> Option<&Value> {
-        self.connection.options.iter().find(|(key, _)| key.value == option).map(|(_, value)| value)
+        self.connection
+            .options
+            .iter()
+            .find(|(key, _)| key.value == option)
+            .map(|(_, value)| value)
     }
 
     fn fill(&self, option: &str, value: &Value) -> Result<String, ActivateError> {
@@ -132,33 +162,54 @@ impl Options<'_> {
                 return Err(self.wrong(option, "must be text or a number"));
             }
         };
-        template::render(&Located::new(text, value.span), &self.scope).map_err(|problem| ActivateError::Template {
-            connection: self.connection.name.value.clone(),
-            problem: problem,
+        template::render(&Located::new(text, value.span), &self.scope).map_err(|problem| {
+            ActivateError::Template {
+                connection: self.connection.name.value.clone(),
+                problem: problem,
+            }
         })
     }
 
     fn text(&self, option: &str) -> Result<Option<String>, ActivateError> {
-        self.find(option).map(|value| self.fill(option, value)).transpose()
+        self.find(option)
+            .map(|value| self.fill(option, value))
+            .transpose()
     }
 
     /// An option without which nothing works. An empty one is one of an empty variable.
     fn required(&self, option: &str) -> Result<String, ActivateError> {
-        let text = self.text(option)?.ok_or_else(|| self.wrong(option, "is missing"))?;
-        if text.trim().is_empty() { Err(self.wrong(option, "is empty")) } else { Ok(text) }
+        let text = self
+            .text(option)?
+            .ok_or_else(|| self.wrong(option, "is missing"))?;
+        if text.trim().is_empty() {
+            Err(self.wrong(option, "is empty"))
+        } else {
+            Ok(text)
+        }
     }
 
     fn number(&self, option: &str) -> Result<Option<usize>, ActivateError> {
-        let Some(text) = self.text(option)? else { return Ok(None) };
+        let Some(text) = self.text(option)? else {
+            return Ok(None);
+        };
         let number = text.trim().parse().ok().filter(|number| *number > 0);
-        number.map(Some).ok_or_else(|| self.wrong(option, "must be a whole number above 0"))
+        number
+            .map(Some)
+            .ok_or_else(|| self.wrong(option, "must be a whole number above 0"))
     }
 
     fn texts(&self, option: &str) -> Result<BTreeMap<String, String>, ActivateError> {
-        let Some(value) = self.find(option) else { return Ok(BTreeMap::new()) };
-        let ValueKind::Map(entries) = &value.kind else { return Err(self.wrong(option, "must be a mapping")) };
+        let Some(value) = self.find(option) else {
+            return Ok(BTreeMap::new());
+        };
+        let ValueKind::Map(entries) = &value.kind else {
+            return Err(self.wrong(option, "must be a mapping"));
+        };
         let filled = entries.iter().map(|(key, value)| {
-            Ok((key.value.clone(), self.fill(&format!("{option}.{}", key.value), value)?))
+            Ok((
+                key.value.clone(),
+                self.fill(&format!("{option}.{}", key.value), value)?,
+            ))
         });
         filled.collect()
     }

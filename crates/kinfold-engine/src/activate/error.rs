@@ -9,7 +9,9 @@ use kinfold_sync::DestinationError;
 #[non_exhaustive]
 pub enum ActivateError {
     /// Somebody else runs the sync.
-    #[error("sync `{sync}` is being run by {holder} since {since} (until {expires} unless renewed)")]
+    #[error(
+        "sync `{sync}` is being run by {holder} since {since} (until {expires} unless renewed)"
+    )]
     Busy {
         /// The sync.
         sync: String,
@@ -21,7 +23,9 @@ pub enum ActivateError {
         expires: DateTime<Utc>,
     },
     /// A key expression has a type that cannot identify rows.
-    #[error("key field `{field}` of sync `{sync}` has type {found}, which cannot be a key; cast it to text, a whole number or a date")]
+    #[error(
+        "key field `{field}` of sync `{sync}` has type {found}, which cannot be a key; cast it to text, a whole number or a date"
+    )]
     KeyType {
         /// The sync.
         sync: String,
@@ -31,7 +35,9 @@ pub enum ActivateError {
         found: String,
     },
     /// A mapping expression has a type that has no JSON form.
-    #[error("field `{field}` of sync `{sync}` has type {found}, which cannot be sent; cast it to text or a number")]
+    #[error(
+        "field `{field}` of sync `{sync}` has type {found}, which cannot be sent; cast it to text or a number"
+    )]
     FieldType {
         /// The sync.
         sync: String,
@@ -51,7 +57,9 @@ pub enum ActivateError {
         fields: usize,
     },
     /// The sync was set up for another place or another key.
-    #[error("sync `{sync}` has delivered with {what} {before} and now has {now}; give the sync another name to start anew")]
+    #[error(
+        "sync `{sync}` has delivered with {what} {before} and now has {now}; give the sync another name to start anew"
+    )]
     TargetChanged {
         /// The sync.
         sync: String,
@@ -107,7 +115,9 @@ pub enum ActivateError {
         supported: u64,
     },
     /// The counters of a run do not add up: a bug, reported instead of hidden.
-    #[error("the counters of sync `{sync}` do not add up: {planned} rows planned, {settled} settled")]
+    #[error(
+        "the counters of sync `{sync}` do not add up: {planned} rows planned, {settled} settled"
+    )]
     Counters {
         /// The sync.
         sync: String,

@@ -44,7 +44,10 @@ pub(super) async fn fold(
     let logical = statement(&session, FOLD, parameters).await?;
     let rows = run(&session, &logical).await?;
     let note = plan.setup.note(&place.app_id, plan.ordinal);
-    Ok(engine.lake.overwrite(&place.state, state::schema(), vec![rows], note).await?)
+    Ok(engine
+        .lake
+        .overwrite(&place.state, state::schema(), vec![rows], note)
+        .await?)
 }
 
 /// What the state has to learn, as a relation: acknowledgements, then notes.
@@ -57,7 +60,9 @@ struct Outcomes {
 
 impl fmt::Debug for Outcomes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outcomes").field("delivery", &self.plan.delivery).finish_non_exhaustive()
+        f.debug_struct("Outcomes")
+            .field("delivery", &self.plan.delivery)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +77,12 @@ impl Outcomes {
             text("error_class"),
             text("error_message"),
         ]));
-        Self { lake: lake.clone(), place: place.clone(), plan: plan.clone(), schema }
+        Self {
+            lake: lake.clone(),
+            place: place.clone(),
+            plan: plan.clone(),
+            schema,
+        }
     }
 }
 
@@ -91,18 +101,36 @@ impl PartitionStream for Outcomes {
         let batches = stream::try_unfold(start, move |position| {
             let schema = Arc::clone(&schema);
             async move {
-                position.next(&schema).await.map_err(|error| DataFusionError::External(Box::new(error)))
+                position
+                    .next(&schema)
+                    .await
+                    .map_err(|error| DataFusionError::External(Box::new(error)))
             }
         });
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
+        Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            batches,
+        ))
     }
 }
 
 /// Where a scan of [`Outcomes`] is.
 enum Position {
-    Start { lake: Lake, place: Place, plan: Plan },
-    Acknowledgements { reader: AckReader, lake: Lake, plan: Plan },
-    Notes { lake: Lake, plan: Plan, next: usize },
+    Start {
+        lake: Lake,
+        place: Place,
+        plan: Plan,
+    },
+    Acknowledgements {
+        reader: AckReader,
+        lake: Lake,
+        plan: Plan,
+    },
+    Notes {
+        lake: Lake,
+        plan: Plan,
+        next: usize,
+    },
 }
 
 impl Position {
@@ -114,35 +142,60 @@ impl Position {
                     let reader = AckReader::open(&lake, &place, &plan).await?;
                     Self::Acknowledgements { reader, lake, plan }
                 }
-                Self::Acknowledgements { mut reader, lake, plan } => {
+                Self::Acknowledgements {
+                    mut reader,
+                    lake,
+                    plan,
+                } => {
                     let Some(lines) = reader.next().await? else {
-                        position = Self::Notes { lake, plan, next: 0 };
+                        position = Self::Notes {
+                            lake,
+                            plan,
+                            next: 0,
+                        };
                         continue;
                     };
                     let mut rows = Rows::default();
                     for line in &lines {
                         rows.key.append_value(&line.key);
                         rows.operation.append_value(&line.operation);
-                        rows.hash.append_option(line.hash.as_deref().and_then(unhex));
+                        rows.hash
+                            .append_option(line.hash.as_deref().and_then(unhex));
                         rows.outcome.append_value(&line.outcome);
                         rows.class.append_option(line.class.as_deref());
                         rows.message.append_option(line.message.as_deref());
                     }
-                    return Ok(Some((rows.finish(schema)?, Self::Acknowledgements { reader, lake, plan })));
+                    return Ok(Some((
+                        rows.finish(schema)?,
+                        Self::Acknowledgements { reader, lake, plan },
+                    )));
                 }
                 Self::Notes { lake, plan, next } => {
-                    let Some(chunk) = plan.notes.get(next) else { return Ok(None) };
+                    let Some(chunk) = plan.notes.get(next) else {
+                        return Ok(None);
+                    };
                     let lines: Vec<PlanLine> = lines::read(&lake, &chunk.name).await?;
                     let mut rows = Rows::default();
                     for line in &lines {
                         rows.key.append_value(&line.key);
                         rows.operation.append_value(&line.operation);
                         rows.hash.append_null();
-                        rows.outcome.append_value(if line.operation == "forget" { "forgotten" } else { "settled" });
+                        rows.outcome.append_value(if line.operation == "forget" {
+                            "forgotten"
+                        } else {
+                            "settled"
+                        });
                         rows.class.append_null();
                         rows.message.append_null();
                     }
-                    return Ok(Some((rows.finish(schema)?, Self::Notes { lake, plan, next: next + 1 })));
+                    return Ok(Some((
+                        rows.finish(schema)?,
+                        Self::Notes {
+                            lake,
+                            plan,
+                            next: next + 1,
+                        },
+                    )));
                 }
             };
         }
@@ -169,6 +222,7 @@ impl Rows {
             Arc::new(self.class.finish()),
             Arc::new(self.message.finish()),
         ];
-        RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| EngineError::from(DataFusionError::from(error)))
+        RecordBatch::try_new(Arc::clone(schema), columns)
+            .map_err(|error| EngineError::from(DataFusionError::from(error)))
     }
 }

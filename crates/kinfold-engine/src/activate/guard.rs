@@ -46,12 +46,20 @@ pub(super) fn held(guards: &BTreeMap<String, Located<Guard>>, extent: Extent) ->
             words(guard)
         ));
     }
-    let changes = extent.sending + if held == Held::Nothing { extent.leaving } else { 0 };
+    let changes = extent.sending
+        + if held == Held::Nothing {
+            extent.leaving
+        } else {
+            0
+        };
     if let Some(guard) = limit("max_changes")
         && (extent.acknowledged > 0 || matches!(guard, Guard::Rows(_)))
         && changes > rows(guard, extent.acknowledged)
     {
-        held = Held::Everything(format!("{changes} changes are more than max_changes ({})", words(guard)));
+        held = Held::Everything(format!(
+            "{changes} changes are more than max_changes ({})",
+            words(guard)
+        ));
     }
     held
 }
@@ -61,7 +69,12 @@ fn rows(guard: Guard, acknowledged: u64) -> u64 {
     match guard {
         Guard::Rows(rows) => rows,
         // Counts are far below 2^53, and the cast saturates.
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a count"
+        )]
         Guard::Share(share) => (share * acknowledged as f64).floor() as u64,
     }
 }
@@ -81,16 +94,27 @@ mod tests {
 
     fn guards(entries: &[(&str, Guard)]) -> BTreeMap<String, Located<Guard>> {
         let span = Span::new(FileId(0), 0, 0);
-        entries.iter().map(|(name, guard)| ((*name).to_owned(), Located::new(*guard, span))).collect()
+        entries
+            .iter()
+            .map(|(name, guard)| ((*name).to_owned(), Located::new(*guard, span)))
+            .collect()
     }
 
     fn extent(acknowledged: u64, present: u64, sending: u64, leaving: u64) -> Extent {
-        Extent { acknowledged, present, sending, leaving }
+        Extent {
+            acknowledged,
+            present,
+            sending,
+            leaving,
+        }
     }
 
     #[test]
     fn an_empty_model_removes_nothing() {
-        assert!(matches!(held(&guards(&[]), extent(10, 0, 0, 10)), Held::Leaving(_)));
+        assert!(matches!(
+            held(&guards(&[]), extent(10, 0, 0, 10)),
+            Held::Leaving(_)
+        ));
         assert_eq!(held(&guards(&[]), extent(10, 1, 0, 9)), Held::Nothing);
         assert_eq!(held(&guards(&[]), extent(0, 0, 0, 0)), Held::Nothing);
     }
@@ -99,24 +123,45 @@ mod tests {
     fn removals_up_to_the_limit_pass() {
         let share = guards(&[("max_removals", Guard::Share(0.1))]);
         assert_eq!(held(&share, extent(100, 90, 5, 10)), Held::Nothing);
-        assert!(matches!(held(&share, extent(100, 89, 5, 11)), Held::Leaving(_)));
+        assert!(matches!(
+            held(&share, extent(100, 89, 5, 11)),
+            Held::Leaving(_)
+        ));
         let rows = guards(&[("max_removals", Guard::Rows(0))]);
-        assert!(matches!(held(&rows, extent(100, 99, 0, 1)), Held::Leaving(_)));
+        assert!(matches!(
+            held(&rows, extent(100, 99, 0, 1)),
+            Held::Leaving(_)
+        ));
     }
 
     #[test]
     fn held_removals_do_not_count_as_changes() {
-        let both = guards(&[("max_removals", Guard::Rows(1)), ("max_changes", Guard::Rows(5))]);
-        assert!(matches!(held(&both, extent(100, 50, 5, 50)), Held::Leaving(_)));
-        assert!(matches!(held(&both, extent(100, 50, 6, 50)), Held::Everything(_)));
+        let both = guards(&[
+            ("max_removals", Guard::Rows(1)),
+            ("max_changes", Guard::Rows(5)),
+        ]);
+        assert!(matches!(
+            held(&both, extent(100, 50, 5, 50)),
+            Held::Leaving(_)
+        ));
+        assert!(matches!(
+            held(&both, extent(100, 50, 6, 50)),
+            Held::Everything(_)
+        ));
     }
 
     #[test]
     fn a_share_of_changes_does_not_stop_the_first_run() {
         let share = guards(&[("max_changes", Guard::Share(0.5))]);
         assert_eq!(held(&share, extent(0, 10, 10, 0)), Held::Nothing);
-        assert!(matches!(held(&share, extent(10, 16, 6, 0)), Held::Everything(_)));
+        assert!(matches!(
+            held(&share, extent(10, 16, 6, 0)),
+            Held::Everything(_)
+        ));
         let rows = guards(&[("max_changes", Guard::Rows(9))]);
-        assert!(matches!(held(&rows, extent(0, 10, 10, 0)), Held::Everything(_)));
+        assert!(matches!(
+            held(&rows, extent(0, 10, 10, 0)),
+            Held::Everything(_)
+        ));
     }
 }

@@ -44,7 +44,11 @@ fn ledger_schema() -> SchemaRef {
         text("mapping_version"),
         text("source_versions"),
         text("purposes"),
-        Field::new("sent_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+        Field::new(
+            "sent_at",
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            true,
+        ),
     ]))
 }
 
@@ -54,25 +58,45 @@ pub(super) async fn append(engine: &Engine, place: &Place, plan: &Plan) -> Resul
     let reader = AckReader::open(&engine.lake, place, plan).await?;
     let state = (reader, plan.clone(), Arc::clone(&schema));
     let batches = stream::try_unfold(state, |(mut reader, plan, schema)| async move {
-        let Some(lines) = reader.next().await.map_err(external)? else { return Ok(None) };
+        let Some(lines) = reader.next().await.map_err(external)? else {
+            return Ok(None);
+        };
         let batch = ledger_rows(&plan, &lines, &schema)?;
         Ok(Some((batch, (reader, plan, schema))))
     });
     let note = CommitNote::new(format!("{}:ledger", place.app_id), plan.ordinal)
         .with("format", FORMAT)
         .with("run_id", plan.run_id.as_str());
-    engine.lake.append(&place.ledger, Arc::clone(&schema), vec![adapted(schema, batches)], note).await?;
+    engine
+        .lake
+        .append(
+            &place.ledger,
+            Arc::clone(&schema),
+            vec![adapted(schema, batches)],
+            note,
+        )
+        .await?;
     Ok(())
 }
 
-fn ledger_rows(plan: &Plan, lines: &[AckLine], schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
-    let same = |value: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(lines.iter().map(|_| value))) };
+fn ledger_rows(
+    plan: &Plan,
+    lines: &[AckLine],
+    schema: &SchemaRef,
+) -> Result<RecordBatch, DataFusionError> {
+    let same = |value: &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(lines.iter().map(|_| value)))
+    };
     let each = |value: fn(&AckLine) -> Option<&str>| -> ArrayRef {
         Arc::new(lines.iter().map(value).collect::<StringArray>())
     };
-    let seq: Int64Array = lines.iter().map(|line| i64::try_from(line.seq).ok()).collect();
+    let seq: Int64Array = lines
+        .iter()
+        .map(|line| i64::try_from(line.seq).ok())
+        .collect();
     let json = |value: serde_json::Value| value.to_string();
-    let at = TimestampMicrosecondArray::from_value(plan.as_of.timestamp_micros(), lines.len()).with_timezone("UTC");
+    let at = TimestampMicrosecondArray::from_value(plan.as_of.timestamp_micros(), lines.len())
+        .with_timezone("UTC");
     let columns = vec![
         same(&plan.sync),
         same(&plan.environment),
@@ -115,19 +139,40 @@ pub(super) async fn replace_invalid(
         Field::new("rows", DataType::Int64, true),
         text("run_id"),
     ]));
-    let state = (engine.lake.clone(), chunks.into_iter(), run_id.to_owned(), Arc::clone(&schema));
+    let state = (
+        engine.lake.clone(),
+        chunks.into_iter(),
+        run_id.to_owned(),
+        Arc::clone(&schema),
+    );
     let batches = stream::try_unfold(state, |(lake, mut chunks, run_id, schema)| async move {
-        let Some(chunk) = chunks.next() else { return Ok(None) };
+        let Some(chunk) = chunks.next() else {
+            return Ok(None);
+        };
         let lines: Vec<InvalidLine> = lines::read(&lake, &chunk.name).await.map_err(external)?;
         let batch = invalid_rows(&lines, &run_id, &schema)?;
         Ok(Some((batch, (lake, chunks, run_id, schema))))
     });
-    let note = CommitNote::new(app_id, ordinal).with("format", FORMAT).with("run_id", run_id);
-    engine.lake.overwrite(&place.invalid, Arc::clone(&schema), vec![adapted(schema, batches)], note).await?;
+    let note = CommitNote::new(app_id, ordinal)
+        .with("format", FORMAT)
+        .with("run_id", run_id);
+    engine
+        .lake
+        .overwrite(
+            &place.invalid,
+            Arc::clone(&schema),
+            vec![adapted(schema, batches)],
+            note,
+        )
+        .await?;
     Ok(())
 }
 
-fn invalid_rows(lines: &[InvalidLine], run_id: &str, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+fn invalid_rows(
+    lines: &[InvalidLine],
+    run_id: &str,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, DataFusionError> {
     let (mut keys, mut reasons) = (StringBuilder::new(), StringBuilder::new());
     let (mut rows, mut runs) = (Int64Builder::new(), StringBuilder::new());
     for line in lines {

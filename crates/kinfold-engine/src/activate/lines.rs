@@ -34,7 +34,13 @@ pub(super) struct ChunkWriter {
 
 impl ChunkWriter {
     pub(super) fn new(lake: &Lake, prefix: String) -> Self {
-        Self { lake: lake.clone(), prefix, bytes: vec![], rows: 0, chunks: vec![] }
+        Self {
+            lake: lake.clone(),
+            prefix,
+            bytes: vec![],
+            rows: 0,
+            chunks: vec![],
+        }
     }
 
     pub(super) async fn push(&mut self, line: &impl Serialize) -> Result<(), EngineError> {
@@ -56,23 +62,40 @@ impl ChunkWriter {
             return Ok(());
         }
         let name = format!("{}{:06}.ndjson", self.prefix, self.chunks.len());
-        self.lake.put_new(&name, Bytes::from(std::mem::take(&mut self.bytes))).await?;
-        self.chunks.push(Chunk { name, rows: std::mem::take(&mut self.rows) });
+        self.lake
+            .put_new(&name, Bytes::from(std::mem::take(&mut self.bytes)))
+            .await?;
+        self.chunks.push(Chunk {
+            name,
+            rows: std::mem::take(&mut self.rows),
+        });
         Ok(())
     }
 }
 
 /// Adds one line.
-pub(super) fn append(bytes: &mut Vec<u8>, line: &impl Serialize, object: &str) -> Result<(), EngineError> {
-    serde_json::to_writer(&mut *bytes, line)
-        .map_err(|source| EngineError::Document { name: object.to_owned(), source })?;
+pub(super) fn append(
+    bytes: &mut Vec<u8>,
+    line: &impl Serialize,
+    object: &str,
+) -> Result<(), EngineError> {
+    serde_json::to_writer(&mut *bytes, line).map_err(|source| EngineError::Document {
+        name: object.to_owned(),
+        source,
+    })?;
     bytes.push(b'\n');
     Ok(())
 }
 
 /// All lines of an object.
-pub(super) async fn read<T: DeserializeOwned>(lake: &Lake, name: &str) -> Result<Vec<T>, EngineError> {
-    let stored = |reason| ActivateError::Stored { object: name.to_owned(), reason };
+pub(super) async fn read<T: DeserializeOwned>(
+    lake: &Lake,
+    name: &str,
+) -> Result<Vec<T>, EngineError> {
+    let stored = |reason| ActivateError::Stored {
+        object: name.to_owned(),
+        reason,
+    };
     let bytes = match lake.get(name).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Err(stored("it is missing").into()),
@@ -81,17 +104,21 @@ pub(super) async fn read<T: DeserializeOwned>(lake: &Lake, name: &str) -> Result
     };
     let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
     lines
-        .map(|line| serde_json::from_slice(line).map_err(|_| stored("a line is not what kinfold writes").into()))
+        .map(|line| {
+            serde_json::from_slice(line)
+                .map_err(|_| stored("a line is not what kinfold writes").into())
+        })
         .collect()
 }
 
 /// A hash as it stands in lines.
 pub(super) fn hex(hash: &[u8]) -> String {
     use std::fmt::Write as _;
-    hash.iter().fold(String::with_capacity(32), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hash.iter()
+        .fold(String::with_capacity(32), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// A hash out of a line.

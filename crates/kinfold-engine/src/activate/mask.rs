@@ -7,17 +7,30 @@ use super::compare::{Class, Row};
 use super::report::Example;
 
 /// A row with its values masked.
-pub(super) fn example(operation: &'static str, row: &Row<'_>, fields: &[String]) -> Option<Example> {
+pub(super) fn example(
+    operation: &'static str,
+    row: &Row<'_>,
+    fields: &[String],
+) -> Option<Example> {
     let fields = match row.class {
         Class::Remove => Map::new(),
-        Class::Clear => fields.iter().map(|field| (field.clone(), Value::Null)).collect(),
+        Class::Clear => fields
+            .iter()
+            .map(|field| (field.clone(), Value::Null))
+            .collect(),
         _ => masked(parse_object(row.payload?)?),
     };
-    Some(Example { operation, key: masked(parse_object(row.key?)?), fields })
+    Some(Example {
+        operation,
+        key: masked(parse_object(row.key?)?),
+        fields,
+    })
 }
 
 fn masked(map: Map<String, Value>) -> Map<String, Value> {
-    map.into_iter().map(|(field, value)| (field, mask(value))).collect()
+    map.into_iter()
+        .map(|(field, value)| (field, mask(value)))
+        .collect()
 }
 
 /// The first character and the length; of an e-mail address also the domain. Nulls and the shape of lists

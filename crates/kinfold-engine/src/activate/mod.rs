@@ -90,7 +90,10 @@ pub struct Ports<'a> {
 /// [`ActivateError`] if the run cannot start or its outcomes cannot be recorded; rows that were not
 /// delivered are no error, see [`SyncReport::success`]. After an error nothing acknowledged is lost: the
 /// next run goes on where this one ended.
-pub async fn run_sync(engine: &Engine, request: SyncRequest<'_>) -> Result<SyncReport, EngineError> {
+pub async fn run_sync(
+    engine: &Engine,
+    request: SyncRequest<'_>,
+) -> Result<SyncReport, EngineError> {
     if request.dry_run {
         return run::dry_run(engine, &request).await;
     }

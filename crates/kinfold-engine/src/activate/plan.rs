@@ -107,9 +107,14 @@ pub(super) fn operation_word(operation: Operation) -> &'static str {
 }
 
 pub(super) fn operation_of(word: &str) -> Option<Operation> {
-    [Operation::Add, Operation::Update, Operation::Remove, Operation::Clear]
-        .into_iter()
-        .find(|operation| operation_word(*operation) == word)
+    [
+        Operation::Add,
+        Operation::Update,
+        Operation::Remove,
+        Operation::Clear,
+    ]
+    .into_iter()
+    .find(|operation| operation_word(*operation) == word)
 }
 
 #[derive(Deserialize)]
@@ -120,25 +125,39 @@ struct FormatOnly {
 impl Plan {
     /// The mode that the plan was made for.
     pub(super) fn sync_mode(&self) -> Option<SyncMode> {
-        SyncMode::ALL.into_iter().find(|mode| mode.as_str() == self.mode)
+        SyncMode::ALL
+            .into_iter()
+            .find(|mode| mode.as_str() == self.mode)
     }
 
     /// Makes the plan valid.
     pub(super) async fn write(&self, lake: &Lake, place: &Place) -> Result<(), EngineError> {
         let name = place.manifest();
-        let json = serde_json::to_vec_pretty(self)
-            .map_err(|source| EngineError::Document { name: name.clone(), source })?;
+        let json = serde_json::to_vec_pretty(self).map_err(|source| EngineError::Document {
+            name: name.clone(),
+            source,
+        })?;
         Ok(lake.put_new(&name, Bytes::from(json)).await?)
     }
 
     /// The plan that is not folded yet, if there is one.
     pub(super) async fn read(lake: &Lake, place: &Place) -> Result<Option<Self>, EngineError> {
         let name = place.manifest();
-        let Some(bytes) = lake.get(&name).await? else { return Ok(None) };
-        let stored = |_| ActivateError::Stored { object: name.clone(), reason: "it is not a plan" };
+        let Some(bytes) = lake.get(&name).await? else {
+            return Ok(None);
+        };
+        let stored = |_| ActivateError::Stored {
+            object: name.clone(),
+            reason: "it is not a plan",
+        };
         let format: FormatOnly = serde_json::from_slice(&bytes).map_err(stored)?;
         if format.format > FORMAT {
-            return Err(ActivateError::NewerFormat { object: name, found: format.format, supported: FORMAT }.into());
+            return Err(ActivateError::NewerFormat {
+                object: name,
+                found: format.format,
+                supported: FORMAT,
+            }
+            .into());
         }
         Ok(Some(serde_json::from_slice(&bytes).map_err(stored)?))
     }
@@ -159,11 +178,18 @@ pub(super) async fn sweep(lake: &Lake, folder: &str) -> Result<(), EngineError> 
 }
 
 /// Deletes what runs left behind that died before their plan was valid, or after it was folded.
-pub(super) async fn sweep_garbage(lake: &Lake, place: &Place, valid: Option<&Plan>) -> Result<(), EngineError> {
+pub(super) async fn sweep_garbage(
+    lake: &Lake,
+    place: &Place,
+    valid: Option<&Plan>,
+) -> Result<(), EngineError> {
     let kept = valid.map(|plan| format!("{}/", place.run(&plan.delivery)));
     let manifest = place.manifest();
     for object in lake.list(&place.runs()).await? {
-        let keep = object.name == manifest || kept.as_ref().is_some_and(|kept| object.name.starts_with(kept));
+        let keep = object.name == manifest
+            || kept
+                .as_ref()
+                .is_some_and(|kept| object.name.starts_with(kept));
         if !keep {
             lake.delete(&object.name).await?;
         }

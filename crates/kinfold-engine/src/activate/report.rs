@@ -84,7 +84,10 @@ impl SyncReport {
         self.removals += other.removals;
         self.requests += other.requests;
         self.stopped = self.stopped.take().or_else(|| other.stopped.clone());
-        self.held_because = self.held_because.take().or_else(|| other.held_because.clone());
+        self.held_because = self
+            .held_because
+            .take()
+            .or_else(|| other.held_because.clone());
     }
 
     /// Checks that every planned row has exactly one outcome, and sets `success`.
@@ -92,10 +95,19 @@ impl SyncReport {
     /// # Errors
     /// The counters do not add up.
     pub(super) fn close(&mut self) -> Result<(), ActivateError> {
-        let settled = self.delivered + self.rejected + self.retryable + self.unknown + self.held + self.suppressed;
+        let settled = self.delivered
+            + self.rejected
+            + self.retryable
+            + self.unknown
+            + self.held
+            + self.suppressed;
         debug_assert_eq!(self.planned, settled, "counters of sync {}", self.name);
         if self.planned != settled || self.planned != self.adds + self.updates + self.removals {
-            return Err(ActivateError::Counters { sync: self.name.clone(), planned: self.planned, settled });
+            return Err(ActivateError::Counters {
+                sync: self.name.clone(),
+                planned: self.planned,
+                settled,
+            });
         }
         self.success = self.planned == self.delivered && self.stopped.is_none();
         Ok(())

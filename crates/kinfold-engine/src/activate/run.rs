@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kinfold_lake::{Lease, LakeError};
+use kinfold_lake::{LakeError, Lease};
 use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
 
 use super::acknowledge::{AckReader, LakeAckLog};
@@ -27,7 +27,10 @@ pub(super) fn lease_time(engine: &Engine) -> Duration {
 }
 
 /// Counts and examples; writes nothing.
-pub(super) async fn dry_run(engine: &Engine, request: &SyncRequest<'_>) -> Result<SyncReport, EngineError> {
+pub(super) async fn dry_run(
+    engine: &Engine,
+    request: &SyncRequest<'_>,
+) -> Result<SyncReport, EngineError> {
     let started = Instant::now();
     let place = Place::of(engine, request.sync)?;
     let setup = Setup::of(request.sync, request.compiled, request.connection)?;
@@ -41,7 +44,15 @@ pub(super) async fn dry_run(engine: &Engine, request: &SyncRequest<'_>) -> Resul
     let (tally, examples) = loop {
         let looked = async {
             let state = state.provider()?;
-            let rows = compare(engine, request.sync, request.compiled, &providers, state, spilling).await?;
+            let rows = compare(
+                engine,
+                request.sync,
+                request.compiled,
+                &providers,
+                state,
+                spilling,
+            )
+            .await?;
             changeset::look(rows, &request.compiled.fields, &request.cancel).await
         };
         match looked.await {
@@ -76,7 +87,15 @@ pub(super) async fn run(
     let heartbeat = Heartbeat::start(lease.clone(), ports.lease, cancel.clone());
     let mut guarded = engine.clone();
     guarded.lake = engine.lake.guarded(&lease);
-    let runner = Runner { engine: &guarded, request, ports, place, setup, lease: &lease, cancel };
+    let runner = Runner {
+        engine: &guarded,
+        request,
+        ports,
+        place,
+        setup,
+        lease: &lease,
+        cancel,
+    };
     let result = runner.run().await;
     heartbeat.stop().await;
     if let Err(error) = lease.release().await {
@@ -169,9 +188,17 @@ impl Runner<'_> {
             setup: self.setup.clone(),
             fields: request.compiled.fields.clone(),
             mapping: request.compiled.fingerprint.to_string(),
-            generation: published.generation.as_ref().map_or(0, kinfold_lake::Generation::number),
+            generation: published
+                .generation
+                .as_ref()
+                .map_or(0, kinfold_lake::Generation::number),
             versions: versions(&published, request),
-            purposes: request.sync.purposes.iter().map(|purpose| purpose.value.clone()).collect(),
+            purposes: request
+                .sync
+                .purposes
+                .iter()
+                .map(|purpose| purpose.value.clone())
+                .collect(),
             max_rows: policy.max_rows.min(capabilities.max_rows).max(1),
             max_bytes: policy.max_bytes.min(capabilities.max_bytes),
             counts,
@@ -192,7 +219,15 @@ impl Runner<'_> {
         loop {
             let written = async {
                 let (sync, compiled) = (self.request.sync, self.request.compiled);
-                let rows = compare(self.engine, sync, compiled, providers, state.provider()?, spilling).await?;
+                let rows = compare(
+                    self.engine,
+                    sync,
+                    compiled,
+                    providers,
+                    state.provider()?,
+                    spilling,
+                )
+                .await?;
                 let prefix = format!("{folder}/{}-", u8::from(spilling));
                 changeset::write(&self.engine.lake, &prefix, rows, &self.cancel).await
             };
@@ -207,7 +242,10 @@ impl Runner<'_> {
     async fn finish(&self, plan: &Plan, resumed: bool) -> Result<SyncReport, EngineError> {
         let lake = &self.engine.lake;
         let closed = format!("{}/closed.json", self.place.run(&plan.delivery));
-        let recorded = AckReader::open(lake, &self.place, plan).await?.recorded().await?;
+        let recorded = AckReader::open(lake, &self.place, plan)
+            .await?
+            .recorded()
+            .await?;
         let mut report = plan.counts.report();
         report.delivered = recorded.delivered;
         report.rejected = recorded.rejected;
@@ -225,7 +263,8 @@ impl Runner<'_> {
                     self.check().await?;
                 }
                 let mut source = PlanSource::new(lake, plan, recorded.clone());
-                let mut log = LakeAckLog::new(lake, &self.place, plan, self.lease.token(), &recorded);
+                let mut log =
+                    LakeAckLog::new(lake, &self.place, plan, self.lease.token(), &recorded);
                 let delivered = self.deliver(plan, &mut source, &mut log).await?;
                 let counters = delivered.counters;
                 report.delivered += counters.delivered;
@@ -235,18 +274,24 @@ impl Runner<'_> {
                 report.requests = delivered.requests;
                 folded_rows += counters.planned - counters.not_sent;
                 report.stopped = delivered.stopped_early.as_ref().map(ToString::to_string);
-                if matches!(delivered.stopped_early, Some(StoppedEarly::Log(_) | StoppedEarly::Source(_))) {
+                if matches!(
+                    delivered.stopped_early,
+                    Some(StoppedEarly::Log(_) | StoppedEarly::Source(_))
+                ) {
                     // Storage fails. The plan stays, so that the next run goes on with the same batches.
                     return Ok(report);
                 }
             }
             // From here on nothing of the plan is sent any more, so that repeating the fold is harmless.
             self.lease.check().await?;
-            lake.put(&closed, Bytes::from_static(b"{\"format\":1}")).await?;
+            lake.put(&closed, Bytes::from_static(b"{\"format\":1}"))
+                .await?;
         }
         if folded_rows > 0 || !plan.notes.is_empty() {
             match fold(self.engine, &self.place, plan, false).await {
-                Err(error) if ran_out_of_memory(&error) => fold(self.engine, &self.place, plan, true).await?,
+                Err(error) if ran_out_of_memory(&error) => {
+                    fold(self.engine, &self.place, plan, true).await?
+                }
                 other => other?,
             };
             if folded_rows > 0 {
@@ -267,12 +312,25 @@ impl Runner<'_> {
             object: self.place.manifest(),
             reason: "its mode is not known",
         })?;
-        let delivery = Arc::new(Run { sync: plan.sync.clone(), run_id: plan.delivery.clone(), mode });
+        let delivery = Arc::new(Run {
+            sync: plan.sync.clone(),
+            run_id: plan.delivery.clone(),
+            mode,
+        });
         let mut policy = self.ports.policy.clone();
         policy.max_rows = plan.max_rows;
         policy.max_bytes = plan.max_bytes;
         let (destination, clock) = (self.ports.destination, self.ports.clock);
-        let report = deliver(&delivery, source, destination, log, &policy, clock, &self.cancel).await;
+        let report = deliver(
+            &delivery,
+            source,
+            destination,
+            log,
+            &policy,
+            clock,
+            &self.cancel,
+        )
+        .await;
         if let Some(reason) = &report.stopped_early {
             tracing::warn!(sync = %plan.sync, "delivery ended early: {reason}");
         }
@@ -281,21 +339,35 @@ impl Runner<'_> {
 
     async fn check(&self) -> Result<(), EngineError> {
         self.ports.destination.check().await.map_err(|source| {
-            ActivateError::Destination { sync: self.request.compiled.name.clone(), source }.into()
+            ActivateError::Destination {
+                sync: self.request.compiled.name.clone(),
+                source,
+            }
+            .into()
         })
     }
 }
 
 /// The published versions that the mapping reads.
-async fn inputs(engine: &Engine, request: &SyncRequest<'_>) -> Result<(PublishedState, Providers), EngineError> {
+async fn inputs(
+    engine: &Engine,
+    request: &SyncRequest<'_>,
+) -> Result<(PublishedState, Providers), EngineError> {
     let published = engine.published().await?;
-    let providers = engine.providers(&published.document, &request.compiled.reads).await?;
+    let providers = engine
+        .providers(&published.document, &request.compiled.reads)
+        .await?;
     Ok((published, providers))
 }
 
-fn versions(published: &PublishedState, request: &SyncRequest<'_>) -> std::collections::BTreeMap<String, String> {
+fn versions(
+    published: &PublishedState,
+    request: &SyncRequest<'_>,
+) -> std::collections::BTreeMap<String, String> {
     let reads = request.compiled.reads.iter();
-    reads.filter_map(|key| Some((key.to_string(), published.document.table(key)?.identity()))).collect()
+    reads
+        .filter_map(|key| Some((key.to_string(), published.document.table(key)?.identity())))
+        .collect()
 }
 
 fn milliseconds(since: Instant) -> u64 {
@@ -306,7 +378,10 @@ fn milliseconds(since: Instant) -> u64 {
 fn ran_out_of_memory(error: &EngineError) -> bool {
     match error {
         EngineError::Query(query) => {
-            matches!(query.find_root(), datafusion::common::DataFusionError::ResourcesExhausted(_))
+            matches!(
+                query.find_root(),
+                datafusion::common::DataFusionError::ResourcesExhausted(_)
+            )
         }
         other => crate::stream::is_out_of_memory(other),
     }
@@ -324,10 +399,21 @@ async fn acquire(
     loop {
         match engine.lake.lease(&place.lease, &me, time).await {
             Ok(lease) => return Ok(lease),
-            Err(LakeError::LeaseHeld { holder, since, expires, .. }) => {
+            Err(LakeError::LeaseHeld {
+                holder,
+                since,
+                expires,
+                ..
+            }) => {
                 if !is_dead(&holder) || Instant::now() > patience || request.cancel.is_cancelled() {
                     let sync = request.compiled.name.clone();
-                    return Err(ActivateError::Busy { sync, holder, since, expires }.into());
+                    return Err(ActivateError::Busy {
+                        sync,
+                        holder,
+                        since,
+                        expires,
+                    }
+                    .into());
                 }
                 tokio::time::sleep(Duration::from_millis(100).min(time / 4)).await;
             }
@@ -338,15 +424,25 @@ async fn acquire(
 
 fn holder(process: u32) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let host = host.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
-    let host = if host.trim().is_empty() { "this machine" } else { host.trim() };
+    let host = host
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .unwrap_or_default();
+    let host = if host.trim().is_empty() {
+        "this machine"
+    } else {
+        host.trim()
+    };
     format!("process {process} on {host}")
 }
 
 /// Whether a holder is a process of this machine that has ended. Where that cannot be told it is not dead.
 fn is_dead(other: &str) -> bool {
-    let process = other.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
-    let Some(process) = process.and_then(|p| p.parse::<u32>().ok()) else { return false };
+    let process = other
+        .strip_prefix("process ")
+        .and_then(|rest| rest.split(' ').next());
+    let Some(process) = process.and_then(|p| p.parse::<u32>().ok()) else {
+        return false;
+    };
     let processes = std::path::Path::new("/proc");
     other == holder(process)
         && processes.join("self").exists()

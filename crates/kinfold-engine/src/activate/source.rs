@@ -46,15 +46,23 @@ impl PlanSource {
         if (first..self.seq).all(|seq| self.recorded.positions.contains(seq)) {
             return Ok(());
         }
-        let lines: Vec<PlanLine> = lines::read(&self.lake, &chunk.name).await.map_err(SourceError::new)?;
-        let unreadable = |reason| SourceError::new(ActivateError::Stored { object: chunk.name.clone(), reason });
+        let lines: Vec<PlanLine> = lines::read(&self.lake, &chunk.name)
+            .await
+            .map_err(SourceError::new)?;
+        let unreadable = |reason| {
+            SourceError::new(ActivateError::Stored {
+                object: chunk.name.clone(),
+                reason,
+            })
+        };
         if lines.len() as u64 != chunk.rows {
             return Err(unreadable("it does not have the rows that the plan says"));
         }
         for (seq, line) in (first..).zip(lines) {
             if !self.recorded.positions.contains(seq) {
                 let change = change(seq, line, &self.fields);
-                self.buffer.push_back(change.ok_or_else(|| unreadable("a line is not a change"))?);
+                self.buffer
+                    .push_back(change.ok_or_else(|| unreadable("a line is not a change"))?);
             }
         }
         Ok(())
@@ -66,16 +74,31 @@ fn change(seq: u64, line: PlanLine, fields: &[String]) -> Option<Change> {
     let (fields, payload_hash) = match operation {
         Operation::Add | Operation::Update => (parse_object(&line.payload?)?, unhex(&line.hash?)?),
         Operation::Remove => (Map::new(), [0; 16]),
-        Operation::Clear => (fields.iter().map(|field| (field.clone(), Value::Null)).collect(), [0; 16]),
+        Operation::Clear => (
+            fields
+                .iter()
+                .map(|field| (field.clone(), Value::Null))
+                .collect(),
+            [0; 16],
+        ),
     };
-    Some(Change { seq, key: parse_object(&line.key)?, key_text: line.key, operation, fields, payload_hash })
+    Some(Change {
+        seq,
+        key: parse_object(&line.key)?,
+        key_text: line.key,
+        operation,
+        fields,
+        payload_hash,
+    })
 }
 
 #[async_trait]
 impl ChangeSource for PlanSource {
     async fn next(&mut self, max: usize) -> Result<Vec<Change>, SourceError> {
         while self.buffer.is_empty() {
-            let Some(chunk) = self.chunks.pop_front() else { return Ok(vec![]) };
+            let Some(chunk) = self.chunks.pop_front() else {
+                return Ok(vec![]);
+            };
             self.fill(&chunk).await?;
         }
         let end = max.min(self.buffer.len());

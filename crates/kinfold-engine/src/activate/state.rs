@@ -72,7 +72,11 @@ impl Place {
         };
         let environment = &engine.environment.name;
         // An environment that builds on another one's lake must not advance that one's state.
-        let root = if engine.environment.owns_lake { String::new() } else { format!("env-sync/{environment}/") };
+        let root = if engine.environment.owns_lake {
+            String::new()
+        } else {
+            format!("env-sync/{environment}/")
+        };
         let folder = format!("{root}sync/{name}");
         Ok(Self {
             state: TablePath::new(&format!("_kinfold/{folder}/state"))?,
@@ -111,19 +115,28 @@ pub(super) struct Setup {
 
 impl Setup {
     /// Also checks that the types of keys and fields can be sent.
-    pub(super) fn of(sync: &Sync, compiled: &CompiledSync, connection: &Connection) -> Result<Self, ActivateError> {
+    pub(super) fn of(
+        sync: &Sync,
+        compiled: &CompiledSync,
+        connection: &Connection,
+    ) -> Result<Self, ActivateError> {
         let columns = compiled.plan.schema().fields();
         let fields = compiled.key_fields.len() + compiled.fields.len();
         if columns.len() != fields {
-            return Err(ActivateError::Mapping { sync: compiled.name.clone(), columns: columns.len(), fields });
+            return Err(ActivateError::Mapping {
+                sync: compiled.name.clone(),
+                columns: columns.len(),
+                fields,
+            });
         }
         let mut key = vec![];
         for (field, column) in compiled.key_fields.iter().zip(columns) {
-            let kind = canonical::key_kind(column.data_type()).ok_or_else(|| ActivateError::KeyType {
-                sync: compiled.name.clone(),
-                field: field.clone(),
-                found: column.data_type().to_string(),
-            })?;
+            let kind =
+                canonical::key_kind(column.data_type()).ok_or_else(|| ActivateError::KeyType {
+                    sync: compiled.name.clone(),
+                    field: field.clone(),
+                    found: column.data_type().to_string(),
+                })?;
             key.push((field.clone(), kind.to_owned()));
         }
         key.sort();
@@ -136,23 +149,47 @@ impl Setup {
                 });
             }
         }
-        let connection = format!("{} ({})", connection.name.value, connection.kind.value.as_str());
-        Ok(Self { connection, object: sync.object.value.clone(), key })
+        let connection = format!(
+            "{} ({})",
+            connection.name.value,
+            connection.kind.value.as_str()
+        );
+        Ok(Self {
+            connection,
+            object: sync.object.value.clone(),
+            key,
+        })
     }
 
     /// Refuses to go on with a state of something else.
     pub(super) fn require(&self, sync: &str, before: &Self) -> Result<(), ActivateError> {
         let changed = |what, before: String, now: String| {
-            Err(ActivateError::TargetChanged { sync: sync.to_owned(), what, before, now })
+            Err(ActivateError::TargetChanged {
+                sync: sync.to_owned(),
+                what,
+                before,
+                now,
+            })
         };
         let listed = |key: &[(String, String)]| {
-            key.iter().map(|(field, kind)| format!("`{field}` ({kind})")).collect::<Vec<_>>().join(", ")
+            key.iter()
+                .map(|(field, kind)| format!("`{field}` ({kind})"))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         if self.connection != before.connection {
-            return changed("connection", format!("`{}`", before.connection), format!("`{}`", self.connection));
+            return changed(
+                "connection",
+                format!("`{}`", before.connection),
+                format!("`{}`", self.connection),
+            );
         }
         if self.object != before.object {
-            return changed("object", format!("`{}`", before.object), format!("`{}`", self.object));
+            return changed(
+                "object",
+                format!("`{}`", before.object),
+                format!("`{}`", self.object),
+            );
         }
         if self.key != before.key {
             return changed("key", listed(&before.key), listed(&self.key));
@@ -163,7 +200,9 @@ impl Setup {
     /// The note of a commit to the state.
     pub(super) fn note(&self, app_id: &str, ordinal: i64) -> CommitNote {
         let setup = serde_json::to_value(self).unwrap_or_default();
-        CommitNote::new(app_id, ordinal).with(FORMAT_KEY, FORMAT).with(SETUP_KEY, setup)
+        CommitNote::new(app_id, ordinal)
+            .with(FORMAT_KEY, FORMAT)
+            .with(SETUP_KEY, setup)
     }
 }
 
@@ -179,14 +218,26 @@ pub(super) struct State {
 impl State {
     pub(super) async fn open(engine: &Engine, place: &Place) -> Result<Self, EngineError> {
         let Some(snapshot) = engine.lake.snapshot(&place.state, None).await? else {
-            return Ok(Self { snapshot: None, setup: None, ordinal: 0 });
+            return Ok(Self {
+                snapshot: None,
+                setup: None,
+                ordinal: 0,
+            });
         };
         let ordinal = snapshot.transaction(&place.app_id).await?.unwrap_or(0);
         // Maintenance commits carry notes of their own, so the last fold may be a few versions back.
         let mut setup = None;
         for version in (0..=snapshot.version()).rev() {
-            let Some(note) = snapshot.note(version).await? else { continue };
-            let Some(format) = note.metadata.get(FORMAT_KEY).and_then(serde_json::Value::as_u64) else { continue };
+            let Some(note) = snapshot.note(version).await? else {
+                continue;
+            };
+            let Some(format) = note
+                .metadata
+                .get(FORMAT_KEY)
+                .and_then(serde_json::Value::as_u64)
+            else {
+                continue;
+            };
             if format > FORMAT {
                 return Err(ActivateError::NewerFormat {
                     object: place.state.to_string(),
@@ -195,7 +246,11 @@ impl State {
                 }
                 .into());
             }
-            setup = note.metadata.get(SETUP_KEY).cloned().and_then(|v| serde_json::from_value(v).ok());
+            setup = note
+                .metadata
+                .get(SETUP_KEY)
+                .cloned()
+                .and_then(|v| serde_json::from_value(v).ok());
             break;
         }
         if setup.is_none() || snapshot.schema().fields() != schema().fields() {
@@ -205,7 +260,11 @@ impl State {
             }
             .into());
         }
-        Ok(Self { snapshot: Some(snapshot), setup, ordinal })
+        Ok(Self {
+            snapshot: Some(snapshot),
+            setup,
+            ordinal,
+        })
     }
 
     /// Its rows.

@@ -21,7 +21,10 @@ impl Run<'_> {
             && previous.key == key
             && !self.request.full_refresh
         {
-            let rows = previous.detail.get("failures").and_then(serde_json::Value::as_u64);
+            let rows = previous
+                .detail
+                .get("failures")
+                .and_then(serde_json::Value::as_u64);
             return Ok(Outcome {
                 status: NodeStatus::Skipped,
                 reason: "same test, same input versions".to_owned(),
@@ -49,13 +52,25 @@ impl Run<'_> {
             detail: json!({ "failures": failures, "status": status }),
             ..self.blank(node)
         });
-        Ok(Outcome { status, reason, node: published, rows: Some(failures), quarantined: None })
+        Ok(Outcome {
+            status,
+            reason,
+            node: published,
+            rows: Some(failures),
+            quarantined: None,
+        })
     }
 
     /// How many failures the test's query gives: `fail_calc` over its rows.
     async fn failures(&self, node: &CompiledNode) -> Result<u64, EngineError> {
-        let Some(plan) = node.plan.clone() else { return Ok(0) };
-        let limit = node.config.limit.as_ref().and_then(|l| usize::try_from(l.value).ok());
+        let Some(plan) = node.plan.clone() else {
+            return Ok(0);
+        };
+        let limit = node
+            .config
+            .limit
+            .as_ref()
+            .and_then(|l| usize::try_from(l.value).ok());
         let mut rows = LogicalPlanBuilder::from(plan);
         if limit.is_some() {
             rows = rows.limit(0, limit)?;
@@ -79,12 +94,22 @@ impl Run<'_> {
             .find(|b| b.num_rows() > 0)
             .and_then(|b| b.column_by_name("failures"))
             .and_then(|c| c.as_primitive_opt::<Int64Type>())
-            .map_or(0, |values| if values.is_null_at(0) { 0 } else { values.value(0) });
+            .map_or(0, |values| {
+                if values.is_null_at(0) {
+                    0
+                } else {
+                    values.value(0)
+                }
+            });
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Whether the number of failures is an error, and whether it warns.
-    async fn verdicts(&self, node: &CompiledNode, failures: u64) -> Result<(bool, bool), EngineError> {
+    async fn verdicts(
+        &self,
+        node: &CompiledNode,
+        failures: u64,
+    ) -> Result<(bool, bool), EngineError> {
         let config = &node.config;
         let sql = format!(
             "SELECT ({failures} {}) AS errors, ({failures} {}) AS warns",
@@ -92,7 +117,10 @@ impl Run<'_> {
         );
         let state = self.engine.session(false);
         let plan = state.create_logical_plan(&sql).await?;
-        let batches = self.engine.rows(&plan, &crate::stream::Providers::new()).await?;
+        let batches = self
+            .engine
+            .rows(&plan, &crate::stream::Providers::new())
+            .await?;
         let flag = |name: &str| {
             batches
                 .first()
@@ -110,9 +138,13 @@ fn aggregate_of(
     calculation: Expr,
 ) -> Result<datafusion::logical_expr::LogicalPlan, EngineError> {
     let aggregates = datafusion::logical_expr::utils::find_aggregate_exprs([&calculation]);
-    let grouped = LogicalPlanBuilder::from(rows).aggregate(Vec::<Expr>::new(), aggregates.clone())?.build()?;
+    let grouped = LogicalPlanBuilder::from(rows)
+        .aggregate(Vec::<Expr>::new(), aggregates.clone())?
+        .build()?;
     let outer = calculation.transform_aggregates(&aggregates)?;
-    Ok(LogicalPlanBuilder::from(grouped).project([outer])?.build()?)
+    Ok(LogicalPlanBuilder::from(grouped)
+        .project([outer])?
+        .build()?)
 }
 
 trait ReplaceAggregates {
@@ -126,7 +158,9 @@ impl ReplaceAggregates for Expr {
         let replaced = self.transform_up(|e| {
             if aggregates.contains(&e) {
                 let name = e.schema_name().to_string();
-                return Ok(Transformed::yes(Expr::Column(Column::new_unqualified(name))));
+                return Ok(Transformed::yes(Expr::Column(Column::new_unqualified(
+                    name,
+                ))));
             }
             Ok(Transformed::no(e))
         })?;

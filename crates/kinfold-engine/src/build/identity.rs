@@ -18,7 +18,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 use kinfold_compile::compile::{CompiledNode, Determinism};
 use kinfold_identity::{
-    BlockedValues, CanonicalId, ChangeKind, GraphBuilder, GraphError, Observation, Resolution, ResolveOptions, Verdict,
+    BlockedValues, CanonicalId, ChangeKind, GraphBuilder, GraphError, Observation, Resolution,
+    ResolveOptions, Verdict,
 };
 
 use super::table::{Made, Mark};
@@ -34,8 +35,14 @@ const RECORDS: &str = include_str!("../../../../sql/materialize/identity_records
 const BATCH: usize = 8192;
 
 impl Run<'_> {
-    pub(super) async fn identity(&self, node: &CompiledNode, providers: Pinned<'_>, key: &str) -> Result<Made, EngineError> {
-        let (Some(plan), Some(relation), Some(schema)) = (&node.plan, &node.relation, &node.schema) else {
+    pub(super) async fn identity(
+        &self,
+        node: &CompiledNode,
+        providers: Pinned<'_>,
+        key: &str,
+    ) -> Result<Made, EngineError> {
+        let (Some(plan), Some(relation), Some(schema)) = (&node.plan, &node.relation, &node.schema)
+        else {
             return Err(EngineError::NotBuilt(node.id.clone()));
         };
         if node.determinism == Determinism::Volatile {
@@ -46,57 +53,109 @@ impl Run<'_> {
             });
         }
         let mut builder = GraphBuilder::new(BlockedValues::default());
-        let statement = self.engine.statement(false).over_plan("query", plan, providers)?;
+        let statement = self
+            .engine
+            .statement(false)
+            .over_plan("query", plan, providers)?;
         for mut stream in statement.streams(ROWS).await? {
             while let Some(batch) = stream.next().await {
-                observe(&mut builder, &batch?).map_err(|source| self.identity_error(node, source))?;
+                observe(&mut builder, &batch?)
+                    .map_err(|source| self.identity_error(node, source))?;
                 if self.request.cancel.is_cancelled() {
                     return Err(EngineError::Cancelled);
                 }
             }
         }
         self.recall(node, &mut builder).await?;
-        let entity = node.config.entity.as_ref().map_or("person", |e| e.value.as_str());
-        let salt = node.config.extra.get("salt").and_then(|s| s.value.as_str()).unwrap_or_default().to_owned();
+        let entity = node
+            .config
+            .entity
+            .as_ref()
+            .map_or("person", |e| e.value.as_str());
+        let salt = node
+            .config
+            .extra
+            .get("salt")
+            .and_then(|s| s.value.as_str())
+            .unwrap_or_default()
+            .to_owned();
         let as_of = self.engine.clock.as_of.timestamp_micros();
         let entity = entity.to_owned();
         let resolution = tokio::task::spawn_blocking(move || {
-            builder.resolve(&ResolveOptions { entity: &entity, salt: &salt, as_of })
+            builder.resolve(&ResolveOptions {
+                entity: &entity,
+                salt: &salt,
+                as_of,
+            })
         })
         .await?;
         let resolution = Arc::new(resolution);
         let at = (relation.schema.as_str(), relation.name.as_str());
         let identifiers = identifiers(Arc::clone(&resolution), schema);
-        let own = self.engine.replace(at, Arc::clone(schema), vec![identifiers], None).await?;
-        let companions = self.identity_companions(node, providers, &resolution).await?;
-        self.engine.mark(at, schema, &own, Mark { key, companions: &companions }).await.map(|table| Made { table, companions })
+        let own = self
+            .engine
+            .replace(at, Arc::clone(schema), vec![identifiers], None)
+            .await?;
+        let companions = self
+            .identity_companions(node, providers, &resolution)
+            .await?;
+        self.engine
+            .mark(
+                at,
+                schema,
+                &own,
+                Mark {
+                    key,
+                    companions: &companions,
+                },
+            )
+            .await
+            .map(|table| Made { table, companions })
     }
 
     fn identity_error(&self, node: &CompiledNode, source: GraphError) -> EngineError {
-        EngineError::Identity { node: node.id.clone(), source }
+        EngineError::Identity {
+            node: node.id.clone(),
+            source,
+        }
     }
 
     /// Gives the builder what was published before: who had which id, and which ids are retired.
-    async fn recall(&self, node: &CompiledNode, builder: &mut GraphBuilder) -> Result<(), EngineError> {
+    async fn recall(
+        &self,
+        node: &CompiledNode,
+        builder: &mut GraphBuilder,
+    ) -> Result<(), EngineError> {
         if let Some(previous) = self.previous_provider(node, None).await? {
             let columns = previous.schema();
-            let statement = self.engine.statement(false).over_table("previous", Some(previous), &columns)?;
-            let sql = "SELECT id_type, id_value, canonical_id, minted_at FROM kinfold._run.previous";
+            let statement =
+                self.engine
+                    .statement(false)
+                    .over_table("previous", Some(previous), &columns)?;
+            let sql =
+                "SELECT id_type, id_value, canonical_id, minted_at FROM kinfold._run.previous";
             for mut stream in statement.streams(sql).await? {
                 while let Some(batch) = stream.next().await {
-                    previous_ids(builder, &batch?).map_err(|source| self.identity_error(node, source))?;
+                    previous_ids(builder, &batch?)
+                        .map_err(|source| self.identity_error(node, source))?;
                 }
             }
         }
         if let Some(changes) = self.previous_provider(node, Some("changes")).await? {
             let columns = changes.schema();
-            let statement = self.engine.statement(false).over_table("changes", Some(changes), &columns)?;
+            let statement =
+                self.engine
+                    .statement(false)
+                    .over_table("changes", Some(changes), &columns)?;
             let sql = "SELECT from_canonical_id FROM kinfold._run.changes WHERE kind IN ('merged', 'deleted')";
             for mut stream in statement.streams(sql).await? {
                 while let Some(batch) = stream.next().await {
                     let batch = batch?;
                     let ids = text(&batch, 0)?;
-                    ids.iter().flatten().filter_map(|id| CanonicalId::from_str(id).ok()).for_each(|id| builder.retire(id));
+                    ids.iter()
+                        .flatten()
+                        .filter_map(|id| CanonicalId::from_str(id).ok())
+                        .for_each(|id| builder.retire(id));
                 }
             }
         }
@@ -112,18 +171,40 @@ impl Run<'_> {
         let mut made = BTreeMap::new();
         let companion = |suffix: &str| node.companions.iter().find(|c| c.suffix == suffix);
         if let (Some(edges), Some(plan)) = (companion("edges"), &node.plan) {
-            let statement = self.engine.statement(false).over_plan("query", plan, providers)?;
+            let statement = self
+                .engine
+                .statement(false)
+                .over_plan("query", plan, providers)?;
             let streams = statement.streams(ROWS).await?;
-            let judged = streams.into_iter().map(|s| judged(s, Arc::clone(resolution), &edges.schema)).collect();
+            let judged = streams
+                .into_iter()
+                .map(|s| judged(s, Arc::clone(resolution), &edges.schema))
+                .collect();
             let at = (edges.relation.schema.as_str(), edges.relation.name.as_str());
-            let table = self.engine.replace(at, Arc::clone(&edges.schema), judged, None).await?;
+            let table = self
+                .engine
+                .replace(at, Arc::clone(&edges.schema), judged, None)
+                .await?;
             if let Some(records) = companion("records") {
                 let provider = self.engine.provider(&table).await?;
-                let statement = self.engine.statement(false).over_table("edges", Some(provider), &edges.schema)?;
+                let statement = self.engine.statement(false).over_table(
+                    "edges",
+                    Some(provider),
+                    &edges.schema,
+                )?;
                 let streams = statement.streams(RECORDS).await?;
-                let streams = streams.into_iter().map(|s| under_schema(s, &records.schema)).collect();
-                let at = (records.relation.schema.as_str(), records.relation.name.as_str());
-                let table = self.engine.replace(at, Arc::clone(&records.schema), streams, None).await?;
+                let streams = streams
+                    .into_iter()
+                    .map(|s| under_schema(s, &records.schema))
+                    .collect();
+                let at = (
+                    records.relation.schema.as_str(),
+                    records.relation.name.as_str(),
+                );
+                let table = self
+                    .engine
+                    .replace(at, Arc::clone(&records.schema), streams, None)
+                    .await?;
                 made.insert("records".to_owned(), table);
             }
             made.insert("edges".to_owned(), table);
@@ -131,31 +212,64 @@ impl Run<'_> {
         if let Some(changes) = companion("changes") {
             let schema = &changes.schema;
             let previous = self.previous_provider(node, Some("changes")).await?;
-            let statement = self.engine.statement(false).over_table("changes", previous, schema)?;
-            let mut streams = statement.streams("SELECT * FROM kinfold._run.changes").await?;
-            streams = streams.into_iter().map(|s| under_schema(s, schema)).collect();
+            let statement = self
+                .engine
+                .statement(false)
+                .over_table("changes", previous, schema)?;
+            let mut streams = statement
+                .streams("SELECT * FROM kinfold._run.changes")
+                .await?;
+            streams = streams
+                .into_iter()
+                .map(|s| under_schema(s, schema))
+                .collect();
             streams.push(self.changes(resolution, schema));
-            let at = (changes.relation.schema.as_str(), changes.relation.name.as_str());
-            let table = self.engine.replace(at, Arc::clone(schema), streams, None).await?;
+            let at = (
+                changes.relation.schema.as_str(),
+                changes.relation.name.as_str(),
+            );
+            let table = self
+                .engine
+                .replace(at, Arc::clone(schema), streams, None)
+                .await?;
             made.insert("changes".to_owned(), table);
         }
         Ok(made)
     }
 
     /// The changes of this run, as rows of the changes relation.
-    fn changes(&self, resolution: &Arc<Resolution>, schema: &SchemaRef) -> SendableRecordBatchStream {
+    fn changes(
+        &self,
+        resolution: &Arc<Resolution>,
+        schema: &SchemaRef,
+    ) -> SendableRecordBatchStream {
         let run_id = self.engine.clock.run_id.clone();
         let as_of = self.engine.clock.as_of.timestamp_micros();
         let (resolution, columns) = (Arc::clone(resolution), Arc::clone(schema));
         produce(schema, move |emit| {
             for part in resolution.changes().chunks(BATCH) {
                 let ids = |pick: fn(&kinfold_identity::Change) -> Option<CanonicalId>| -> ArrayRef {
-                    Arc::new(part.iter().map(|c| pick(c).map(|id| id.to_string())).collect::<StringArray>())
+                    Arc::new(
+                        part.iter()
+                            .map(|c| pick(c).map(|id| id.to_string()))
+                            .collect::<StringArray>(),
+                    )
                 };
                 let arrays: Vec<ArrayRef> = vec![
-                    Arc::new(part.iter().map(|_| Some(run_id.as_str())).collect::<StringArray>()),
-                    Arc::new(TimestampMicrosecondArray::from(vec![as_of; part.len()]).with_timezone("UTC")),
-                    Arc::new(part.iter().map(|c| Some(ChangeKind::as_str(c.kind))).collect::<StringArray>()),
+                    Arc::new(
+                        part.iter()
+                            .map(|_| Some(run_id.as_str()))
+                            .collect::<StringArray>(),
+                    ),
+                    Arc::new(
+                        TimestampMicrosecondArray::from(vec![as_of; part.len()])
+                            .with_timezone("UTC"),
+                    ),
+                    Arc::new(
+                        part.iter()
+                            .map(|c| Some(ChangeKind::as_str(c.kind)))
+                            .collect::<StringArray>(),
+                    ),
                     ids(|c| c.from),
                     ids(|c| c.into),
                     Arc::new(
@@ -177,15 +291,26 @@ fn text(batch: &RecordBatch, column: usize) -> Result<&StringArray, DataFusionEr
         .columns()
         .get(column)
         .and_then(|c| c.as_string_opt::<i32>())
-        .ok_or_else(|| DataFusionError::Internal(format!("column {column} of an identity statement is not text")))
+        .ok_or_else(|| {
+            DataFusionError::Internal(format!(
+                "column {column} of an identity statement is not text"
+            ))
+        })
 }
 
-fn times(batch: &RecordBatch, column: usize) -> Result<&TimestampMicrosecondArray, DataFusionError> {
+fn times(
+    batch: &RecordBatch,
+    column: usize,
+) -> Result<&TimestampMicrosecondArray, DataFusionError> {
     batch
         .columns()
         .get(column)
         .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
-        .ok_or_else(|| DataFusionError::Internal(format!("column {column} of an identity statement is not a time")))
+        .ok_or_else(|| {
+            DataFusionError::Internal(format!(
+                "column {column} of an identity statement is not a time"
+            ))
+        })
 }
 
 fn cell(values: &StringArray, row: usize) -> Option<&str> {
@@ -228,15 +353,23 @@ fn observe_rows(builder: &mut GraphBuilder, batch: &RecordBatch) -> Result<(), O
 }
 
 fn previous_ids(builder: &mut GraphBuilder, batch: &RecordBatch) -> Result<(), GraphError> {
-    let (Ok(types), Ok(values), Ok(ids), Ok(minted)) =
-        (text(batch, 0), text(batch, 1), text(batch, 2), times(batch, 3))
-    else {
+    let (Ok(types), Ok(values), Ok(ids), Ok(minted)) = (
+        text(batch, 0),
+        text(batch, 1),
+        text(batch, 2),
+        times(batch, 3),
+    ) else {
         return Ok(());
     };
     for row in 0..batch.num_rows() {
         let id = cell(ids, row).and_then(|id| CanonicalId::from_str(id).ok());
-        if let (Some(id_type), Some(id_value), Some(id)) = (cell(types, row), cell(values, row), id) {
-            let minted = if minted.is_valid(row) { minted.value(row) } else { 0 };
+        if let (Some(id_type), Some(id_value), Some(id)) = (cell(types, row), cell(values, row), id)
+        {
+            let minted = if minted.is_valid(row) {
+                minted.value(row)
+            } else {
+                0
+            };
             builder.previous(id_type, id_value, id, minted)?;
         }
     }
@@ -246,11 +379,17 @@ fn previous_ids(builder: &mut GraphBuilder, batch: &RecordBatch) -> Result<(), G
 /// A stream of batches that a blocking task makes, a few ahead of the reader.
 fn produce(
     schema: &SchemaRef,
-    make: impl FnOnce(&mut dyn FnMut(Result<RecordBatch, datafusion::arrow::error::ArrowError>) -> bool) + Send + 'static,
+    make: impl FnOnce(&mut dyn FnMut(Result<RecordBatch, datafusion::arrow::error::ArrowError>) -> bool)
+    + Send
+    + 'static,
 ) -> SendableRecordBatchStream {
     let (sender, receiver) = tokio::sync::mpsc::channel(2);
     tokio::task::spawn_blocking(move || {
-        make(&mut |batch| sender.blocking_send(batch.map_err(DataFusionError::from)).is_ok());
+        make(&mut |batch| {
+            sender
+                .blocking_send(batch.map_err(DataFusionError::from))
+                .is_ok()
+        });
     });
     let stream = futures::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|batch| (batch, receiver))
@@ -263,7 +402,11 @@ fn identifiers(resolution: Arc<Resolution>, schema: &SchemaRef) -> SendableRecor
     produce(schema, move |emit| {
         let mut rows = resolution.identifiers().peekable();
         while rows.peek().is_some() {
-            let (mut types, mut values, mut ids) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+            let (mut types, mut values, mut ids) = (
+                StringBuilder::new(),
+                StringBuilder::new(),
+                StringBuilder::new(),
+            );
             let mut minted = TimestampMicrosecondBuilder::new().with_timezone("UTC");
             let mut first = TimestampMicrosecondBuilder::new().with_timezone("UTC");
             let mut last = TimestampMicrosecondBuilder::new().with_timezone("UTC");
@@ -304,16 +447,41 @@ fn judged(
     Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), judged))
 }
 
-fn judge(batch: &RecordBatch, resolution: &Resolution, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
-    let (source, record, id_type, id_value) = (text(batch, 0)?, text(batch, 1)?, text(batch, 2)?, text(batch, 3)?);
+fn judge(
+    batch: &RecordBatch,
+    resolution: &Resolution,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, DataFusionError> {
+    let (source, record, id_type, id_value) = (
+        text(batch, 0)?,
+        text(batch, 1)?,
+        text(batch, 2)?,
+        text(batch, 3)?,
+    );
     let observed_at = times(batch, 4)?;
     let mut texts: [StringBuilder; 4] = Default::default();
     let mut at = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-    let (mut ids, mut accepted, mut rules) = (StringBuilder::new(), BooleanBuilder::new(), StringBuilder::new());
+    let (mut ids, mut accepted, mut rules) = (
+        StringBuilder::new(),
+        BooleanBuilder::new(),
+        StringBuilder::new(),
+    );
     for row in 0..batch.num_rows() {
-        let cells = [cell(source, row), cell(record, row), cell(id_type, row), cell(id_value, row)];
-        let named = cells.iter().take(2).all(|c| c.is_some_and(|text| !text.trim().is_empty()));
-        let verdict = if named { resolution.verdict(cells[2], cells[3]) } else { Verdict::Ignored };
+        let cells = [
+            cell(source, row),
+            cell(record, row),
+            cell(id_type, row),
+            cell(id_value, row),
+        ];
+        let named = cells
+            .iter()
+            .take(2)
+            .all(|c| c.is_some_and(|text| !text.trim().is_empty()));
+        let verdict = if named {
+            resolution.verdict(cells[2], cells[3])
+        } else {
+            Verdict::Ignored
+        };
         let (id, ok, rule) = match verdict {
             Verdict::Ignored => continue,
             Verdict::Accepted(id) => (Some(id.to_string()), true, None),
@@ -327,7 +495,10 @@ fn judge(batch: &RecordBatch, resolution: &Resolution, schema: &SchemaRef) -> Re
         accepted.append_value(ok);
         rules.append_option(rule);
     }
-    let mut arrays: Vec<ArrayRef> = texts.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
+    let mut arrays: Vec<ArrayRef> = texts
+        .iter_mut()
+        .map(|b| Arc::new(b.finish()) as ArrayRef)
+        .collect();
     arrays.push(Arc::new(at.finish()));
     arrays.push(Arc::new(ids.finish()));
     arrays.push(Arc::new(accepted.finish()));

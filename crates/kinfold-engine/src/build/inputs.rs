@@ -12,11 +12,11 @@ use serde_json::json;
 
 use super::table::Mark;
 use super::{Inputs, NodeStatus, Outcome, Run, key, node_key};
+use crate::EngineError;
 use crate::context::absolute_location;
 use crate::input::{self, InputFile, InputFiles};
 use crate::published::{PublishedNode, StoredTable};
 use crate::stream::nullable;
-use crate::EngineError;
 
 /// Suffix of the companion that keeps what could not be read.
 pub(crate) const QUARANTINE: &str = "quarantine";
@@ -39,38 +39,89 @@ impl Run<'_> {
                 let snapshot = snapshot.ok_or(EngineError::TableMissing(path.clone()))?;
                 Ok(self.pinned(node, path, false, snapshot.version(), snapshot.num_rows()))
             }
-            SourceLocation::External { location, format: SourceFormat::Delta, storage } => {
+            SourceLocation::External {
+                location,
+                format: SourceFormat::Delta,
+                storage,
+            } => {
                 let address = absolute_location(&self.engine.root, &location.value);
-                let options = if storage.0.is_empty() { &self.engine.environment.storage.0 } else { &storage.0 };
+                let options = if storage.0.is_empty() {
+                    &self.engine.environment.storage.0
+                } else {
+                    &storage.0
+                };
                 let opened = kinfold_lake::open_external_delta(&address, options, None).await?;
-                Ok(self.pinned(node, address, true, opened.version(), opened.snapshot().num_rows()))
+                Ok(self.pinned(
+                    node,
+                    address,
+                    true,
+                    opened.version(),
+                    opened.snapshot().num_rows(),
+                ))
             }
             SourceLocation::External { .. } => self.land(node, source).await,
         }
     }
 
     fn declared(&self, id: &NodeId) -> Result<&Source, EngineError> {
-        self.request.project.sources.iter().find(|s| s.id == *id).ok_or_else(|| EngineError::NotBuilt(id.clone()))
+        self.request
+            .project
+            .sources
+            .iter()
+            .find(|s| s.id == *id)
+            .ok_or_else(|| EngineError::NotBuilt(id.clone()))
     }
 
     /// A Delta table that is read where it lies, at the version that it has now.
-    fn pinned(&self, node: &CompiledNode, path: String, external: bool, version: u64, rows: Option<u64>) -> Outcome {
-        let relation = node.relation.as_ref().map(|r| (r.schema.clone(), r.name.clone())).unwrap_or_default();
-        let table = StoredTable { relation, path, external, version, rows };
+    fn pinned(
+        &self,
+        node: &CompiledNode,
+        path: String,
+        external: bool,
+        version: u64,
+        rows: Option<u64>,
+    ) -> Outcome {
+        let relation = node
+            .relation
+            .as_ref()
+            .map(|r| (r.schema.clone(), r.name.clone()))
+            .unwrap_or_default();
+        let table = StoredTable {
+            relation,
+            path,
+            external,
+            version,
+            rows,
+        };
         let inputs = Inputs(BTreeMap::from([(node.id.to_string(), table.identity())]));
         let key = node_key(node.fingerprint, &inputs, "");
-        let same = self.published.nodes.get(&node.id).is_some_and(|p| p.key == key);
+        let same = self
+            .published
+            .nodes
+            .get(&node.id)
+            .is_some_and(|p| p.key == key);
         let (status, reason) = if same {
             (NodeStatus::Skipped, "no new version".to_owned())
         } else {
             (NodeStatus::Built, format!("pinned at version {version}"))
         };
-        let published = PublishedNode { table: Some(table), key, inputs: inputs.0, ..self.blank(node) };
+        let published = PublishedNode {
+            table: Some(table),
+            key,
+            inputs: inputs.0,
+            ..self.blank(node)
+        };
         let published = match self.published.nodes.get(&node.id) {
             Some(previous) if same => previous.clone(),
             _ => published,
         };
-        Outcome { status, reason, node: Some(published), rows, quarantined: None }
+        Outcome {
+            status,
+            reason,
+            node: Some(published),
+            rows,
+            quarantined: None,
+        }
     }
 
     /// Files, copied into a table of the lake: all of them, or only those that are new.
@@ -84,7 +135,11 @@ impl Run<'_> {
         let key = node_key(node.fingerprint, &inputs, "");
         if let Some(skipped) = self.skip(node, &key) {
             let quarantined = landed(skipped.node.as_ref()).quarantined;
-            return Ok(Outcome { reason: "same files".to_owned(), quarantined: Some(quarantined), ..skipped });
+            return Ok(Outcome {
+                reason: "same files".to_owned(),
+                quarantined: Some(quarantined),
+                ..skipped
+            });
         }
         let previous = self.published.nodes.get(&node.id);
         let before = landed(previous);
@@ -97,28 +152,59 @@ impl Run<'_> {
         if new.is_some() {
             why = format!("{} new files", read.files.len());
         }
-        let landing =
-            input::read(&self.engine.root, source, read, Arc::clone(schema), storage, &self.engine.runtime).await?;
+        let landing = input::read(
+            &self.engine.root,
+            source,
+            read,
+            Arc::clone(schema),
+            storage,
+            &self.engine.runtime,
+        )
+        .await?;
         let quarantine_schema = input::quarantine_schema();
-        let (counts, rows, quarantined) = (Arc::clone(&landing.counts), vec![landing.rows], vec![landing.quarantined]);
+        let (counts, rows, quarantined) = (
+            Arc::clone(&landing.counts),
+            vec![landing.rows],
+            vec![landing.quarantined],
+        );
         // Both are fed by one pass over the files, so both are drained at once.
         let (table, quarantine) = if new.is_some() {
             tokio::try_join!(
                 self.engine.add(at, Arc::clone(schema), rows, None),
-                self.engine.add(quarantine_at, quarantine_schema, quarantined, None)
+                self.engine
+                    .add(quarantine_at, quarantine_schema, quarantined, None)
             )?
         } else {
             tokio::try_join!(
                 self.engine.replace(at, Arc::clone(schema), rows, None),
-                self.engine.replace(quarantine_at, quarantine_schema, quarantined, None)
+                self.engine
+                    .replace(quarantine_at, quarantine_schema, quarantined, None)
             )?
         };
         let more = counts.quarantined();
-        let total = if new.is_some() { before.quarantined + more } else { more };
+        let total = if new.is_some() {
+            before.quarantined + more
+        } else {
+            more
+        };
         let companions = BTreeMap::from([(QUARANTINE.to_owned(), quarantine)]);
-        let table = self.engine.mark(at, schema, &table, Mark { key: &key, companions: &companions }).await?;
+        let table = self
+            .engine
+            .mark(
+                at,
+                schema,
+                &table,
+                Mark {
+                    key: &key,
+                    companions: &companions,
+                },
+            )
+            .await?;
         let rows = table.rows;
-        let detail = Landed { files: files.files, quarantined: total };
+        let detail = Landed {
+            files: files.files,
+            quarantined: total,
+        };
         let published = PublishedNode {
             table: Some(table),
             companions,
@@ -127,7 +213,13 @@ impl Run<'_> {
             detail: serde_json::to_value(detail).unwrap_or_default(),
             ..self.blank(node)
         };
-        Ok(Outcome { status: NodeStatus::Built, reason: why, node: Some(published), rows, quarantined: Some(total) })
+        Ok(Outcome {
+            status: NodeStatus::Built,
+            reason: why,
+            node: Some(published),
+            rows,
+            quarantined: Some(total),
+        })
     }
 
     /// The files that were not there before, if all that were still are, unchanged, and the table
@@ -139,10 +231,17 @@ impl Run<'_> {
         before: &Landed,
         files: &InputFiles,
     ) -> Result<Option<InputFiles>, EngineError> {
-        let Some(previous) = previous else { return Ok(None) };
-        let (Some(table), false) = (&previous.table, self.request.full_refresh) else { return Ok(None) };
+        let Some(previous) = previous else {
+            return Ok(None);
+        };
+        let (Some(table), false) = (&previous.table, self.request.full_refresh) else {
+            return Ok(None);
+        };
         let unchanged = before.files.iter().all(|f| files.files.contains(f));
-        if !unchanged || before.files.is_empty() || previous.fingerprint != node.fingerprint.to_string() {
+        if !unchanged
+            || before.files.is_empty()
+            || previous.fingerprint != node.fingerprint.to_string()
+        {
             return Ok(None);
         }
         // An interrupted run may have added rows already; then all is written anew.
@@ -153,7 +252,12 @@ impl Run<'_> {
                 return Ok(None);
             }
         }
-        let new = files.files.iter().filter(|f| !before.files.contains(f)).cloned().collect();
+        let new = files
+            .files
+            .iter()
+            .filter(|f| !before.files.contains(f))
+            .cloned()
+            .collect();
         Ok(Some(InputFiles { files: new }))
     }
 
@@ -167,19 +271,34 @@ impl Run<'_> {
         let inputs = Inputs(BTreeMap::from([(node.id.to_string(), identity)]));
         let key = node_key(node.fingerprint, &inputs, "");
         if let Some(skipped) = self.skip(node, &key) {
-            return Ok(Outcome { reason: "same file".to_owned(), ..skipped });
+            return Ok(Outcome {
+                reason: "same file".to_owned(),
+                ..skipped
+            });
         }
         if let Some(reused) = self.reuse(node, &key, &inputs).await? {
             return Ok(reused);
         }
-        let why = key::why(self.published.nodes.get(&node.id), node, &inputs, self.request.full_refresh);
+        let why = key::why(
+            self.published.nodes.get(&node.id),
+            node,
+            &inputs,
+            self.request.full_refresh,
+        );
         let batches = input::read_seed(seed, &input::SeedConfig::of(&node.config), schema)?;
         let columns = nullable(schema);
-        let stream: SendableRecordBatchStream = Box::pin(MemoryStream::try_new(batches, Arc::clone(&columns), None)?);
+        let stream: SendableRecordBatchStream =
+            Box::pin(MemoryStream::try_new(batches, Arc::clone(&columns), None)?);
         let companions = BTreeMap::new();
         let at = (relation.schema.as_str(), relation.name.as_str());
-        let mark = Mark { key: &key, companions: &companions };
-        let table = self.engine.replace(at, columns, vec![stream], Some(mark)).await?;
+        let mark = Mark {
+            key: &key,
+            companions: &companions,
+        };
+        let table = self
+            .engine
+            .replace(at, columns, vec![stream], Some(mark))
+            .await?;
         let rows = table.rows;
         let published = PublishedNode {
             table: Some(table),
@@ -188,16 +307,28 @@ impl Run<'_> {
             detail: json!({ "bytes": content.len() }),
             ..self.blank(node)
         };
-        Ok(Outcome { status: NodeStatus::Built, reason: why, node: Some(published), rows, quarantined: None })
+        Ok(Outcome {
+            status: NodeStatus::Built,
+            reason: why,
+            node: Some(published),
+            rows,
+            quarantined: None,
+        })
     }
 
     fn declared_seed(&self, id: &NodeId) -> Result<&Seed, EngineError> {
-        self.request.project.seeds.iter().find(|s| s.id == *id).ok_or_else(|| EngineError::NotBuilt(id.clone()))
+        self.request
+            .project
+            .seeds
+            .iter()
+            .find(|s| s.id == *id)
+            .ok_or_else(|| EngineError::NotBuilt(id.clone()))
     }
 }
 
 fn landed(node: Option<&PublishedNode>) -> Landed {
-    node.and_then(|n| serde_json::from_value(n.detail.clone()).ok()).unwrap_or_default()
+    node.and_then(|n| serde_json::from_value(n.detail.clone()).ok())
+        .unwrap_or_default()
 }
 
 fn seed_content(seed: &Seed) -> Result<Vec<u8>, EngineError> {

@@ -39,7 +39,9 @@ pub(crate) fn why(
     inputs: &Inputs,
     full_refresh: bool,
 ) -> String {
-    let Some(previous) = previous else { return "first build".to_owned() };
+    let Some(previous) = previous else {
+        return "first build".to_owned();
+    };
     if full_refresh {
         return "full refresh".to_owned();
     }

@@ -120,8 +120,15 @@ pub struct BuildReport {
 /// # Errors
 /// What keeps the run from starting or from publishing. Failures of nodes are in the report.
 pub async fn build(engine: &Engine, request: BuildRequest<'_>) -> Result<BuildReport, EngineError> {
-    let holder = format!("process {} of run {}", std::process::id(), engine.clock.run_id);
-    let lease = engine.lake.lease(&format!("env/{}", engine.environment.name), &holder, LEASE).await?;
+    let holder = format!(
+        "process {} of run {}",
+        std::process::id(),
+        engine.clock.run_id
+    );
+    let lease = engine
+        .lake
+        .lease(&format!("env/{}", engine.environment.name), &holder, LEASE)
+        .await?;
     let heartbeat = Heartbeat::start(lease.clone());
     let result = run(engine.guarded(&lease), request).await;
     heartbeat.stop().await;
@@ -132,7 +139,8 @@ pub async fn build(engine: &Engine, request: BuildRequest<'_>) -> Result<BuildRe
 async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, EngineError> {
     let state = engine.published().await?;
     let mut next = state.document.clone();
-    next.nodes.retain(|id, _| request.compiled.nodes.contains_key(id));
+    next.nodes
+        .retain(|id, _| request.compiled.nodes.contains_key(id));
     let mut run = Run {
         engine: &engine,
         request: &request,
@@ -143,8 +151,12 @@ async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, E
         unsound: BTreeSet::new(),
     };
     run.all().await;
-    let Run { mut next, results, .. } = run;
-    let failed = results.iter().any(|r| matches!(r.status, NodeStatus::Failed | NodeStatus::Blocked));
+    let Run {
+        mut next, results, ..
+    } = run;
+    let failed = results
+        .iter()
+        .any(|r| matches!(r.status, NodeStatus::Failed | NodeStatus::Blocked));
     let cancelled = request.cancel.is_cancelled();
     let mut published = false;
     if !failed && !cancelled && next.nodes != state.document.nodes {
@@ -226,30 +238,42 @@ impl Run<'_> {
     async fn all(&mut self) {
         let compiled = self.request.compiled;
         let selected = |id: &&NodeId| self.request.selected.contains(*id);
-        let (tests, builds): (Vec<&NodeId>, Vec<&NodeId>) = compiled
-            .order
-            .iter()
-            .filter(selected)
-            .partition(|id| compiled.nodes.get(*id).is_some_and(|n| n.resource == ResourceType::Test));
+        let (tests, builds): (Vec<&NodeId>, Vec<&NodeId>) =
+            compiled.order.iter().filter(selected).partition(|id| {
+                compiled
+                    .nodes
+                    .get(*id)
+                    .is_some_and(|n| n.resource == ResourceType::Test)
+            });
         let total = tests.len() + builds.len();
         let mut waiting = tests;
         let mut undone: BTreeSet<&NodeId> = builds.iter().copied().collect();
-        self.tests_that_are_ready(&mut waiting, &undone, total).await;
+        self.tests_that_are_ready(&mut waiting, &undone, total)
+            .await;
         for id in builds {
             if self.request.cancel.is_cancelled() {
                 return;
             }
             self.node(id, total).await;
             undone.remove(id);
-            self.tests_that_are_ready(&mut waiting, &undone, total).await;
+            self.tests_that_are_ready(&mut waiting, &undone, total)
+                .await;
         }
     }
 
     /// Runs the tests all of whose nodes are done, so that nothing is built on what fails them.
-    async fn tests_that_are_ready(&mut self, waiting: &mut Vec<&NodeId>, undone: &BTreeSet<&NodeId>, total: usize) {
+    async fn tests_that_are_ready(
+        &mut self,
+        waiting: &mut Vec<&NodeId>,
+        undone: &BTreeSet<&NodeId>,
+        total: usize,
+    ) {
         let compiled = self.request.compiled;
         let ready = |id: &&NodeId| {
-            compiled.nodes.get(*id).is_none_or(|n| n.depends_on.iter().all(|d| !undone.contains(d)))
+            compiled
+                .nodes
+                .get(*id)
+                .is_none_or(|n| n.depends_on.iter().all(|d| !undone.contains(d)))
         };
         let (now, later): (Vec<&NodeId>, Vec<&NodeId>) = waiting.drain(..).partition(ready);
         *waiting = later;
@@ -261,13 +285,21 @@ impl Run<'_> {
     }
 
     async fn node(&mut self, id: &NodeId, total: usize) {
-        self.request.progress.started(id, self.results.len() + 1, total);
+        self.request
+            .progress
+            .started(id, self.results.len() + 1, total);
         let started = Instant::now();
-        let Some(node) = self.request.compiled.nodes.get(id) else { return };
+        let Some(node) = self.request.compiled.nodes.get(id) else {
+            return;
+        };
         let outcome = match self.blocked(node) {
-            Some(reason) => {
-                Outcome { status: NodeStatus::Blocked, reason, node: None, rows: None, quarantined: None }
-            }
+            Some(reason) => Outcome {
+                status: NodeStatus::Blocked,
+                reason,
+                node: None,
+                rows: None,
+                quarantined: None,
+            },
             None => self.outcome(node).await.unwrap_or_else(|error| Outcome {
                 status: NodeStatus::Failed,
                 reason: sentence_of(&error),
@@ -314,7 +346,10 @@ impl Run<'_> {
                 return Some(format!("a data test of `{parent}` failed"));
             }
             if !self.next.nodes.contains_key(parent) {
-                return Some(format!("`{parent}` was never built; select it too, as in `+{}`", node.name));
+                return Some(format!(
+                    "`{parent}` was never built; select it too, as in `+{}`",
+                    node.name
+                ));
             }
         }
         None
@@ -331,7 +366,10 @@ impl Run<'_> {
 
     async fn model(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
         let materialized = node.config.materialized.value;
-        if matches!(materialized, Materialization::View | Materialization::Ephemeral) {
+        if matches!(
+            materialized,
+            Materialization::View | Materialization::Ephemeral
+        ) {
             return Ok(self.view(node));
         }
         let inputs = self.inputs_of(node)?;
@@ -346,7 +384,9 @@ impl Run<'_> {
         let reason = key::why(previous, node, &inputs, self.request.full_refresh);
         let providers = self.engine.providers(&self.next, &node.reads).await?;
         let made = match materialized {
-            Materialization::Table | Materialization::Seed => self.table(node, &providers, &key).await?,
+            Materialization::Table | Materialization::Seed => {
+                self.table(node, &providers, &key).await?
+            }
             Materialization::Identity => self.identity(node, &providers, &key).await?,
             Materialization::Profile => self.profile(node, &providers, &key).await?,
             Materialization::Segment => self.segment(node, &providers, &key).await?,
@@ -365,7 +405,13 @@ impl Run<'_> {
             inputs: inputs.0,
             ..self.blank(node)
         };
-        Ok(Outcome { status: NodeStatus::Built, reason, node: Some(published), rows, quarantined: None })
+        Ok(Outcome {
+            status: NodeStatus::Built,
+            reason,
+            node: Some(published),
+            rows,
+            quarantined: None,
+        })
     }
 
     fn view(&self, node: &CompiledNode) -> Outcome {
@@ -373,10 +419,25 @@ impl Run<'_> {
         if let Some(skipped) = self.skip(node, &key) {
             return skipped;
         }
-        let reason = key::why(self.published.nodes.get(&node.id), node, &Inputs::default(), self.request.full_refresh);
+        let reason = key::why(
+            self.published.nodes.get(&node.id),
+            node,
+            &Inputs::default(),
+            self.request.full_refresh,
+        );
         let sql = node.sql.as_ref().map(|s| s.text.clone());
-        let published = PublishedNode { key, sql, ..self.blank(node) };
-        Outcome { status: NodeStatus::Built, reason, node: Some(published), rows: None, quarantined: None }
+        let published = PublishedNode {
+            key,
+            sql,
+            ..self.blank(node)
+        };
+        Outcome {
+            status: NodeStatus::Built,
+            reason,
+            node: Some(published),
+            rows: None,
+            quarantined: None,
+        }
     }
 
     /// The result of a node whose published one is up to date.
@@ -391,7 +452,13 @@ impl Run<'_> {
             (Some(_), true) => "same content".to_owned(),
             (Some(_), false) => "same SQL, same input versions".to_owned(),
         };
-        Some(Outcome { status: NodeStatus::Skipped, reason, node: Some(previous.clone()), rows, quarantined: None })
+        Some(Outcome {
+            status: NodeStatus::Skipped,
+            reason,
+            node: Some(previous.clone()),
+            rows,
+            quarantined: None,
+        })
     }
 
     /// What must be the same beside meaning and input for a node to be the same.
@@ -406,7 +473,10 @@ impl Run<'_> {
     fn inputs_of(&self, node: &CompiledNode) -> Result<Inputs, EngineError> {
         let mut inputs = BTreeMap::new();
         for read in &node.reads {
-            let table = self.next.table(read).ok_or_else(|| EngineError::NotBuilt(read.node.clone()))?;
+            let table = self
+                .next
+                .table(read)
+                .ok_or_else(|| EngineError::NotBuilt(read.node.clone()))?;
             inputs.insert(read.to_string(), table.identity());
         }
         Ok(Inputs(inputs))
@@ -415,7 +485,10 @@ impl Run<'_> {
     fn blank(&self, node: &CompiledNode) -> PublishedNode {
         PublishedNode {
             kind: kind_of(node).to_owned(),
-            relation: node.relation.as_ref().map(|r| (r.schema.clone(), r.name.clone())),
+            relation: node
+                .relation
+                .as_ref()
+                .map(|r| (r.schema.clone(), r.name.clone())),
             table: None,
             companions: BTreeMap::new(),
             key: String::new(),
@@ -433,7 +506,9 @@ impl Run<'_> {
         node: &CompiledNode,
         companion: Option<&str>,
     ) -> Result<Option<Arc<dyn datafusion::catalog::TableProvider>>, EngineError> {
-        let Some(previous) = self.published.nodes.get(&node.id) else { return Ok(None) };
+        let Some(previous) = self.published.nodes.get(&node.id) else {
+            return Ok(None);
+        };
         // What was published as something else has other columns.
         if previous.kind != kind_of(node) {
             return Ok(None);
@@ -493,7 +568,10 @@ fn sentence_of(error: &EngineError) -> String {
 impl Engine {
     /// The same engine, whose commits fail once the lease is lost.
     pub(crate) fn guarded(&self, lease: &Lease) -> Self {
-        Self { lake: self.lake.guarded(lease), ..self.clone() }
+        Self {
+            lake: self.lake.guarded(lease),
+            ..self.clone()
+        }
     }
 }
 

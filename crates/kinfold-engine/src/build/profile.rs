@@ -16,8 +16,14 @@ use crate::stream::under_schema;
 const HISTORY: &str = include_str!("../../../../sql/materialize/profile_history.sql");
 
 impl Run<'_> {
-    pub(super) async fn profile(&self, node: &CompiledNode, providers: Pinned<'_>, key: &str) -> Result<Made, EngineError> {
-        let (Some(plan), Some(relation), Some(schema)) = (&node.plan, &node.relation, &node.schema) else {
+    pub(super) async fn profile(
+        &self,
+        node: &CompiledNode,
+        providers: Pinned<'_>,
+        key: &str,
+    ) -> Result<Made, EngineError> {
+        let (Some(plan), Some(relation), Some(schema)) = (&node.plan, &node.relation, &node.schema)
+        else {
             return Err(EngineError::NotBuilt(node.id.clone()));
         };
         let columns: Vec<String> = schema
@@ -29,7 +35,10 @@ impl Run<'_> {
             })
             .collect();
         let sql = format!("SELECT {} FROM kinfold._run.query", columns.join(", "));
-        let statement = self.engine.statement(false).over_plan("query", plan, providers)?;
+        let statement = self
+            .engine
+            .statement(false)
+            .over_plan("query", plan, providers)?;
         let planned = crate::stream::nullable(plan.schema().as_arrow());
         let streams = statement.streams(&sql).await?;
         let streams = streams
@@ -45,10 +54,23 @@ impl Run<'_> {
         self.engine.one_row_per_id(node, &current, schema).await?;
         let mut companions = BTreeMap::new();
         for companion in node.companions.iter().filter(|c| c.suffix == "history") {
-            let history = self.profile_history(node, companion, &current, schema).await?;
+            let history = self
+                .profile_history(node, companion, &current, schema)
+                .await?;
             companions.insert(companion.suffix.to_owned(), history);
         }
-        self.engine.mark(at, schema, &current, Mark { key, companions: &companions }).await.map(|table| Made { table, companions })
+        self.engine
+            .mark(
+                at,
+                schema,
+                &current,
+                Mark {
+                    key,
+                    companions: &companions,
+                },
+            )
+            .await
+            .map(|table| Made { table, companions })
     }
 
     async fn profile_history(
@@ -73,7 +95,13 @@ impl Run<'_> {
                 }
             })
             .collect();
-        let with_alias = |alias: &str| names.iter().map(|n| format!("{alias}.{n}")).collect::<Vec<_>>().join(", ");
+        let with_alias = |alias: &str| {
+            names
+                .iter()
+                .map(|n| format!("{alias}.{n}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let sql = HISTORY
             .replace("{carried}", &with_alias("h"))
             .replace("{columns}", &with_alias("c"))
@@ -86,9 +114,17 @@ impl Run<'_> {
             .over_table("current", Some(provider), columns)?
             .over_table("history", previous, schema)?;
         let streams = statement.streams(&sql).await?;
-        let streams = streams.into_iter().map(|s| under_schema(s, schema)).collect();
-        let at = (companion.relation.schema.as_str(), companion.relation.name.as_str());
-        self.engine.replace(at, Arc::clone(schema), streams, None).await
+        let streams = streams
+            .into_iter()
+            .map(|s| under_schema(s, schema))
+            .collect();
+        let at = (
+            companion.relation.schema.as_str(),
+            companion.relation.name.as_str(),
+        );
+        self.engine
+            .replace(at, Arc::clone(schema), streams, None)
+            .await
     }
 }
 

@@ -26,13 +26,21 @@ pub(super) struct Statement<'a> {
 
 impl Engine {
     pub(super) fn statement(&self, spilling: bool) -> Statement<'_> {
-        Statement { engine: self, state: self.session(spilling) }
+        Statement {
+            engine: self,
+            state: self.session(spilling),
+        }
     }
 }
 
 impl Statement<'_> {
     /// `kinfold._run.<name>` is a bound plan over pinned relations.
-    pub(super) fn over_plan(self, name: &str, plan: &LogicalPlan, providers: &Providers) -> Result<Self, EngineError> {
+    pub(super) fn over_plan(
+        self,
+        name: &str,
+        plan: &LogicalPlan,
+        providers: &Providers,
+    ) -> Result<Self, EngineError> {
         let pinned = pin(plan.clone(), providers)?;
         register(&self.state, RUN, name, Arc::new(ViewRelation::new(pinned)))?;
         Ok(self)
@@ -55,7 +63,10 @@ impl Statement<'_> {
     }
 
     async fn plan(&self, sql: &str) -> Result<LogicalPlan, EngineError> {
-        let (sql, as_of) = (sql.replace(":as_of", "$as_of"), self.engine.clock.as_of.timestamp_micros());
+        let (sql, as_of) = (
+            sql.replace(":as_of", "$as_of"),
+            self.engine.clock.as_of.timestamp_micros(),
+        );
         let sql = sql.replace(":run_id", "$run_id");
         let as_of = ScalarValue::TimestampMicrosecond(Some(as_of), Some("UTC".into()));
         let run_id = ScalarValue::Utf8(Some(self.engine.clock.run_id.clone()));
@@ -74,7 +85,10 @@ impl Statement<'_> {
     }
 
     /// Streams of the result, one per partition.
-    pub(super) async fn streams(&self, sql: &str) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
+    pub(super) async fn streams(
+        &self,
+        sql: &str,
+    ) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
         let plan = self.plan(sql).await?;
         streams_of(&self.state, &plan).await
     }

@@ -63,8 +63,13 @@ impl Engine {
         written: &StoredTable,
         mark: Mark<'_>,
     ) -> Result<StoredTable, EngineError> {
-        let marked = self.add(relation, std::sync::Arc::clone(schema), vec![], Some(mark)).await?;
-        Ok(StoredTable { rows: written.rows, ..marked })
+        let marked = self
+            .add(relation, std::sync::Arc::clone(schema), vec![], Some(mark))
+            .await?;
+        Ok(StoredTable {
+            rows: written.rows,
+            ..marked
+        })
     }
 
     async fn stored(
@@ -85,7 +90,11 @@ impl Engine {
 
     /// The note of the next commit to a table: an ordinal that no earlier commit of this environment
     /// had, the run, and the mark.
-    async fn note(&self, path: &kinfold_lake::TablePath, mark: Option<Mark<'_>>) -> Result<CommitNote, EngineError> {
+    async fn note(
+        &self,
+        path: &kinfold_lake::TablePath,
+        mark: Option<Mark<'_>>,
+    ) -> Result<CommitNote, EngineError> {
         let app_id = format!("kinfold:{}:{}", self.environment.name, path.as_str());
         let last = match self.lake.snapshot(path, None).await? {
             Some(snapshot) => snapshot.transaction(&app_id).await?.unwrap_or(0),
@@ -93,20 +102,32 @@ impl Engine {
         };
         let mut note = CommitNote::new(app_id, last + 1).with("run_id", self.clock.run_id.as_str());
         if let Some(mark) = mark {
-            let companions: BTreeMap<&str, u64> =
-                mark.companions.iter().map(|(suffix, t)| (suffix.as_str(), t.version)).collect();
-            note = note.with("node_key", mark.key).with("companions", json!(companions));
+            let companions: BTreeMap<&str, u64> = mark
+                .companions
+                .iter()
+                .map(|(suffix, t)| (suffix.as_str(), t.version))
+                .collect();
+            note = note
+                .with("node_key", mark.key)
+                .with("companions", json!(companions));
         }
         Ok(note)
     }
 }
 
 impl Run<'_> {
-    pub(super) async fn table(&self, node: &CompiledNode, providers: Pinned<'_>, key: &str) -> Result<Made, EngineError> {
+    pub(super) async fn table(
+        &self,
+        node: &CompiledNode,
+        providers: Pinned<'_>,
+        key: &str,
+    ) -> Result<Made, EngineError> {
         let attempt = self.table_once(node, providers, key, false).await;
         match attempt {
             // Hash joins cannot spill; sort-merge joins can.
-            Err(error) if is_out_of_memory(&error) => self.table_once(node, providers, key, true).await,
+            Err(error) if is_out_of_memory(&error) => {
+                self.table_once(node, providers, key, true).await
+            }
             other => other,
         }
     }
@@ -123,10 +144,24 @@ impl Run<'_> {
         };
         let schema = nullable(plan.schema().as_arrow());
         let streams = self.engine.streams(plan, providers, spilling).await?;
-        let streams = streams.into_iter().map(|s| under_schema(s, &schema)).collect();
+        let streams = streams
+            .into_iter()
+            .map(|s| under_schema(s, &schema))
+            .collect();
         let companions = BTreeMap::new();
-        let mark = Mark { key, companions: &companions };
-        let table = self.engine.replace((&relation.schema, &relation.name), schema, streams, Some(mark)).await?;
+        let mark = Mark {
+            key,
+            companions: &companions,
+        };
+        let table = self
+            .engine
+            .replace(
+                (&relation.schema, &relation.name),
+                schema,
+                streams,
+                Some(mark),
+            )
+            .await?;
         Ok(Made { table, companions })
     }
 
@@ -138,24 +173,45 @@ impl Run<'_> {
         key: &str,
         inputs: &Inputs,
     ) -> Result<Option<Outcome>, EngineError> {
-        let Some(relation) = &node.relation else { return Ok(None) };
+        let Some(relation) = &node.relation else {
+            return Ok(None);
+        };
         if self.request.full_refresh {
             return Ok(None);
         }
         let path = self.engine.table_path(&relation.schema, &relation.name)?;
-        let Some(newest) = self.engine.lake.snapshot(&path, None).await? else { return Ok(None) };
-        let Some(note) = newest.note(newest.version()).await? else { return Ok(None) };
+        let Some(newest) = self.engine.lake.snapshot(&path, None).await? else {
+            return Ok(None);
+        };
+        let Some(note) = newest.note(newest.version()).await? else {
+            return Ok(None);
+        };
         if note.metadata.get("node_key").and_then(|k| k.as_str()) != Some(key) {
             return Ok(None);
         }
-        let table = self.engine.stored((&relation.schema, &relation.name), &path, newest.version()).await?;
+        let table = self
+            .engine
+            .stored((&relation.schema, &relation.name), &path, newest.version())
+            .await?;
         let mut companions = BTreeMap::new();
         for companion in &node.companions {
-            let version = note.metadata.get("companions").and_then(|c| c.get(companion.suffix)).and_then(|v| v.as_u64());
-            let Some(version) = version else { return Ok(None) };
-            let at = (companion.relation.schema.as_str(), companion.relation.name.as_str());
+            let version = note
+                .metadata
+                .get("companions")
+                .and_then(|c| c.get(companion.suffix))
+                .and_then(|v| v.as_u64());
+            let Some(version) = version else {
+                return Ok(None);
+            };
+            let at = (
+                companion.relation.schema.as_str(),
+                companion.relation.name.as_str(),
+            );
             let path = self.engine.table_path(at.0, at.1)?;
-            companions.insert(companion.suffix.to_owned(), self.engine.stored(at, &path, version).await?);
+            companions.insert(
+                companion.suffix.to_owned(),
+                self.engine.stored(at, &path, version).await?,
+            );
         }
         let rows = table.rows;
         let published = PublishedNode {

@@ -94,7 +94,15 @@ pub(super) struct Splitter<F> {
 
 impl<F: Framing> Splitter<F> {
     pub fn new(content: Content, framing: F) -> Self {
-        Self { content, framing, window: Vec::new(), start: 0, line: 1, begun: false, ended: false }
+        Self {
+            content,
+            framing,
+            window: Vec::new(),
+            start: 0,
+            line: 1,
+            begun: false,
+            ended: false,
+        }
     }
 
     pub fn path(&self) -> &Arc<str> {
@@ -121,15 +129,29 @@ impl<F: Framing> Splitter<F> {
                     self.start += bytes;
                     self.line += 1;
                 }
-                Scan::Record { content, .. } if content > RECORD_BYTES => block.broken.push(self.set_aside(TOO_LONG)?),
-                Scan::Record { content, bytes, lines } => {
+                Scan::Record { content, .. } if content > RECORD_BYTES => {
+                    block.broken.push(self.set_aside(TOO_LONG)?)
+                }
+                Scan::Record {
+                    content,
+                    bytes,
+                    lines,
+                } => {
                     let start = block.text.len();
-                    block.text.extend_from_slice(window.get(..content).unwrap_or_default());
-                    block.records.push(Record { start, end: block.text.len(), line: self.line });
+                    block
+                        .text
+                        .extend_from_slice(window.get(..content).unwrap_or_default());
+                    block.records.push(Record {
+                        start,
+                        end: block.text.len(),
+                        line: self.line,
+                    });
                     self.start += bytes;
                     self.line += lines;
                 }
-                Scan::More if window.len() > RECORD_BYTES => block.broken.push(self.set_aside(TOO_LONG)?),
+                Scan::More if window.len() > RECORD_BYTES => {
+                    block.broken.push(self.set_aside(TOO_LONG)?)
+                }
                 Scan::More => self.fill()?,
                 Scan::Broken(reason) => block.broken.push(self.set_aside(reason)?),
             }
@@ -146,7 +168,10 @@ impl<F: Framing> Splitter<F> {
         match self.window.as_slice() {
             [0xef, 0xbb, 0xbf, ..] => self.start = 3,
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                return Err(InputError::Encoding { path: self.path().to_string(), encoding: "UTF-16" });
+                return Err(InputError::Encoding {
+                    path: self.path().to_string(),
+                    encoding: "UTF-16",
+                });
             }
             _ => {}
         }
@@ -190,8 +215,14 @@ impl<F: Framing> Splitter<F> {
         loop {
             let window = self.window.get(self.start..).unwrap_or_default();
             let end = memchr(b'\n', window);
-            let text = window.get(..end.unwrap_or(window.len())).unwrap_or_default();
-            let text = if end.is_some() { text.strip_suffix(b"\r").unwrap_or(text) } else { text };
+            let text = window
+                .get(..end.unwrap_or(window.len()))
+                .unwrap_or_default();
+            let text = if end.is_some() {
+                text.strip_suffix(b"\r").unwrap_or(text)
+            } else {
+                text
+            };
             let kept = bad.unwrap_or_else(|| Bad::new(line, reason, text));
             match end {
                 Some(end) => {

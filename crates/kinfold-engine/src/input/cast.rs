@@ -13,13 +13,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, MapArray, PrimitiveArray, StructArray,
+    Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, MapArray, PrimitiveArray,
+    StructArray,
 };
 use arrow::compute::kernels::cast_utils::Parser;
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Date32Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, SchemaRef,
+    ArrowPrimitiveType, DataType, Date32Type, Field, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, SchemaRef,
 };
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -37,7 +38,10 @@ pub(super) struct CastColumns {
 }
 
 /// Casts columns of text, nested or not, to the types of `schema`.
-pub(super) fn cast_columns(schema: &SchemaRef, raw: Vec<ArrayRef>) -> Result<CastColumns, ArrowError> {
+pub(super) fn cast_columns(
+    schema: &SchemaRef,
+    raw: Vec<ArrayRef>,
+) -> Result<CastColumns, ArrowError> {
     let mut refused = Vec::new();
     let columns = schema
         .fields()
@@ -48,7 +52,11 @@ pub(super) fn cast_columns(schema: &SchemaRef, raw: Vec<ArrayRef>) -> Result<Cas
     // The first refusal of a row is its reason; a stable sort keeps the order of columns.
     refused.sort_by_key(|(row, _)| *row);
     refused.dedup_by_key(|(row, _)| *row);
-    Ok(CastColumns { schema: schema.clone(), columns, refused })
+    Ok(CastColumns {
+        schema: schema.clone(),
+        columns,
+        refused,
+    })
 }
 
 impl CastColumns {
@@ -60,10 +68,13 @@ impl CastColumns {
         kept: &[Record],
         mut bad: Vec<Bad>,
     ) -> Result<Decoded, InputError> {
-        let failed = |source| InputError::Batch { path: path.to_owned(), source };
+        let failed = |source| InputError::Batch {
+            path: path.to_owned(),
+            source,
+        };
         let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
-        let mut rows =
-            RecordBatch::try_new_with_options(self.schema, self.columns, &options).map_err(failed)?;
+        let mut rows = RecordBatch::try_new_with_options(self.schema, self.columns, &options)
+            .map_err(failed)?;
         if !self.refused.is_empty() {
             let mut good = vec![true; kept.len()];
             for (row, reason) in self.refused {
@@ -75,17 +86,11 @@ impl CastColumns {
             rows = filter_record_batch(&rows, &BooleanArray::from(good)).map_err(failed)?;
         }
         bad.sort_by_key(|bad| bad.line);
-        Ok(Decoded { rows, bad, path: path.into() })
-    }
-
-    /// The first value that does not fit: its row and why.
-    pub fn first_refusal(&self) -> Option<(usize, &str)> {
-        self.refused.first().map(|(row, reason)| (*row, reason.as_ref()))
-    }
-
-    /// All rows; for callers that have looked for refusals.
-    pub fn into_batch(self) -> Result<RecordBatch, ArrowError> {
-        RecordBatch::try_new(self.schema, self.columns)
+        Ok(Decoded {
+            rows,
+            bad,
+            path: path.into(),
+        })
     }
 }
 
@@ -101,9 +106,21 @@ fn cast(
             let columns = fields
                 .iter()
                 .zip(raw.columns())
-                .map(|(field, raw)| cast(raw, field.data_type(), &format!("{path}.{}", field.name()), refused))
+                .map(|(field, raw)| {
+                    cast(
+                        raw,
+                        field.data_type(),
+                        &format!("{path}.{}", field.name()),
+                        refused,
+                    )
+                })
                 .collect::<Result<Vec<_>, _>>()?;
-            let cast = StructArray::try_new_with_length(fields.clone(), columns, raw.nulls().cloned(), raw.len())?;
+            let cast = StructArray::try_new_with_length(
+                fields.clone(),
+                columns,
+                raw.nulls().cloned(),
+                raw.len(),
+            )?;
             Ok(Arc::new(cast))
         }
         (DataType::List(_), DataType::List(item)) => {
@@ -111,7 +128,12 @@ fn cast(
             let mut inside = Vec::new();
             let items = cast(raw.values(), item.data_type(), path, &mut inside)?;
             lift(inside, raw.offsets(), refused);
-            Ok(Arc::new(ListArray::try_new(item.clone(), raw.offsets().clone(), items, raw.nulls().cloned())?))
+            Ok(Arc::new(ListArray::try_new(
+                item.clone(),
+                raw.offsets().clone(),
+                items,
+                raw.nulls().cloned(),
+            )?))
         }
         (DataType::Map(..), DataType::Map(entries, sorted)) => {
             let raw = raw.as_map();
@@ -121,7 +143,13 @@ fn cast(
             lift(inside, raw.offsets(), refused);
             let pairs = pairs.as_struct().clone();
             let (offsets, nulls) = (raw.offsets().clone(), raw.nulls().cloned());
-            Ok(Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, nulls, *sorted)?))
+            Ok(Arc::new(MapArray::try_new(
+                entries.clone(),
+                offsets,
+                pairs,
+                nulls,
+                *sorted,
+            )?))
         }
         _ => {
             let cast = cast_leaf(raw, target)?;
@@ -153,17 +181,30 @@ fn not_of_type(column: &str, target: &DataType) -> String {
 
 /// Casts text; what does not fit is null.
 pub(super) fn cast_leaf(raw: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
-    let lenient = CastOptions { safe: true, ..CastOptions::default() };
+    let lenient = CastOptions {
+        safe: true,
+        ..CastOptions::default()
+    };
     let text = raw.as_string::<i32>();
     Ok(match target {
         DataType::Utf8 => raw.clone(),
-        DataType::Boolean => {
-            Arc::new(text.iter().map(|value| value.and_then(boolean)).collect::<BooleanArray>())
-        }
+        DataType::Boolean => Arc::new(
+            text.iter()
+                .map(|value| value.and_then(boolean))
+                .collect::<BooleanArray>(),
+        ),
         DataType::Date32 => {
             // A longer value has a time, which a date would lose.
-            let day = |value: &str| (value.len() <= 10).then(|| Date32Type::parse(value)).flatten();
-            Arc::new(text.iter().map(|value| value.and_then(day)).collect::<Date32Array>())
+            let day = |value: &str| {
+                (value.len() <= 10)
+                    .then(|| Date32Type::parse(value))
+                    .flatten()
+            };
+            Arc::new(
+                text.iter()
+                    .map(|value| value.and_then(day))
+                    .collect::<Date32Array>(),
+            )
         }
         DataType::Int8 => Arc::new(integers::<Int8Type>(text)),
         DataType::Int16 => Arc::new(integers::<Int16Type>(text)),
@@ -180,7 +221,10 @@ fn boolean(value: &str) -> Option<bool> {
     if ["true", "t", "yes", "y", "1"].iter().any(is) {
         return Some(true);
     }
-    ["false", "f", "no", "n", "0"].iter().any(is).then_some(false)
+    ["false", "f", "no", "n", "0"]
+        .iter()
+        .any(is)
+        .then_some(false)
 }
 
 fn integers<T: ArrowPrimitiveType + Parser>(text: &arrow::array::StringArray) -> PrimitiveArray<T> {
@@ -225,8 +269,12 @@ pub(super) fn sql_name(data_type: &DataType) -> String {
         DataType::Decimal128(precision, scale) => return format!("DECIMAL({precision}, {scale})"),
         DataType::List(item) => return format!("{}[]", sql_name(item.data_type())),
         DataType::Struct(fields) => {
-            let field = |field: &Arc<Field>| format!("{} {}", field.name(), sql_name(field.data_type()));
-            return format!("STRUCT({})", fields.iter().map(field).collect::<Vec<_>>().join(", "));
+            let field =
+                |field: &Arc<Field>| format!("{} {}", field.name(), sql_name(field.data_type()));
+            return format!(
+                "STRUCT({})",
+                fields.iter().map(field).collect::<Vec<_>>().join(", ")
+            );
         }
         other => return other.to_string(),
     };

@@ -8,13 +8,13 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
-use memchr::{memchr, memchr2, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::InputError;
 use super::block::{Block, Framing, Scan, Splitter};
 use super::cast::cast_columns;
-use super::open::Content;
 use super::landing::Decoded;
+use super::open::Content;
 use super::quarantine::Bad;
 use super::raw::Text;
 
@@ -41,11 +41,6 @@ impl Field {
             rest = rest.get(quote + 2..).unwrap_or_default();
         }
         into.extend_from_slice(rest);
-    }
-
-    /// The bytes of the field as they are in the file, without the quotes around them.
-    pub fn raw(self, record: &[u8]) -> &[u8] {
-        record.get(self.start..self.end).unwrap_or_default()
     }
 }
 
@@ -81,13 +76,41 @@ impl CsvFraming {
                 };
                 let inside = window.get(start..closing).unwrap_or_default();
                 lines += memchr_iter(b'\n', inside).count() as u64;
-                field(Field { start: start + 1, end: closing, doubled });
+                field(Field {
+                    start: start + 1,
+                    end: closing,
+                    doubled,
+                });
                 let after = closing + 1;
                 match window.get(after..).unwrap_or_default() {
-                    [] => return Scan::Record { content: after, bytes: after, lines },
-                    [b'\n', ..] => return Scan::Record { content: after, bytes: after + 1, lines },
-                    [b'\r', b'\n', ..] => return Scan::Record { content: after, bytes: after + 2, lines },
-                    [b'\r'] if at_end => return Scan::Record { content: after, bytes: after + 1, lines },
+                    [] => {
+                        return Scan::Record {
+                            content: after,
+                            bytes: after,
+                            lines,
+                        };
+                    }
+                    [b'\n', ..] => {
+                        return Scan::Record {
+                            content: after,
+                            bytes: after + 1,
+                            lines,
+                        };
+                    }
+                    [b'\r', b'\n', ..] => {
+                        return Scan::Record {
+                            content: after,
+                            bytes: after + 2,
+                            lines,
+                        };
+                    }
+                    [b'\r'] if at_end => {
+                        return Scan::Record {
+                            content: after,
+                            bytes: after + 1,
+                            lines,
+                        };
+                    }
                     [b'\r'] => return Scan::More,
                     [byte, ..] if *byte == self.delimiter => after,
                     _ => return Scan::Broken(TEXT_AFTER_QUOTE),
@@ -98,17 +121,39 @@ impl CsvFraming {
                 match end {
                     None if !at_end => return Scan::More,
                     None => {
-                        field(Field { start, end: window.len(), doubled: false });
-                        return Scan::Record { content: window.len(), bytes: window.len(), lines };
+                        field(Field {
+                            start,
+                            end: window.len(),
+                            doubled: false,
+                        });
+                        return Scan::Record {
+                            content: window.len(),
+                            bytes: window.len(),
+                            lines,
+                        };
                     }
                     Some(end) if window.get(end) == Some(&b'\n') => {
                         let before = end.checked_sub(1).filter(|at| *at >= start);
-                        let content = before.filter(|at| window.get(*at) == Some(&b'\r')).unwrap_or(end);
-                        field(Field { start, end: content, doubled: false });
-                        return Scan::Record { content, bytes: end + 1, lines };
+                        let content = before
+                            .filter(|at| window.get(*at) == Some(&b'\r'))
+                            .unwrap_or(end);
+                        field(Field {
+                            start,
+                            end: content,
+                            doubled: false,
+                        });
+                        return Scan::Record {
+                            content,
+                            bytes: end + 1,
+                            lines,
+                        };
                     }
                     Some(end) => {
-                        field(Field { start, end, doubled: false });
+                        field(Field {
+                            start,
+                            end,
+                            doubled: false,
+                        });
                         end
                     }
                 }
@@ -128,11 +173,16 @@ enum Quoted {
 }
 
 fn closing_quote(window: &[u8], from: usize, at_end: bool) -> Quoted {
-    let open_end = if at_end { Quoted::NotClosed } else { Quoted::More };
+    let open_end = if at_end {
+        Quoted::NotClosed
+    } else {
+        Quoted::More
+    };
     let mut from = from;
     let mut doubled = false;
     loop {
-        let Some(at) = memchr(b'"', window.get(from..).unwrap_or_default()).map(|at| from + at) else {
+        let Some(at) = memchr(b'"', window.get(from..).unwrap_or_default()).map(|at| from + at)
+        else {
             return open_end;
         };
         match window.get(at + 1) {
@@ -149,11 +199,19 @@ fn closing_quote(window: &[u8], from: usize, at_end: bool) -> Quoted {
 
 /// The first record of a file: the names of its columns, spaces around them removed. `None` if the
 /// file has no record.
-pub(super) fn header(splitter: &mut Splitter<CsvFraming>, delimiter: u8) -> Result<Option<Vec<String>>, InputError> {
-    let Some(block) = splitter.block(1)? else { return Ok(None) };
+pub(super) fn header(
+    splitter: &mut Splitter<CsvFraming>,
+    delimiter: u8,
+) -> Result<Option<Vec<String>>, InputError> {
+    let Some(block) = splitter.block(1)? else {
+        return Ok(None);
+    };
     let path = || splitter.path().to_string();
     let Some(record) = block.records.first() else {
-        return Err(InputError::Header { path: path(), reason: "has broken quotes" });
+        return Err(InputError::Header {
+            path: path(),
+            reason: "has broken quotes",
+        });
     };
     let text = block.record(*record);
     let mut names = Vec::new();
@@ -169,15 +227,24 @@ pub(super) fn header(splitter: &mut Splitter<CsvFraming>, delimiter: u8) -> Resu
         }
     });
     if not_utf8 {
-        return Err(InputError::Header { path: path(), reason: "is not UTF-8" });
+        return Err(InputError::Header {
+            path: path(),
+            reason: "is not UTF-8",
+        });
     }
     if names.iter().any(String::is_empty) {
-        return Err(InputError::Header { path: path(), reason: "has a column without a name" });
+        return Err(InputError::Header {
+            path: path(),
+            reason: "has a column without a name",
+        });
     }
     let mut seen = HashMap::new();
     for name in &names {
         if seen.insert(name.to_lowercase(), ()).is_some() {
-            return Err(InputError::DuplicateColumn { path: path(), column: name.clone() });
+            return Err(InputError::DuplicateColumn {
+                path: path(),
+                column: name.clone(),
+            });
         }
     }
     Ok(Some(names))
@@ -207,28 +274,58 @@ pub(super) fn begin(
     if has_header && let Some(names) = header(&mut splitter, delimiter)? {
         columns = matched(splitter.path(), &names, schema)?;
     }
-    Ok((splitter, CsvPlan { framing, schema: schema.clone(), columns }))
+    Ok((
+        splitter,
+        CsvPlan {
+            framing,
+            schema: schema.clone(),
+            columns,
+        },
+    ))
 }
 
 fn matched(path: &str, names: &[String], schema: &Schema) -> Result<Vec<usize>, InputError> {
-    let columns: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let columns: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     positions(path, names, &columns)
 }
 
 /// For each name of a header its position among `columns`, which it must name each once.
-pub(super) fn positions(path: &str, names: &[String], columns: &[String]) -> Result<Vec<usize>, InputError> {
-    let known: HashMap<String, usize> =
-        columns.iter().enumerate().map(|(at, column)| (column.to_lowercase(), at)).collect();
+pub(super) fn positions(
+    path: &str,
+    names: &[String],
+    columns: &[String],
+) -> Result<Vec<usize>, InputError> {
+    let known: HashMap<String, usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| (column.to_lowercase(), at))
+        .collect();
     let mut found = Vec::with_capacity(names.len());
     for name in names {
         match known.get(&name.to_lowercase()) {
             Some(at) => found.push(*at),
-            None => return Err(InputError::UnknownColumn { path: path.to_owned(), column: name.clone() }),
+            None => {
+                return Err(InputError::UnknownColumn {
+                    path: path.to_owned(),
+                    column: name.clone(),
+                });
+            }
         }
     }
-    match columns.iter().enumerate().find(|(at, _)| !found.contains(at)) {
+    match columns
+        .iter()
+        .enumerate()
+        .find(|(at, _)| !found.contains(at))
+    {
         None => Ok(found),
-        Some((_, missing)) => Err(InputError::MissingColumn { path: path.to_owned(), column: missing.clone() }),
+        Some((_, missing)) => Err(InputError::MissingColumn {
+            path: path.to_owned(),
+            column: missing.clone(),
+        }),
     }
 }
 
@@ -236,9 +333,18 @@ impl CsvPlan {
     /// Makes rows of the records.
     pub fn decode(&self, path: &str, mut block: Block) -> Result<Decoded, InputError> {
         let mut bad = std::mem::take(&mut block.broken);
-        let mut texts: Vec<Text> = self.schema.fields().iter().map(|_| Text::with_capacity(block.records.len())).collect();
-        let trimmed: Vec<bool> =
-            self.schema.fields().iter().map(|field| *field.data_type() != DataType::Utf8).collect();
+        let mut texts: Vec<Text> = self
+            .schema
+            .fields()
+            .iter()
+            .map(|_| Text::with_capacity(block.records.len()))
+            .collect();
+        let trimmed: Vec<bool> = self
+            .schema
+            .fields()
+            .iter()
+            .map(|field| *field.data_type() != DataType::Utf8)
+            .collect();
         let mut kept = Vec::with_capacity(block.records.len());
         let mut fields = Vec::with_capacity(self.columns.len());
         for record in block.records.iter().copied() {
@@ -266,8 +372,14 @@ impl CsvPlan {
             .into_iter()
             .map(Text::finish)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| InputError::Batch { path: path.to_owned(), source })?;
-        let cast = cast_columns(&self.schema, raw).map_err(|source| InputError::Batch { path: path.to_owned(), source })?;
+            .map_err(|source| InputError::Batch {
+                path: path.to_owned(),
+                source,
+            })?;
+        let cast = cast_columns(&self.schema, raw).map_err(|source| InputError::Batch {
+            path: path.to_owned(),
+            source,
+        })?;
         cast.split(path, &block, &kept, bad)
     }
 }

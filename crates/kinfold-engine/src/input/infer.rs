@@ -52,7 +52,9 @@ impl Guess {
             (TIMESTAMP, DataType::Timestamp(TimeUnit::Microsecond, None)),
             (TIMESTAMP_UTC, utc()),
         ];
-        let possible = order.into_iter().find(|(kind, _)| self.seen && self.refuted & kind == 0);
+        let possible = order
+            .into_iter()
+            .find(|(kind, _)| self.seen && self.refuted & kind == 0);
         possible.map_or(DataType::Utf8, |(_, data_type)| data_type)
     }
 }
@@ -75,7 +77,9 @@ fn is_boolean(value: &str) -> bool {
 
 fn number(value: &str) -> u8 {
     let digits = value.strip_prefix('-').unwrap_or(value);
-    let (whole, rest) = digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
+    let (whole, rest) = digits
+        .split_once('.')
+        .map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
     let canonical = whole == "0" || !whole.starts_with('0');
     if whole.is_empty() || !canonical || !whole.bytes().all(|b| b.is_ascii_digit()) {
         return 0;
@@ -88,21 +92,33 @@ fn number(value: &str) -> u8 {
         },
         // Without a decimal point, `12e45` is more often a code than a number.
         Some(rest) => {
-            let (fraction, exponent) = rest.split_once(['e', 'E']).map_or((rest, "0"), |(f, e)| (f, e));
+            let (fraction, exponent) = rest
+                .split_once(['e', 'E'])
+                .map_or((rest, "0"), |(f, e)| (f, e));
             let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
             let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
             let finite = || value.parse::<f64>().is_ok_and(f64::is_finite);
-            if digits(fraction) && digits(exponent) && finite() { FLOAT } else { 0 }
+            if digits(fraction) && digits(exponent) && finite() {
+                FLOAT
+            } else {
+                0
+            }
         }
     }
 }
 
 fn time(value: &str) -> u8 {
-    let shape = value.bytes().take(10).enumerate().all(|(at, byte)| match at {
-        4 | 7 => byte == b'-',
-        _ => byte.is_ascii_digit(),
-    });
-    let Some(day) = value.get(..10).filter(|_| shape) else { return 0 };
+    let shape = value
+        .bytes()
+        .take(10)
+        .enumerate()
+        .all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let Some(day) = value.get(..10).filter(|_| shape) else {
+        return 0;
+    };
     if Date32Type::parse(day).is_none() {
         return 0;
     }
@@ -110,11 +126,18 @@ fn time(value: &str) -> u8 {
     if clock.is_empty() {
         return DATE | TIMESTAMP;
     }
-    let clock_bytes = clock.bytes().skip(1).all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b'+' | b'-' | b'Z'));
+    let clock_bytes = clock
+        .bytes()
+        .skip(1)
+        .all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b'+' | b'-' | b'Z'));
     if !clock_bytes || string_to_datetime(&Utc, value).is_err() {
         return 0;
     }
-    if clock.contains(['+', '-', 'Z']) { TIMESTAMP_UTC } else { TIMESTAMP }
+    if clock.contains(['+', '-', 'Z']) {
+        TIMESTAMP_UTC
+    } else {
+        TIMESTAMP
+    }
 }
 
 /// What the values of a key are.
@@ -144,7 +167,11 @@ impl Object {
     pub fn see(&mut self, record: serde_json::Map<String, Value>) {
         for (key, value) in record {
             let found = Shape::of(value);
-            match self.positions.get(&key).and_then(|at| self.keys.get_mut(*at)) {
+            match self
+                .positions
+                .get(&key)
+                .and_then(|at| self.keys.get_mut(*at))
+            {
                 Some((_, shape)) => *shape = std::mem::take(shape).and(found),
                 None => {
                     self.positions.insert(key.clone(), self.keys.len());
@@ -156,12 +183,19 @@ impl Object {
 
     /// A column for every key.
     pub fn columns(&self) -> Vec<(String, DataType)> {
-        self.keys.iter().map(|(key, shape)| (key.clone(), shape.data_type())).collect()
+        self.keys
+            .iter()
+            .map(|(key, shape)| (key.clone(), shape.data_type()))
+            .collect()
     }
 
     fn and(mut self, other: Self) -> Self {
         for (key, found) in other.keys {
-            match self.positions.get(&key).and_then(|at| self.keys.get_mut(*at)) {
+            match self
+                .positions
+                .get(&key)
+                .and_then(|at| self.keys.get_mut(*at))
+            {
                 Some((_, shape)) => *shape = std::mem::take(shape).and(found),
                 None => {
                     self.positions.insert(key.clone(), self.keys.len());
@@ -185,9 +219,9 @@ impl Shape {
                 Some(float) if float.fract() != 0.0 || float.abs() < 9e15 => Self::Float,
                 _ => Self::Text,
             },
-            Value::Array(items) => {
-                Self::List(Box::new(items.into_iter().map(Self::of).fold(Self::Null, Self::and)))
-            }
+            Value::Array(items) => Self::List(Box::new(
+                items.into_iter().map(Self::of).fold(Self::Null, Self::and),
+            )),
             Value::Object(members) => {
                 let mut object = Object::default();
                 object.see(members);
@@ -214,12 +248,21 @@ impl Shape {
             Self::Integer => DataType::Int64,
             Self::Float => DataType::Float64,
             Self::Null | Self::Text => DataType::Utf8,
-            Self::List(item) => DataType::List(Arc::new(Field::new("element", item.data_type(), true))),
+            Self::List(item) => {
+                DataType::List(Arc::new(Field::new("element", item.data_type(), true)))
+            }
             Self::Object(object) => {
-                let fields: Vec<_> =
-                    object.columns().into_iter().map(|(key, data_type)| Field::new(key, data_type, true)).collect();
+                let fields: Vec<_> = object
+                    .columns()
+                    .into_iter()
+                    .map(|(key, data_type)| Field::new(key, data_type, true))
+                    .collect();
                 let storable = kinfold_lake::storable_schema(&Schema::new(fields.clone())).is_ok();
-                if storable && fields.len() <= OBJECT_KEYS { DataType::Struct(fields.into()) } else { DataType::Utf8 }
+                if storable && fields.len() <= OBJECT_KEYS {
+                    DataType::Struct(fields.into())
+                } else {
+                    DataType::Utf8
+                }
             }
         }
     }
@@ -253,8 +296,14 @@ mod tests {
             (&["2023-02-29"], DataType::Utf8),
             (&["2024-02-29", "2024-03-01 10:00:00"], naive.clone()),
             (&["2024-03-01T10:00:00.123456"], naive),
-            (&["2024-03-01T10:00:00Z", "2024-03-01T10:00:00+02:00"], utc()),
-            (&["2024-03-01T10:00:00Z", "2024-03-01T10:00:00"], DataType::Utf8),
+            (
+                &["2024-03-01T10:00:00Z", "2024-03-01T10:00:00+02:00"],
+                utc(),
+            ),
+            (
+                &["2024-03-01T10:00:00Z", "2024-03-01T10:00:00"],
+                DataType::Utf8,
+            ),
             (&["", " "], DataType::Utf8),
         ];
         for (values, expected) in cases {

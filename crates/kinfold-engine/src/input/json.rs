@@ -25,7 +25,10 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn new(what: &'static str) -> Self {
-        Self { column: String::new(), what }
+        Self {
+            column: String::new(),
+            what,
+        }
     }
 
     fn below(mut self, name: &str) -> Self {
@@ -38,7 +41,11 @@ impl Refusal {
 
     /// The reason that the quarantine gives.
     pub fn reason(&self) -> String {
-        if self.column.is_empty() { self.what.to_owned() } else { format!("column `{}` {}", self.column, self.what) }
+        if self.column.is_empty() {
+            self.what.to_owned()
+        } else {
+            format!("column `{}` {}", self.column, self.what)
+        }
     }
 }
 
@@ -48,11 +55,26 @@ pub(super) enum Column {
     /// Everything that is not nested.
     Text(Text),
     /// Objects with known keys.
-    Struct { names: HashMap<String, usize>, fields: Vec<(FieldRef, Column)>, valid: Vec<bool> },
+    Struct {
+        names: HashMap<String, usize>,
+        fields: Vec<(FieldRef, Column)>,
+        valid: Vec<bool>,
+    },
     /// Arrays.
-    List { item: FieldRef, items: Box<Column>, offsets: Vec<i32>, valid: Vec<bool> },
+    List {
+        item: FieldRef,
+        items: Box<Column>,
+        offsets: Vec<i32>,
+        valid: Vec<bool>,
+    },
     /// Objects with any keys.
-    Map { entries: FieldRef, keys: Text, values: Box<Column>, offsets: Vec<i32>, valid: Vec<bool> },
+    Map {
+        entries: FieldRef,
+        keys: Text,
+        values: Box<Column>,
+        offsets: Vec<i32>,
+        valid: Vec<bool>,
+    },
 }
 
 impl Column {
@@ -68,7 +90,9 @@ impl Column {
             },
             DataType::Map(entries, _) => {
                 let value = match entries.data_type() {
-                    DataType::Struct(pair) => pair.get(1).map_or(DataType::Utf8, |value| value.data_type().clone()),
+                    DataType::Struct(pair) => pair
+                        .get(1)
+                        .map_or(DataType::Utf8, |value| value.data_type().clone()),
                     _ => DataType::Utf8,
                 };
                 Self::Map {
@@ -86,8 +110,15 @@ impl Column {
     /// A column of objects.
     pub fn of_fields(fields: &Fields) -> Self {
         Self::Struct {
-            names: fields.iter().enumerate().map(|(at, field)| (field.name().clone(), at)).collect(),
-            fields: fields.iter().map(|field| (field.clone(), Self::new(field.data_type()))).collect(),
+            names: fields
+                .iter()
+                .enumerate()
+                .map(|(at, field)| (field.name().clone(), at))
+                .collect(),
+            fields: fields
+                .iter()
+                .map(|field| (field.clone(), Self::new(field.data_type())))
+                .collect(),
             valid: Vec::new(),
         }
     }
@@ -96,7 +127,9 @@ impl Column {
     pub fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Struct { valid, .. } | Self::List { valid, .. } | Self::Map { valid, .. } => valid.len(),
+            Self::Struct { valid, .. } | Self::List { valid, .. } | Self::Map { valid, .. } => {
+                valid.len()
+            }
         }
     }
 
@@ -105,14 +138,27 @@ impl Column {
         match self {
             Self::Text(text) => text.truncate(rows),
             Self::Struct { fields, valid, .. } => {
-                fields.iter_mut().for_each(|(_, column)| column.truncate(rows));
+                fields
+                    .iter_mut()
+                    .for_each(|(_, column)| column.truncate(rows));
                 valid.truncate(rows);
             }
-            Self::List { items, offsets, valid, .. } => {
+            Self::List {
+                items,
+                offsets,
+                valid,
+                ..
+            } => {
                 items.truncate(cut(offsets, rows));
                 valid.truncate(rows);
             }
-            Self::Map { keys, values, offsets, valid, .. } => {
+            Self::Map {
+                keys,
+                values,
+                offsets,
+                valid,
+                ..
+            } => {
                 let entries = cut(offsets, rows);
                 keys.truncate(entries);
                 values.truncate(entries);
@@ -125,7 +171,9 @@ impl Column {
         match self {
             Self::Text(text) => text.append_null(),
             Self::Struct { fields, valid, .. } => {
-                fields.iter_mut().for_each(|(_, column)| column.append_null());
+                fields
+                    .iter_mut()
+                    .for_each(|(_, column)| column.append_null());
                 valid.push(false);
             }
             Self::List { offsets, valid, .. } | Self::Map { offsets, valid, .. } => {
@@ -143,29 +191,53 @@ impl Column {
             return Ok(());
         }
         match self {
-            Self::Text(text) if json.starts_with('"') => text.append_value(string(json)?.as_bytes()),
+            Self::Text(text) if json.starts_with('"') => {
+                text.append_value(string(json)?.as_bytes())
+            }
             Self::Text(text) => text.append_value(json.as_bytes()),
-            Self::Struct { names, fields, valid } => {
+            Self::Struct {
+                names,
+                fields,
+                valid,
+            } => {
                 let row = valid.len();
                 members(json, |key, value| {
                     let key = string(key)?;
-                    let Some((field, column)) = names.get(key.as_ref()).and_then(|at| fields.get_mut(*at)) else {
+                    let Some((field, column)) =
+                        names.get(key.as_ref()).and_then(|at| fields.get_mut(*at))
+                    else {
                         return Ok(());
                     };
                     if column.len() > row {
                         return Err(Refusal::new("is there twice").below(field.name()));
                     }
-                    column.append(value).map_err(|refusal| refusal.below(field.name()))
+                    column
+                        .append(value)
+                        .map_err(|refusal| refusal.below(field.name()))
                 })?;
-                fields.iter_mut().filter(|(_, column)| column.len() == row).for_each(|(_, column)| column.append_null());
+                fields
+                    .iter_mut()
+                    .filter(|(_, column)| column.len() == row)
+                    .for_each(|(_, column)| column.append_null());
                 valid.push(true);
             }
-            Self::List { items, offsets, valid, .. } => {
+            Self::List {
+                items,
+                offsets,
+                valid,
+                ..
+            } => {
                 elements(json, |value| items.append(value))?;
                 offsets.push(offset(items.len()));
                 valid.push(true);
             }
-            Self::Map { keys, values, offsets, valid, .. } => {
+            Self::Map {
+                keys,
+                values,
+                offsets,
+                valid,
+                ..
+            } => {
                 members(json, |key, value| {
                     keys.append_value(string(key)?.as_bytes());
                     values.append(value)
@@ -192,23 +264,50 @@ impl Column {
             Self::Struct { fields, valid, .. } => {
                 let rows = valid.len();
                 let (fields, columns) = finished(fields)?;
-                let columns = StructArray::try_new_with_length(fields, columns, nulls(valid), rows)?;
+                let columns =
+                    StructArray::try_new_with_length(fields, columns, nulls(valid), rows)?;
                 Arc::new(columns)
             }
-            Self::List { item, items, offsets, valid } => {
+            Self::List {
+                item,
+                items,
+                offsets,
+                valid,
+            } => {
                 let items = items.finish()?;
                 let item = retyped(&item, &items);
-                Arc::new(ListArray::try_new(item, OffsetBuffer::new(offsets.into()), items, nulls(valid))?)
+                Arc::new(ListArray::try_new(
+                    item,
+                    OffsetBuffer::new(offsets.into()),
+                    items,
+                    nulls(valid),
+                )?)
             }
-            Self::Map { entries, keys, values, offsets, valid } => {
+            Self::Map {
+                entries,
+                keys,
+                values,
+                offsets,
+                valid,
+            } => {
                 let (keys, values) = (keys.finish()?, values.finish()?);
                 let fields = Fields::from(vec![
                     Field::new("key", DataType::Utf8, false),
                     Field::new("value", values.data_type().clone(), true),
                 ]);
                 let pairs = StructArray::try_new(fields, vec![keys, values], None)?;
-                let field = Arc::new(Field::new(entries.name(), datafusion::arrow::array::Array::data_type(&pairs).clone(), false));
-                Arc::new(MapArray::try_new(field, OffsetBuffer::new(offsets.into()), pairs, nulls(valid), false)?)
+                let field = Arc::new(Field::new(
+                    entries.name(),
+                    datafusion::arrow::array::Array::data_type(&pairs).clone(),
+                    false,
+                ));
+                Arc::new(MapArray::try_new(
+                    field,
+                    OffsetBuffer::new(offsets.into()),
+                    pairs,
+                    nulls(valid),
+                    false,
+                )?)
             }
         })
     }
@@ -241,15 +340,22 @@ fn cut(offsets: &mut Vec<i32>, rows: usize) -> usize {
 
 /// The value of a JSON string.
 fn string(json: &str) -> Result<Cow<'_, str>, Refusal> {
-    let inside = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
+    let inside = json
+        .get(1..json.len().saturating_sub(1))
+        .unwrap_or_default();
     if !inside.contains('\\') {
         return Ok(Cow::Borrowed(inside));
     }
     // The grammar allows half a surrogate pair, which is not a character.
-    serde_json::from_str(json).map(Cow::Owned).map_err(|_| Refusal::new("has an escape that is not a character"))
+    serde_json::from_str(json)
+        .map(Cow::Owned)
+        .map_err(|_| Refusal::new("has an escape that is not a character"))
 }
 
-fn members(json: &str, mut member: impl FnMut(&str, &str) -> Result<(), Refusal>) -> Result<(), Refusal> {
+fn members(
+    json: &str,
+    mut member: impl FnMut(&str, &str) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
     if !json.starts_with('{') {
         return Err(Refusal::new("is not an object"));
     }
@@ -261,7 +367,10 @@ fn members(json: &str, mut member: impl FnMut(&str, &str) -> Result<(), Refusal>
     Ok(())
 }
 
-fn elements(json: &str, mut element: impl FnMut(&str) -> Result<(), Refusal>) -> Result<(), Refusal> {
+fn elements(
+    json: &str,
+    mut element: impl FnMut(&str) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
     if !json.starts_with('[') {
         return Err(Refusal::new("is not an array"));
     }
@@ -293,7 +402,8 @@ impl<'a> Walk<'a> {
             b'"' => self.string(),
             b'{' | b'[' => self.nested(),
             _ => {
-                let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
+                let ends =
+                    |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
                 self.at += self.rest().iter().take_while(|byte| !ends(byte)).count();
             }
         }
@@ -353,7 +463,10 @@ mod tests {
             (r#""f""#, "{}"),
             (r#""g""#, "true"),
         ];
-        assert_eq!(seen, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert_eq!(
+            seen,
+            expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub struct Landing {
 
 impl std::fmt::Debug for Landing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Landing").field("counts", &self.counts).finish_non_exhaustive()
+        f.debug_struct("Landing")
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,7 +101,11 @@ impl LandingCounts {
         if records == landed + quarantined {
             return Ok(());
         }
-        Err(InputError::Miscounted { records, landed, quarantined })
+        Err(InputError::Miscounted {
+            records,
+            landed,
+            quarantined,
+        })
     }
 }
 
@@ -154,7 +160,11 @@ pub async fn read(
     let quarantined = outlet.bad_stream(quarantine_schema());
     let pass = tokio::spawn(pass(decoded, Ending(outlet.clone()), counts.clone()));
     outlet.fed_by(pass.abort_handle());
-    Ok(Landing { rows, quarantined, counts })
+    Ok(Landing {
+        rows,
+        quarantined,
+        counts,
+    })
 }
 
 /// Ends the streams whatever happens to the pass.
@@ -238,7 +248,9 @@ fn text(cutter: Cutter, files: Vec<InputFile>) -> BoxStream<'static, Result<Deco
         let work = receiver.recv().await;
         work.map(|work| (work, receiver))
     });
-    let decoders = std::thread::available_parallelism().map_or(1, usize::from).min(DECODERS);
+    let decoders = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(DECODERS);
     let decoded = blocks.map(|work| async move {
         let work = work?;
         tokio::task::spawn_blocking(move || work.decode()).await?
@@ -281,7 +293,11 @@ impl Cutter {
         let decoder = Arc::new(decoder);
         while let Some(block) = splitter.block(BLOCK_RECORDS)? {
             self.counts.found(block.count());
-            let work = Work { path: splitter.path().clone(), block, decoder: decoder.clone() };
+            let work = Work {
+                path: splitter.path().clone(),
+                block,
+                decoder: decoder.clone(),
+            };
             if blocks.blocking_send(Ok(work)).is_err() {
                 return Ok(Err(Gone));
             }

@@ -67,16 +67,36 @@ pub(super) struct FileSource<'a> {
 }
 
 impl<'a> FileSource<'a> {
-    pub fn of(root: &'a Path, source: &'a Source, default: &'a StorageOptions) -> Result<Self, InputError> {
-        let SourceLocation::External { location, format, storage } = &source.location else {
+    pub fn of(
+        root: &'a Path,
+        source: &'a Source,
+        default: &'a StorageOptions,
+    ) -> Result<Self, InputError> {
+        let SourceLocation::External {
+            location,
+            format,
+            storage,
+        } = &source.location
+        else {
             let location = format!("{}.{}", source.schema, source.identifier);
             return Err(InputError::NotFiles { location });
         };
         if *format == SourceFormat::Delta {
-            return Err(InputError::NotFiles { location: location.value.clone() });
+            return Err(InputError::NotFiles {
+                location: location.value.clone(),
+            });
         }
-        let storage = if storage.0.is_empty() { default } else { storage };
-        Ok(Self { root, location: &location.value, format, storage })
+        let storage = if storage.0.is_empty() {
+            default
+        } else {
+            storage
+        };
+        Ok(Self {
+            root,
+            location: &location.value,
+            format,
+            storage,
+        })
     }
 
     pub fn is_remote(&self) -> bool {
@@ -109,29 +129,46 @@ pub async fn list(
 
 /// Bucket and key of an S3 address.
 pub(super) fn bucket_and_key(location: &str) -> Option<(&str, &str)> {
-    let rest = location.strip_prefix("s3://").or_else(|| location.strip_prefix("s3a://"))?;
+    let rest = location
+        .strip_prefix("s3://")
+        .or_else(|| location.strip_prefix("s3a://"))?;
     Some(rest.split_once('/').unwrap_or((rest, "")))
 }
 
 /// The object store of a bucket.
-pub(super) fn store_of(bucket: &str, storage: &StorageOptions) -> Result<Arc<dyn ObjectStore>, InputError> {
-    let (store, _) =
-        kinfold_lake::object_store_for(&format!("s3://{bucket}"), &storage.0).map_err(InputError::StorageSetup)?;
+pub(super) fn store_of(
+    bucket: &str,
+    storage: &StorageOptions,
+) -> Result<Arc<dyn ObjectStore>, InputError> {
+    let (store, _) = kinfold_lake::object_store_for(&format!("s3://{bucket}"), &storage.0)
+        .map_err(InputError::StorageSetup)?;
     Ok(store)
 }
 
 /// The object of a key, without any encoding of it.
 pub(super) fn object(location: &str, key: &str) -> Result<StorePath, InputError> {
-    StorePath::parse(key).map_err(|_| InputError::Location { location: location.to_owned() })
+    StorePath::parse(key).map_err(|_| InputError::Location {
+        location: location.to_owned(),
+    })
 }
 
-async fn list_objects(source: &FileSource<'_>, bucket: &str, key: &str) -> Result<Vec<InputFile>, InputError> {
+async fn list_objects(
+    source: &FileSource<'_>,
+    bucket: &str,
+    key: &str,
+) -> Result<Vec<InputFile>, InputError> {
     let location = source.location;
     if bucket.is_empty() || key.is_empty() {
-        return Err(InputError::Location { location: location.to_owned() });
+        return Err(InputError::Location {
+            location: location.to_owned(),
+        });
     }
     let store = store_of(bucket, source.storage)?;
-    let refused = |source| InputError::Storage { action: "list", path: location.to_owned(), source };
+    let refused = |source| InputError::Storage {
+        action: "list",
+        path: location.to_owned(),
+        source,
+    };
     let named = |meta: ObjectMeta| InputFile {
         path: format!("s3://{bucket}/{}", meta.location),
         bytes: meta.size,
@@ -168,14 +205,23 @@ fn object_identity(meta: &ObjectMeta) -> String {
 
 fn nothing(location: &str, pattern: &str) -> InputError {
     let location = location.to_owned();
-    if is_pattern(pattern) { InputError::NoMatch { location } } else { InputError::Missing { location } }
+    if is_pattern(pattern) {
+        InputError::NoMatch { location }
+    } else {
+        InputError::Missing { location }
+    }
 }
 
 fn identified(root: &Path, location: &str) -> Result<Vec<InputFile>, InputError> {
     let mut files = Vec::new();
     for found in find_local(root, location)? {
-        let (identity, bytes) = hash(&found.absolute).map_err(|e| file_error("read", &found.path, e))?;
-        files.push(InputFile { path: found.path, bytes, identity });
+        let (identity, bytes) =
+            hash(&found.absolute).map_err(|e| file_error("read", &found.path, e))?;
+        files.push(InputFile {
+            path: found.path,
+            bytes,
+            identity,
+        });
     }
     Ok(files)
 }
@@ -188,7 +234,11 @@ pub(super) fn hash(path: &Path) -> std::io::Result<(String, u64)> {
 }
 
 fn file_error(action: &'static str, path: &str, source: std::io::Error) -> InputError {
-    InputError::File { action, path: path.to_owned(), source }
+    InputError::File {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// A local file that belongs to a source.
@@ -207,12 +257,18 @@ pub(super) fn local_path(root: &Path, path: &str) -> PathBuf {
 /// The local files of a location, sorted by path.
 pub(super) fn find_local(root: &Path, location: &str) -> Result<Vec<LocalFile>, InputError> {
     if location.contains("://") {
-        return Err(InputError::Location { location: location.to_owned() });
+        return Err(InputError::Location {
+            location: location.to_owned(),
+        });
     }
     let mut found = Vec::new();
     if let Some(pattern) = Pattern::of(location, location)? {
         let base = local_path(root, &pattern.base);
-        let mut walk = Walk { pattern: &pattern, above: Vec::new(), found: &mut found };
+        let mut walk = Walk {
+            pattern: &pattern,
+            above: Vec::new(),
+            found: &mut found,
+        };
         match std::fs::metadata(&base) {
             Ok(meta) if meta.is_dir() => walk.folder(&base, &pattern.base)?,
             Ok(_) => {}
@@ -223,8 +279,15 @@ pub(super) fn find_local(root: &Path, location: &str) -> Result<Vec<LocalFile>, 
     if found.is_empty() {
         let absolute = local_path(root, location);
         match std::fs::metadata(&absolute) {
-            Ok(meta) if meta.is_dir() => return Err(InputError::Folder { location: location.to_owned() }),
-            Ok(meta) if meta.is_file() => found.push(LocalFile { path: location.to_owned(), absolute }),
+            Ok(meta) if meta.is_dir() => {
+                return Err(InputError::Folder {
+                    location: location.to_owned(),
+                });
+            }
+            Ok(meta) if meta.is_file() => found.push(LocalFile {
+                path: location.to_owned(),
+                absolute,
+            }),
             Ok(_) => return Err(nothing(location, location)),
             Err(e) if is_absent(&e) => return Err(nothing(location, location)),
             Err(e) => return Err(file_error("read", location, e)),
@@ -235,7 +298,10 @@ pub(super) fn find_local(root: &Path, location: &str) -> Result<Vec<LocalFile>, 
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
 }
 
 fn is_pattern(text: &str) -> bool {
@@ -261,16 +327,27 @@ impl Pattern {
         let split = path.get(..first).and_then(|start| start.rfind('/'));
         let (base, rest) = match split {
             Some(0) => ("/", path.get(1..).unwrap_or_default()),
-            Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
+            Some(at) => (
+                path.get(..at).unwrap_or_default(),
+                path.get(at + 1..).unwrap_or_default(),
+            ),
             None => ("", path),
         };
         let glob = GlobBuilder::new(rest)
             .literal_separator(true)
             .build()
-            .map_err(|source| InputError::Pattern { location: location.to_owned(), source })?;
-        let unlimited = rest.contains("**") || rest.split('{').skip(1).any(|part| part.contains('/'));
+            .map_err(|source| InputError::Pattern {
+                location: location.to_owned(),
+                source,
+            })?;
+        let unlimited =
+            rest.contains("**") || rest.split('{').skip(1).any(|part| part.contains('/'));
         let depth = (!unlimited).then(|| rest.matches('/').count());
-        Ok(Some(Self { base: base.to_owned(), matcher: glob.compile_matcher(), depth }))
+        Ok(Some(Self {
+            base: base.to_owned(),
+            matcher: glob.compile_matcher(),
+            depth,
+        }))
     }
 
     /// Whether a path, base included, matches.
@@ -278,10 +355,13 @@ impl Pattern {
         let below = match self.base.as_str() {
             "" => Some(path),
             "/" => path.strip_prefix('/'),
-            base => path.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')),
+            base => path
+                .strip_prefix(base)
+                .and_then(|rest| rest.strip_prefix('/')),
         };
         below.is_some_and(|below| {
-            !below.split('/').any(|part| part.starts_with(['.', '_'])) && self.matcher.is_match(below)
+            !below.split('/').any(|part| part.starts_with(['.', '_']))
+                && self.matcher.is_match(below)
         })
     }
 }
@@ -305,7 +385,9 @@ impl Walk<'_> {
         for entry in std::fs::read_dir(folder).map_err(refused)? {
             let entry = entry.map_err(refused)?.file_name();
             let Some(text) = entry.to_str() else {
-                return Err(InputError::FileName { folder: name.to_owned() });
+                return Err(InputError::FileName {
+                    folder: name.to_owned(),
+                });
             };
             if !text.starts_with(['.', '_']) {
                 entries.insert(text.to_owned());
@@ -321,11 +403,17 @@ impl Walk<'_> {
             let matches = self.pattern.accepts(&path);
             match std::fs::metadata(&absolute) {
                 Ok(meta) if meta.is_dir() => {
-                    if self.pattern.depth.is_none_or(|depth| self.above.len() <= depth) {
+                    if self
+                        .pattern
+                        .depth
+                        .is_none_or(|depth| self.above.len() <= depth)
+                    {
                         self.folder(&absolute, &path)?;
                     }
                 }
-                Ok(meta) if matches && meta.is_file() => self.found.push(LocalFile { path, absolute }),
+                Ok(meta) if matches && meta.is_file() => {
+                    self.found.push(LocalFile { path, absolute })
+                }
                 // Any other file may come and go.
                 Err(e) if matches => return Err(file_error("read", &path, e)),
                 Ok(_) | Err(_) => {}

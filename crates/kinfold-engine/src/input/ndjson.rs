@@ -31,7 +31,11 @@ impl Framing for LineFraming {
         if line.trim_ascii().is_empty() {
             return Scan::Blank { bytes };
         }
-        Scan::Record { content: line.len(), bytes, lines: 1 }
+        Scan::Record {
+            content: line.len(),
+            bytes,
+            lines: 1,
+        }
     }
 }
 
@@ -46,8 +50,15 @@ pub(super) fn checked(line: &[u8]) -> Result<&str, String> {
 }
 
 /// Makes rows of lines.
-pub(super) fn decode(schema: &SchemaRef, path: &str, mut block: Block) -> Result<Decoded, InputError> {
-    let failed = |source| InputError::Batch { path: path.to_owned(), source };
+pub(super) fn decode(
+    schema: &SchemaRef,
+    path: &str,
+    mut block: Block,
+) -> Result<Decoded, InputError> {
+    let failed = |source| InputError::Batch {
+        path: path.to_owned(),
+        source,
+    };
     let mut bad = std::mem::take(&mut block.broken);
     let mut rows = Column::of_fields(schema.fields());
     let mut kept = Vec::with_capacity(block.records.len());

@@ -12,8 +12,8 @@ use object_store::{GetOptions, GetRange, ObjectStore};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::listing::{FileSource, InputFile, bucket_and_key, local_path, object, store_of};
 use super::InputError;
+use super::listing::{FileSource, InputFile, bucket_and_key, local_path, object, store_of};
 
 /// Bytes of one request for a part of an object.
 const PART_BYTES: u64 = 8 << 20;
@@ -23,18 +23,26 @@ const PARTS: usize = 2;
 /// Opens the files of one source.
 #[derive(Clone)]
 pub(super) enum Opener {
-    Local { root: PathBuf },
-    Remote { store: Arc<dyn ObjectStore>, requests: Handle },
+    Local {
+        root: PathBuf,
+    },
+    Remote {
+        store: Arc<dyn ObjectStore>,
+        requests: Handle,
+    },
 }
 
 impl Opener {
     /// For remote sources: must be called inside a Tokio runtime.
     pub fn new(source: &FileSource<'_>) -> Result<Self, InputError> {
         match bucket_and_key(source.location) {
-            None => Ok(Self::Local { root: source.root.to_owned() }),
-            Some((bucket, _)) => {
-                Ok(Self::Remote { store: store_of(bucket, source.storage)?, requests: Handle::current() })
-            }
+            None => Ok(Self::Local {
+                root: source.root.to_owned(),
+            }),
+            Some((bucket, _)) => Ok(Self::Remote {
+                store: store_of(bucket, source.storage)?,
+                requests: Handle::current(),
+            }),
         }
     }
 
@@ -49,12 +57,26 @@ impl Opener {
             Self::Local { root } => {
                 let opened = std::fs::File::open(local_path(root, &file.path));
                 let opened = opened.map_err(|e| read_error(&path, e))?;
-                Box::new(Raw { reader: opened, failed: failed.clone(), expected: whole.then(|| Expected::of(file)) })
+                Box::new(Raw {
+                    reader: opened,
+                    failed: failed.clone(),
+                    expected: whole.then(|| Expected::of(file)),
+                })
             }
             Self::Remote { store, requests } => {
                 let key = bucket_and_key(&file.path).map_or("", |(_, key)| key);
-                let parts = Parts::request(store.clone(), requests, object(&file.path, key)?, file, whole);
-                Box::new(Raw { reader: parts, failed: failed.clone(), expected: None })
+                let parts = Parts::request(
+                    store.clone(),
+                    requests,
+                    object(&file.path, key)?,
+                    file,
+                    whole,
+                );
+                Box::new(Raw {
+                    reader: parts,
+                    failed: failed.clone(),
+                    expected: None,
+                })
             }
         };
         let (compression, kind) = compression(&file.path);
@@ -63,7 +85,12 @@ impl Opener {
             compression: compression.unwrap_or_default(),
             source: std::io::Error::other(e),
         })?;
-        Ok(Content { reader, path, compression, failed })
+        Ok(Content {
+            reader,
+            path,
+            compression,
+            failed,
+        })
     }
 }
 
@@ -106,9 +133,11 @@ impl Content {
 
     fn error(&self, error: std::io::Error) -> InputError {
         match self.compression {
-            Some(compression) if !self.failed.load(Ordering::Relaxed) => {
-                InputError::Compressed { path: self.path.to_string(), compression, source: error }
-            }
+            Some(compression) if !self.failed.load(Ordering::Relaxed) => InputError::Compressed {
+                path: self.path.to_string(),
+                compression,
+                source: error,
+            },
             _ => read_error(&self.path, error),
         }
     }
@@ -128,12 +157,22 @@ fn read_error(path: &str, error: std::io::Error) -> InputError {
     let path = path.to_owned();
     match error.get_ref() {
         Some(inner) if inner.is::<NotTheListedContent>() => InputError::Changed { path },
-        Some(inner) if inner.is::<object_store::Error>() => match error.downcast::<object_store::Error>() {
-            Ok(source) => object_error(path, source),
-            Err(source) => InputError::File { action: "read", path, source },
-        },
+        Some(inner) if inner.is::<object_store::Error>() => {
+            match error.downcast::<object_store::Error>() {
+                Ok(source) => object_error(path, source),
+                Err(source) => InputError::File {
+                    action: "read",
+                    path,
+                    source,
+                },
+            }
+        }
         _ if error.kind() == std::io::ErrorKind::NotFound => InputError::Missing { location: path },
-        _ => InputError::File { action: "read", path, source: error },
+        _ => InputError::File {
+            action: "read",
+            path,
+            source: error,
+        },
     }
 }
 
@@ -144,7 +183,11 @@ pub(super) fn object_error(path: String, source: object_store::Error) -> InputEr
             InputError::Changed { path }
         }
         object_store::Error::NotFound { .. } => InputError::Missing { location: path },
-        source => InputError::Storage { action: "read", path, source },
+        source => InputError::Storage {
+            action: "read",
+            path,
+            source,
+        },
     }
 }
 
@@ -159,7 +202,10 @@ struct Expected {
 
 impl Expected {
     fn of(file: &InputFile) -> Self {
-        Self { identity: file.identity.clone(), seen: blake3::Hasher::new() }
+        Self {
+            identity: file.identity.clone(),
+            seen: blake3::Hasher::new(),
+        }
     }
 }
 
@@ -182,7 +228,10 @@ impl<R: Read> Read for Raw<R> {
             }
             Ok(count)
         });
-        if result.as_ref().is_err_and(|e| e.kind() != std::io::ErrorKind::Interrupted) {
+        if result
+            .as_ref()
+            .is_err_and(|e| e.kind() != std::io::ErrorKind::Interrupted)
+        {
             self.failed.store(true, Ordering::Relaxed);
         }
         result
@@ -200,7 +249,11 @@ pub(super) fn pinned(file: &InputFile) -> GetOptions {
     if tag.parse::<u64>().is_ok() && version.is_some() {
         return GetOptions::default();
     }
-    GetOptions { if_match: (!tag.is_empty()).then(|| tag.to_owned()), version, ..GetOptions::default() }
+    GetOptions {
+        if_match: (!tag.is_empty()).then(|| tag.to_owned()),
+        version,
+        ..GetOptions::default()
+    }
 }
 
 /// The parts of an object, requested ahead.
@@ -239,7 +292,11 @@ impl Parts {
                 }
             }
         });
-        Self { parts, part: Bytes::new(), left: file.bytes }
+        Self {
+            parts,
+            part: Bytes::new(),
+            left: file.bytes,
+        }
     }
 }
 

@@ -77,7 +77,12 @@ struct Segment {
 }
 
 impl Side {
-    fn push(&mut self, batch: RecordBatch, limit: usize, runtime: &RuntimeEnv) -> Result<(), DataFusionError> {
+    fn push(
+        &mut self,
+        batch: RecordBatch,
+        limit: usize,
+        runtime: &RuntimeEnv,
+    ) -> Result<(), DataFusionError> {
         if self.dropped {
             return Ok(());
         }
@@ -88,11 +93,20 @@ impl Side {
             return Ok(());
         }
         if !spilling {
-            let file = runtime.disk_manager.create_tmp_file("rows of a source that wait to be written")?;
+            let file = runtime
+                .disk_manager
+                .create_tmp_file("rows of a source that wait to be written")?;
             let writer = StreamWriter::try_new(file.open_writer()?, &batch.schema())?;
-            self.waiting.push_back(Waiting::Disk(Segment { file, writer: Some(writer) }));
+            self.waiting.push_back(Waiting::Disk(Segment {
+                file,
+                writer: Some(writer),
+            }));
         }
-        if let Some(Waiting::Disk(Segment { writer: Some(writer), .. })) = self.waiting.back_mut() {
+        if let Some(Waiting::Disk(Segment {
+            writer: Some(writer),
+            ..
+        })) = self.waiting.back_mut()
+        {
             writer.write(&batch)?;
         }
         Ok(())
@@ -127,8 +141,17 @@ impl State {
 
 impl Outlet {
     pub fn new(runtime: Arc<RuntimeEnv>) -> Arc<Self> {
-        let state = State { rows: Side::default(), bad: Side::default(), end: None, pass: None };
-        Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), runtime })
+        let state = State {
+            rows: Side::default(),
+            bad: Side::default(),
+            end: None,
+            pass: None,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            runtime,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -188,7 +211,12 @@ impl Outlet {
     }
 
     fn stream(self: &Arc<Self>, which: Which, schema: SchemaRef) -> SendableRecordBatchStream {
-        let reader = Reader { outlet: Arc::clone(self), which, segment: None, failed: false };
+        let reader = Reader {
+            outlet: Arc::clone(self),
+            which,
+            segment: None,
+            failed: false,
+        };
         let batches = futures::stream::unfold(reader, |mut reader| async move {
             let next = reader.next().await;
             next.map(|batch| (batch, reader))
@@ -280,24 +308,32 @@ type Batches = Pin<Box<dyn Stream<Item = Result<RecordBatch, DataFusionError>> +
 /// Reads a segment back.
 fn batches(segment: Segment) -> Result<Batches, DataFusionError> {
     let chunks = segment.file.read_stream()?;
-    let state = (chunks, StreamDecoder::new(), Buffer::from(Bytes::new()), segment.file);
-    let batches = futures::stream::try_unfold(state, |(mut chunks, mut decoder, mut buffer, file)| async move {
-        loop {
-            if !buffer.is_empty()
-                && let Some(batch) = decoder.decode(&mut buffer)?
-            {
-                return Ok(Some((batch, (chunks, decoder, buffer, file))));
-            }
-            if buffer.is_empty() {
-                match chunks.next().await {
-                    Some(chunk) => buffer = Buffer::from(chunk?),
-                    None => {
-                        decoder.finish()?;
-                        return Ok(None);
+    let state = (
+        chunks,
+        StreamDecoder::new(),
+        Buffer::from(Bytes::new()),
+        segment.file,
+    );
+    let batches = futures::stream::try_unfold(
+        state,
+        |(mut chunks, mut decoder, mut buffer, file)| async move {
+            loop {
+                if !buffer.is_empty()
+                    && let Some(batch) = decoder.decode(&mut buffer)?
+                {
+                    return Ok(Some((batch, (chunks, decoder, buffer, file))));
+                }
+                if buffer.is_empty() {
+                    match chunks.next().await {
+                        Some(chunk) => buffer = Buffer::from(chunk?),
+                        None => {
+                            decoder.finish()?;
+                            return Ok(None);
+                        }
                     }
                 }
             }
-        }
-    });
+        },
+    );
     Ok(Box::pin(batches))
 }

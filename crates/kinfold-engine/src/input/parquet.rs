@@ -20,7 +20,9 @@ use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
-use object_store::{GetOptions, GetRange, OBJECT_STORE_COALESCE_DEFAULT, ObjectStore, coalesce_ranges};
+use object_store::{
+    GetOptions, GetRange, OBJECT_STORE_COALESCE_DEFAULT, ObjectStore, coalesce_ranges,
+};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
@@ -54,7 +56,10 @@ pub(super) fn read(
 }
 
 /// The columns that a Parquet file has.
-pub(super) async fn columns(source: &FileSource<'_>, file: &InputFile) -> Result<SchemaRef, InputError> {
+pub(super) async fn columns(
+    source: &FileSource<'_>,
+    file: &InputFile,
+) -> Result<SchemaRef, InputError> {
     let builder = Place::of(source)?.open(file).await?;
     Ok(builder.schema().clone())
 }
@@ -71,8 +76,14 @@ type Opened = ParquetRecordBatchStreamBuilder<FileReader>;
 impl Place {
     fn of(source: &FileSource<'_>) -> Result<Self, InputError> {
         Ok(match bucket_and_key(source.location) {
-            Some((bucket, _)) => Self { store: store_of(bucket, source.storage)?, local: None },
-            None => Self { store: Arc::new(LocalFileSystem::new()), local: Some(source.root.into()) },
+            Some((bucket, _)) => Self {
+                store: store_of(bucket, source.storage)?,
+                local: None,
+            },
+            None => Self {
+                store: Arc::new(LocalFileSystem::new()),
+                local: Some(source.root.into()),
+            },
         })
     }
 
@@ -81,14 +92,24 @@ impl Place {
             Some(root) => {
                 let absolute = local_path(root, &file.path);
                 let path = StorePath::from_absolute_path(&absolute);
-                (path.map_err(|_| InputError::Location { location: file.path.clone() })?, GetOptions::default())
+                (
+                    path.map_err(|_| InputError::Location {
+                        location: file.path.clone(),
+                    })?,
+                    GetOptions::default(),
+                )
             }
             None => {
                 let key = bucket_and_key(&file.path).map_or("", |(_, key)| key);
                 (object(&file.path, key)?, pinned(file))
             }
         };
-        let reader = FileReader { store: self.store.clone(), path, options, bytes: file.bytes };
+        let reader = FileReader {
+            store: self.store.clone(),
+            path,
+            options,
+            bytes: file.bytes,
+        };
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
         builder.map_err(|e| failure(&file.path, e))
     }
@@ -106,12 +127,19 @@ impl Place {
         let found = builder.metadata().file_metadata().num_rows();
         counts.found(usize::try_from(found).unwrap_or_default());
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-        let stream = builder.with_projection(mask).with_batch_size(BLOCK_RECORDS).build();
+        let stream = builder
+            .with_projection(mask)
+            .with_batch_size(BLOCK_RECORDS)
+            .build();
         let stream = stream.map_err(|e| failure(&path, e))?;
         let name = path.clone();
         let rows = stream.map(move |batch| {
             let rows = fitted(&name, &batch.map_err(|e| failure(&name, e))?, &schema)?;
-            Ok(Decoded { path: name.clone(), rows, bad: Vec::new() })
+            Ok(Decoded {
+                path: name.clone(),
+                rows,
+                bad: Vec::new(),
+            })
         });
         let end = async move {
             self.verify(&file).await?;
@@ -119,19 +147,32 @@ impl Place {
             Ok(None)
         };
         // Nothing of a file that changed is published, because the error ends the landing.
-        let end = futures::stream::once(end).try_filter_map(|nothing: Option<Decoded>| async move { Ok(nothing) });
+        let end = futures::stream::once(end)
+            .try_filter_map(|nothing: Option<Decoded>| async move { Ok(nothing) });
         Ok(rows.chain(end).boxed())
     }
 
     /// Compares a local file, after it was read in parts, with what was listed. Objects are compared
     /// by the store at every request.
     async fn verify(&self, file: &InputFile) -> Result<(), InputError> {
-        let Some(root) = &self.local else { return Ok(()) };
+        let Some(root) = &self.local else {
+            return Ok(());
+        };
         let absolute = local_path(root, &file.path);
         let (identity, _) = tokio::task::spawn_blocking(move || hash(&absolute))
             .await?
-            .map_err(|source| InputError::File { action: "read", path: file.path.clone(), source })?;
-        if identity == file.identity { Ok(()) } else { Err(InputError::Changed { path: file.path.clone() }) }
+            .map_err(|source| InputError::File {
+                action: "read",
+                path: file.path.clone(),
+                source,
+            })?;
+        if identity == file.identity {
+            Ok(())
+        } else {
+            Err(InputError::Changed {
+                path: file.path.clone(),
+            })
+        }
     }
 }
 
@@ -139,20 +180,37 @@ fn failure(path: &str, error: ParquetError) -> InputError {
     match error {
         ParquetError::External(inner) => match inner.downcast::<object_store::Error>() {
             Ok(source) => object_error(path.to_owned(), *source),
-            Err(inner) => InputError::Parquet { path: path.to_owned(), source: ParquetError::External(inner) },
+            Err(inner) => InputError::Parquet {
+                path: path.to_owned(),
+                source: ParquetError::External(inner),
+            },
         },
-        source => InputError::Parquet { path: path.to_owned(), source },
+        source => InputError::Parquet {
+            path: path.to_owned(),
+            source,
+        },
     }
 }
 
 /// Positions of the source's columns in the file.
-fn matched(path: &str, found: &Schema, schema: &Schema, declared_whole: bool) -> Result<Vec<usize>, InputError> {
+fn matched(
+    path: &str,
+    found: &Schema,
+    schema: &Schema,
+    declared_whole: bool,
+) -> Result<Vec<usize>, InputError> {
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        let missing = || InputError::MissingColumn { path: path.to_owned(), column: field.name().clone() };
+        let missing = || InputError::MissingColumn {
+            path: path.to_owned(),
+            column: field.name().clone(),
+        };
         let (at, there) = found.fields().find(field.name()).ok_or_else(missing)?;
         let stored = stored(there.data_type());
-        if !fits(stored.as_ref().unwrap_or(there.data_type()), field.data_type()) {
+        if !fits(
+            stored.as_ref().unwrap_or(there.data_type()),
+            field.data_type(),
+        ) {
             return Err(InputError::ColumnType {
                 path: path.to_owned(),
                 column: field.name().clone(),
@@ -163,24 +221,38 @@ fn matched(path: &str, found: &Schema, schema: &Schema, declared_whole: bool) ->
         columns.push(at);
     }
     if !declared_whole
-        && let Some(extra) = found.fields().iter().find(|field| schema.field_with_name(field.name()).is_err())
+        && let Some(extra) = found
+            .fields()
+            .iter()
+            .find(|field| schema.field_with_name(field.name()).is_err())
     {
-        return Err(InputError::UnknownColumn { path: path.to_owned(), column: extra.name().clone() });
+        return Err(InputError::UnknownColumn {
+            path: path.to_owned(),
+            column: extra.name().clone(),
+        });
     }
     Ok(columns)
 }
 
 /// The type that a table has for a column of the file.
 fn stored(found: &DataType) -> Option<DataType> {
-    let one = Schema::new(vec![arrow::datatypes::Field::new("column", found.clone(), true)]);
+    let one = Schema::new(vec![arrow::datatypes::Field::new(
+        "column",
+        found.clone(),
+        true,
+    )]);
     let stored = kinfold_lake::storable_schema(&one).ok()?;
-    stored.fields().first().map(|field| field.data_type().clone())
+    stored
+        .fields()
+        .first()
+        .map(|field| field.data_type().clone())
 }
 
 /// Whether every value of `found` is one of `target`.
 fn fits(found: &DataType, target: &DataType) -> bool {
     use DataType::{
-        Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, List, Map, Struct, Timestamp,
+        Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, List, Map, Struct,
+        Timestamp,
     };
     match (found, target) {
         (Int8, Int16 | Int32 | Int64 | Float32 | Float64)
@@ -199,10 +271,9 @@ fn fits(found: &DataType, target: &DataType) -> bool {
         (List(found), List(target)) => fits(found.data_type(), target.data_type()),
         (Struct(found), Struct(target)) => {
             found.len() == target.len()
-                && found
-                    .iter()
-                    .zip(target)
-                    .all(|(found, target)| found.name() == target.name() && fits(found.data_type(), target.data_type()))
+                && found.iter().zip(target).all(|(found, target)| {
+                    found.name() == target.name() && fits(found.data_type(), target.data_type())
+                })
         }
         (Map(found, _), Map(target, _)) => fits(found.data_type(), target.data_type()),
         (found, target) => found == target,
@@ -215,13 +286,23 @@ fn digits(precision: u8, scale: i8) -> i16 {
 
 /// A batch of the file with the source's columns.
 fn fitted(path: &str, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, InputError> {
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let failed = |source| InputError::Batch { path: path.to_owned(), source };
+    let strict = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let failed = |source| InputError::Batch {
+        path: path.to_owned(),
+        source,
+    };
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        let column = batch
-            .column_by_name(field.name())
-            .ok_or_else(|| InputError::MissingColumn { path: path.to_owned(), column: field.name().clone() })?;
+        let column =
+            batch
+                .column_by_name(field.name())
+                .ok_or_else(|| InputError::MissingColumn {
+                    path: path.to_owned(),
+                    column: field.name().clone(),
+                })?;
         // The text of a failed cast has the value in it.
         let cast = cast_with_options(column, field.data_type(), &strict);
         columns.push(cast.map_err(|_| InputError::ColumnType {
@@ -247,7 +328,11 @@ impl FileReader {
     async fn part(&self, range: Range<u64>) -> object_store::Result<Bytes> {
         let mut options = self.options.clone();
         options.range = Some(GetRange::Bounded(range));
-        self.store.get_opts(&self.path, options).await?.bytes().await
+        self.store
+            .get_opts(&self.path, options)
+            .await?
+            .bytes()
+            .await
     }
 }
 
@@ -260,9 +345,18 @@ impl AsyncFileReader for FileReader {
         async move { self.part(range).await.map_err(external) }.boxed()
     }
 
-    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
         async move {
-            coalesce_ranges(&ranges, |range| self.part(range), OBJECT_STORE_COALESCE_DEFAULT).await.map_err(external)
+            coalesce_ranges(
+                &ranges,
+                |range| self.part(range),
+                OBJECT_STORE_COALESCE_DEFAULT,
+            )
+            .await
+            .map_err(external)
         }
         .boxed()
     }

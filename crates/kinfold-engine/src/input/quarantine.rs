@@ -31,7 +31,11 @@ impl Bad {
             // The cut went through a character.
             text.pop();
         }
-        Self { line, reason: reason.into(), record: text }
+        Self {
+            line,
+            reason: reason.into(),
+            record: text,
+        }
     }
 }
 
@@ -67,8 +71,14 @@ pub(super) fn batch(path: &str, bad: &[Bad]) -> Result<RecordBatch, InputError> 
         records.append_value(&bad.record);
     }
     let lines: Int64Array = bad.iter().map(|bad| i64::try_from(bad.line).ok()).collect();
-    let columns: Vec<ArrayRef> =
-        vec![Arc::new(files.finish()), Arc::new(lines), Arc::new(reasons.finish()), Arc::new(records.finish())];
-    RecordBatch::try_new(quarantine_schema(), columns)
-        .map_err(|source| InputError::Batch { path: path.to_owned(), source })
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(files.finish()),
+        Arc::new(lines),
+        Arc::new(reasons.finish()),
+        Arc::new(records.finish()),
+    ];
+    RecordBatch::try_new(quarantine_schema(), columns).map_err(|source| InputError::Batch {
+        path: path.to_owned(),
+        source,
+    })
 }

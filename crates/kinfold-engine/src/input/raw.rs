@@ -18,7 +18,11 @@ impl Text {
     pub fn with_capacity(rows: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Self { bytes: Vec::with_capacity(rows * 8), offsets, valid: Vec::with_capacity(rows) }
+        Self {
+            bytes: Vec::with_capacity(rows * 8),
+            offsets,
+            valid: Vec::with_capacity(rows),
+        }
     }
 
     /// Appends what `write` adds to the buffer; null if that is nothing. `trim` removes ASCII spaces
@@ -31,7 +35,8 @@ impl Text {
             let front = value.len() - value.trim_ascii_start().len();
             let length = value.trim_ascii().len();
             if front > 0 && length > 0 {
-                self.bytes.copy_within(start + front..start + front + length, start);
+                self.bytes
+                    .copy_within(start + front..start + front + length, start);
             }
             self.bytes.truncate(start + length);
         }
@@ -51,7 +56,8 @@ impl Text {
 
     fn close(&mut self, valid: bool) {
         // A block is far smaller than what an offset can reach.
-        self.offsets.push(i32::try_from(self.bytes.len()).unwrap_or(i32::MAX));
+        self.offsets
+            .push(i32::try_from(self.bytes.len()).unwrap_or(i32::MAX));
         self.valid.push(valid);
     }
 
@@ -63,7 +69,8 @@ impl Text {
         self.valid.truncate(rows);
         self.offsets.truncate(rows + 1);
         let end = self.offsets.last().copied().unwrap_or_default();
-        self.bytes.truncate(usize::try_from(end).unwrap_or_default());
+        self.bytes
+            .truncate(usize::try_from(end).unwrap_or_default());
     }
 
     /// # Errors

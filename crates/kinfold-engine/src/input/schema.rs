@@ -52,7 +52,10 @@ pub async fn columns(
         return storable(&file_source, whole);
     }
     if *file_source.format == SourceFormat::Parquet {
-        let first = files.files.first().ok_or_else(|| no_columns(&file_source))?;
+        let first = files
+            .files
+            .first()
+            .ok_or_else(|| no_columns(&file_source))?;
         let found = parquet_files::columns(&file_source, first).await?;
         return storable(&file_source, declared.over_parquet(&first.path, &found)?);
     }
@@ -92,21 +95,35 @@ pub async fn offline_columns(
     };
     if *file_source.format == SourceFormat::Parquet {
         let first = found.first().ok_or_else(|| no_columns(&file_source))?;
-        let failed = |source| InputError::Parquet { path: first.path.clone(), source };
-        let opened = std::fs::File::open(local_path(root, &first.path))
-            .map_err(|source| InputError::File { action: "read", path: first.path.clone(), source })?;
+        let failed = |source| InputError::Parquet {
+            path: first.path.clone(),
+            source,
+        };
+        let opened = std::fs::File::open(local_path(root, &first.path)).map_err(|source| {
+            InputError::File {
+                action: "read",
+                path: first.path.clone(),
+                source,
+            }
+        })?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(failed)?;
         let fields = declared.over_parquet(&first.path, builder.schema())?;
         return storable(&file_source, fields).map(Some);
     }
     // The start of a file is looked at, which needs no identity.
-    let unidentified =
-        |path: String| InputFile { path, bytes: 0, identity: String::new() };
+    let unidentified = |path: String| InputFile {
+        path,
+        bytes: 0,
+        identity: String::new(),
+    };
     let sample = Sample {
         opener: Opener::new(&file_source)?,
         format: file_source.format.clone(),
         location: file_source.location.to_owned(),
-        files: found.into_iter().map(|file| unidentified(file.path)).collect(),
+        files: found
+            .into_iter()
+            .map(|file| unidentified(file.path))
+            .collect(),
         declared,
     };
     let fields = tokio::task::spawn_blocking(move || sample.fields()).await??;
@@ -114,7 +131,9 @@ pub async fn offline_columns(
 }
 
 fn no_columns(source: &FileSource<'_>) -> InputError {
-    InputError::NoColumns { location: source.location.to_owned() }
+    InputError::NoColumns {
+        location: source.location.to_owned(),
+    }
 }
 
 fn storable(source: &FileSource<'_>, fields: Vec<Field>) -> Result<SchemaRef, InputError> {
@@ -143,8 +162,12 @@ pub(super) fn check_format(format: &SourceFormat, schema: &Schema) -> Result<(),
     };
     for field in schema.fields() {
         match format {
-            SourceFormat::Csv { .. } if field.data_type().is_nested() => return Err(refused(field, "CSV")),
-            SourceFormat::Ndjson if has_odd_key(field.data_type()) => return Err(refused(field, "NDJSON")),
+            SourceFormat::Csv { .. } if field.data_type().is_nested() => {
+                return Err(refused(field, "CSV"));
+            }
+            SourceFormat::Ndjson if has_odd_key(field.data_type()) => {
+                return Err(refused(field, "NDJSON"));
+            }
             _ => {}
         }
     }
@@ -157,7 +180,8 @@ fn has_odd_key(data_type: &DataType) -> bool {
         DataType::Map(entries, _) => match entries.data_type() {
             DataType::Struct(pair) => {
                 let odd = |(at, field): (usize, &Arc<Field>)| {
-                    has_odd_key(field.data_type()) || at == 0 && *field.data_type() != DataType::Utf8
+                    has_odd_key(field.data_type())
+                        || at == 0 && *field.data_type() != DataType::Utf8
                 };
                 pair.iter().enumerate().any(odd)
             }
@@ -173,11 +197,20 @@ fn has_odd_key(data_type: &DataType) -> bool {
 ///
 /// # Errors
 /// [`InputError::UnknownType`], with the column that the type is declared for.
-pub fn sql_type(column: &str, written: &str, session: &SessionState) -> Result<DataType, InputError> {
-    let unknown = || InputError::UnknownType { column: column.to_owned(), data_type: written.to_owned() };
+pub fn sql_type(
+    column: &str,
+    written: &str,
+    session: &SessionState,
+) -> Result<DataType, InputError> {
+    let unknown = || InputError::UnknownType {
+        column: column.to_owned(),
+        data_type: written.to_owned(),
+    };
     let text = format!("CAST(NULL AS {written})");
     match session.create_logical_expr(&text, &DFSchema::empty()) {
-        Ok(Expr::Cast(Cast { expr, field })) if matches!(*expr, Expr::Literal(ScalarValue::Null, _)) => {
+        Ok(Expr::Cast(Cast { expr, field }))
+            if matches!(*expr, Expr::Literal(ScalarValue::Null, _)) =>
+        {
             Ok(field.data_type().clone())
         }
         _ => Err(unknown()),
@@ -192,7 +225,11 @@ pub(super) struct Declared {
 impl Declared {
     /// Whether the declaration is the whole schema.
     pub fn is_whole_schema(source: &Source) -> bool {
-        !source.columns.is_empty() && source.columns.iter().all(|column| column.data_type.is_some())
+        !source.columns.is_empty()
+            && source
+                .columns
+                .iter()
+                .all(|column| column.data_type.is_some())
     }
 
     fn of(source: &Source, session: &SessionState) -> Result<Self, InputError> {
@@ -210,7 +247,9 @@ impl Declared {
 
     fn whole(&self) -> Option<Vec<Field>> {
         let typed = |(name, data_type): &(String, Option<DataType>)| {
-            data_type.as_ref().map(|data_type| Field::new(name, data_type.clone(), true))
+            data_type
+                .as_ref()
+                .map(|data_type| Field::new(name, data_type.clone(), true))
         };
         let fields: Option<Vec<Field>> = self.columns.iter().map(typed).collect();
         fields.filter(|fields| !fields.is_empty())
@@ -218,14 +257,29 @@ impl Declared {
 
     /// Declared types over those of the first Parquet file.
     fn over_parquet(&self, path: &str, found: &Schema) -> Result<Vec<Field>, InputError> {
-        let names: Vec<&str> = found.fields().iter().map(|field| field.name().as_str()).collect();
-        if let Some((missing, _)) = self.columns.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-            return Err(InputError::MissingColumn { path: path.to_owned(), column: missing.clone() });
+        let names: Vec<&str> = found
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        if let Some((missing, _)) = self
+            .columns
+            .iter()
+            .find(|(name, _)| !names.contains(&name.as_str()))
+        {
+            return Err(InputError::MissingColumn {
+                path: path.to_owned(),
+                column: missing.clone(),
+            });
         }
         let field = |field: &Arc<Field>| {
             let declared = self.columns.iter().find(|(name, _)| name == field.name());
             let data_type = declared.and_then(|(_, data_type)| data_type.clone());
-            Field::new(field.name(), data_type.unwrap_or_else(|| field.data_type().clone()), true)
+            Field::new(
+                field.name(),
+                data_type.unwrap_or_else(|| field.data_type().clone()),
+                true,
+            )
         };
         Ok(found.fields().iter().map(field).collect())
     }
@@ -251,10 +305,18 @@ impl Sample {
     /// Names as in the header or, for the same name in another case, as declared.
     fn csv(&self, delimiter: u8, has_header: bool) -> Result<Vec<Field>, InputError> {
         if !has_header && self.declared.columns.is_empty() {
-            return Err(InputError::NoHeader { location: self.location.clone() });
+            return Err(InputError::NoHeader {
+                location: self.location.clone(),
+            });
         }
         let framing = CsvFraming { delimiter };
-        let declared_names = || self.declared.columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let declared_names = || {
+            self.declared
+                .columns
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect::<Vec<_>>()
+        };
         let mut names: Option<Vec<String>> = (!has_header).then(declared_names);
         let mut guesses: Vec<Guess> = Vec::new();
         let mut room = Room::default();
@@ -265,7 +327,9 @@ impl Sample {
             let mut splitter = Splitter::new(self.opener.open(file, false)?, framing);
             let mut columns: Vec<usize> = (0..names.as_ref().map_or(0, Vec::len)).collect();
             if has_header {
-                let Some(found) = header(&mut splitter, delimiter)? else { continue };
+                let Some(found) = header(&mut splitter, delimiter)? else {
+                    continue;
+                };
                 match &names {
                     None => {
                         self.check_declared(&file.path, &found)?;
@@ -278,14 +342,22 @@ impl Sample {
             guesses.resize(names.as_ref().map_or(0, Vec::len), Guess::default());
             sample_csv(&mut splitter, framing, &columns, &mut guesses, &mut room)?;
         }
-        let names = names.ok_or_else(|| InputError::NoColumns { location: self.location.clone() })?;
+        let names = names.ok_or_else(|| InputError::NoColumns {
+            location: self.location.clone(),
+        })?;
         guesses.resize(names.len(), Guess::default());
-        let by_name: HashMap<String, &(String, Option<DataType>)> =
-            self.declared.columns.iter().map(|column| (column.0.to_lowercase(), column)).collect();
+        let by_name: HashMap<String, &(String, Option<DataType>)> = self
+            .declared
+            .columns
+            .iter()
+            .map(|column| (column.0.to_lowercase(), column))
+            .collect();
         let field = |(name, guess): (String, Guess)| match by_name.get(&name.to_lowercase()) {
-            Some((declared, data_type)) => {
-                Field::new(declared, data_type.clone().unwrap_or_else(|| guess.data_type()), true)
-            }
+            Some((declared, data_type)) => Field::new(
+                declared,
+                data_type.clone().unwrap_or_else(|| guess.data_type()),
+                true,
+            ),
             None => Field::new(name, guess.data_type(), true),
         };
         Ok(names.into_iter().zip(guesses).map(field).collect())
@@ -293,9 +365,17 @@ impl Sample {
 
     fn check_declared(&self, path: &str, found: &[String]) -> Result<(), InputError> {
         let found: Vec<String> = found.iter().map(|name| name.to_lowercase()).collect();
-        match self.declared.columns.iter().find(|(name, _)| !found.contains(&name.to_lowercase())) {
+        match self
+            .declared
+            .columns
+            .iter()
+            .find(|(name, _)| !found.contains(&name.to_lowercase()))
+        {
             None => Ok(()),
-            Some((name, _)) => Err(InputError::MissingColumn { path: path.to_owned(), column: name.clone() }),
+            Some((name, _)) => Err(InputError::MissingColumn {
+                path: path.to_owned(),
+                column: name.clone(),
+            }),
         }
     }
 
@@ -319,13 +399,21 @@ impl Sample {
         }
         let mut fields = Vec::new();
         for (name, inferred) in records.columns() {
-            let declared = self.declared.columns.iter().find(|(declared, _)| *declared == name);
+            let declared = self
+                .declared
+                .columns
+                .iter()
+                .find(|(declared, _)| *declared == name);
             let data_type = declared.and_then(|(_, data_type)| data_type.clone());
             fields.push(Field::new(name, data_type.unwrap_or(inferred), true));
         }
         for (name, data_type) in &self.declared.columns {
             if !fields.iter().any(|field| field.name() == name) {
-                fields.push(Field::new(name, data_type.clone().unwrap_or(DataType::Utf8), true));
+                fields.push(Field::new(
+                    name,
+                    data_type.clone().unwrap_or(DataType::Utf8),
+                    true,
+                ));
             }
         }
         Ok(fields)
@@ -340,7 +428,10 @@ struct Room {
 
 impl Default for Room {
     fn default() -> Self {
-        Self { records: SAMPLE_RECORDS, bytes: SAMPLE_BYTES }
+        Self {
+            records: SAMPLE_RECORDS,
+            bytes: SAMPLE_BYTES,
+        }
     }
 }
 
@@ -383,7 +474,9 @@ fn sample_csv(
                 value.clear();
                 field.value(text, &mut value);
                 // A record that is not UTF-8 will be quarantined; it says nothing about types.
-                if let (Some(guess), Ok(value)) = (guesses.get_mut(*column), std::str::from_utf8(&value)) {
+                if let (Some(guess), Ok(value)) =
+                    (guesses.get_mut(*column), std::str::from_utf8(&value))
+                {
                     guess.see(value);
                 }
             }

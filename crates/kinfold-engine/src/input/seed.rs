@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array as _, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    Array as _, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::{DataType, Date32Type, Field, SchemaRef, TimeUnit};
@@ -53,7 +54,10 @@ impl SeedConfig {
     pub fn of(config: &NodeConfig) -> Self {
         Self {
             column_types: config.column_types.clone(),
-            delimiter: config.delimiter.as_ref().map_or(b',', |delimiter| delimiter.value),
+            delimiter: config
+                .delimiter
+                .as_ref()
+                .map_or(b',', |delimiter| delimiter.value),
             quote_columns: config.quote_columns,
         }
     }
@@ -72,7 +76,11 @@ impl SeedConfig {
 /// # Errors
 /// [`InputError::Missing`], [`InputError::SeedTooLarge`], [`InputError::SeedRecord`] for the first bad
 /// record, [`InputError::UnknownType`], and what is wrong with the header.
-pub fn seed_columns(seed: &Seed, config: &SeedConfig, session: &SessionState) -> Result<SchemaRef, InputError> {
+pub fn seed_columns(
+    seed: &Seed,
+    config: &SeedConfig,
+    session: &SessionState,
+) -> Result<SchemaRef, InputError> {
     let table = SeedText::read(seed, config)?;
     let mut fields = Vec::with_capacity(table.names.len());
     for (name, values) in table.names.iter().zip(&table.columns) {
@@ -82,7 +90,11 @@ pub fn seed_columns(seed: &Seed, config: &SeedConfig, session: &SessionState) ->
         };
         if data_type.is_nested() {
             let data_type = sql_name(&data_type);
-            return Err(InputError::NotInFormat { column: name.clone(), data_type, format: "CSV" });
+            return Err(InputError::NotInFormat {
+                column: name.clone(),
+                data_type,
+                format: "CSV",
+            });
         }
         fields.push(Field::new(name, data_type, true));
     }
@@ -93,31 +105,61 @@ pub fn seed_columns(seed: &Seed, config: &SeedConfig, session: &SessionState) ->
 ///
 /// # Errors
 /// As [`seed_columns`]; [`InputError::SeedRecord`] for the first value that is not of its column's type.
-pub fn read_seed(seed: &Seed, config: &SeedConfig, schema: &SchemaRef) -> Result<Vec<RecordBatch>, InputError> {
+pub fn read_seed(
+    seed: &Seed,
+    config: &SeedConfig,
+    schema: &SchemaRef,
+) -> Result<Vec<RecordBatch>, InputError> {
     let table = SeedText::read(seed, config)?;
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        let missing = || InputError::MissingColumn { path: table.path.clone(), column: field.name().clone() };
-        let at = table.names.iter().position(|name| name == field.name()).ok_or_else(missing)?;
+        let missing = || InputError::MissingColumn {
+            path: table.path.clone(),
+            column: field.name().clone(),
+        };
+        let at = table
+            .names
+            .iter()
+            .position(|name| name == field.name())
+            .ok_or_else(missing)?;
         let values = table.columns.get(at).ok_or_else(missing)?;
         let column = if config.declared(field.name()).is_some() {
-            declared(values, field.data_type()).map_err(|source| InputError::Batch { path: table.path.clone(), source })?
+            declared(values, field.data_type()).map_err(|source| InputError::Batch {
+                path: table.path.clone(),
+                source,
+            })?
         } else {
             inferred(values, field.data_type())
         };
-        let refused = (0..values.len()).find(|row| !is_null(values.value(*row)) && column.is_null(*row));
+        let refused =
+            (0..values.len()).find(|row| !is_null(values.value(*row)) && column.is_null(*row));
         if let Some(row) = refused {
-            let reason = format!("column `{}` is not of type {}", field.name(), sql_name(field.data_type()));
+            let reason = format!(
+                "column `{}` is not of type {}",
+                field.name(),
+                sql_name(field.data_type())
+            );
             let line = table.lines.get(row).copied().unwrap_or_default();
-            return Err(InputError::SeedRecord { path: table.path, line, reason });
+            return Err(InputError::SeedRecord {
+                path: table.path,
+                line,
+                reason,
+            });
         }
         columns.push(column);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(table.lines.len()));
-    let rows = RecordBatch::try_new_with_options(schema.clone(), columns, &options)
-        .map_err(|source| InputError::Batch { path: table.path.clone(), source })?;
+    let rows =
+        RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|source| {
+            InputError::Batch {
+                path: table.path.clone(),
+                source,
+            }
+        })?;
     let starts = (0..rows.num_rows()).step_by(BLOCK_RECORDS);
-    Ok(starts.map(|start| rows.slice(start, BLOCK_RECORDS.min(rows.num_rows() - start))).collect())
+    Ok(starts
+        .map(|start| rows.slice(start, BLOCK_RECORDS.min(rows.num_rows() - start)))
+        .collect())
 }
 
 /// A seed as text.
@@ -133,19 +175,29 @@ impl SeedText {
     fn read(seed: &Seed, config: &SeedConfig) -> Result<Self, InputError> {
         let content = content(seed)?;
         let path = content.path().to_string();
-        let framing = CsvFraming { delimiter: config.delimiter };
+        let framing = CsvFraming {
+            delimiter: config.delimiter,
+        };
         let mut splitter = Splitter::new(content, framing);
         let names = header(&mut splitter, config.delimiter)?;
-        let mut names = names.ok_or_else(|| InputError::NoColumns { location: path.clone() })?;
+        let mut names = names.ok_or_else(|| InputError::NoColumns {
+            location: path.clone(),
+        })?;
         if !config.quote_columns {
-            names.iter_mut().for_each(|name| *name = name.to_lowercase());
+            names
+                .iter_mut()
+                .for_each(|name| *name = name.to_lowercase());
         }
         let mut texts: Vec<Text> = names.iter().map(|_| Text::with_capacity(0)).collect();
         let mut lines = Vec::new();
         let mut fields = Vec::new();
         let mut value = Vec::new();
         while let Some(block) = splitter.block(BLOCK_RECORDS)? {
-            let at = |line, reason: String| InputError::SeedRecord { path: path.clone(), line, reason };
+            let at = |line, reason: String| InputError::SeedRecord {
+                path: path.clone(),
+                line,
+                reason,
+            };
             for record in &block.records {
                 let text = block.record(*record);
                 if std::str::from_utf8(text).is_err() {
@@ -154,7 +206,10 @@ impl SeedText {
                 fields.clear();
                 framing.fields(text, true, |field| fields.push(field));
                 if fields.len() != names.len() {
-                    return Err(at(record.line, format!("{} fields, not {}", fields.len(), names.len())));
+                    return Err(at(
+                        record.line,
+                        format!("{} fields, not {}", fields.len(), names.len()),
+                    ));
                 }
                 for (field, into) in fields.iter().zip(&mut texts) {
                     value.clear();
@@ -167,24 +222,47 @@ impl SeedText {
                 return Err(at(broken.line, broken.reason.to_string()));
             }
         }
-        let finished = |text: Text| text.finish_text().map_err(|source| InputError::Batch { path: path.clone(), source });
+        let finished = |text: Text| {
+            text.finish_text().map_err(|source| InputError::Batch {
+                path: path.clone(),
+                source,
+            })
+        };
         let columns = texts.into_iter().map(finished).collect::<Result<_, _>>()?;
-        Ok(Self { path, names, columns, lines })
+        Ok(Self {
+            path,
+            names,
+            columns,
+            lines,
+        })
     }
 }
 
 fn content(seed: &Seed) -> Result<Content, InputError> {
     if let Some(text) = &seed.embedded {
-        return Ok(in_memory(&format!("{}.csv", seed.name), text.as_bytes().to_vec()));
+        return Ok(in_memory(
+            &format!("{}.csv", seed.name),
+            text.as_bytes().to_vec(),
+        ));
     }
     let path = seed.path.display().to_string();
     let failed = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => InputError::Missing { location: path.clone() },
-        _ => InputError::File { action: "read", path: path.clone(), source },
+        std::io::ErrorKind::NotFound => InputError::Missing {
+            location: path.clone(),
+        },
+        _ => InputError::File {
+            action: "read",
+            path: path.clone(),
+            source,
+        },
     };
     let bytes = std::fs::metadata(&seed.path).map_err(failed)?.len();
     if bytes > SEED_BYTES {
-        return Err(InputError::SeedTooLarge { path, bytes, limit: SEED_BYTES });
+        return Err(InputError::SeedTooLarge {
+            path,
+            bytes,
+            limit: SEED_BYTES,
+        });
     }
     Ok(in_memory(&path, std::fs::read(&seed.path).map_err(failed)?))
 }
@@ -195,7 +273,9 @@ fn is_null(value: &str) -> bool {
 }
 
 fn values(column: &StringArray) -> impl Iterator<Item = Option<&str>> {
-    column.iter().map(|value| value.filter(|value| !is_null(value)))
+    column
+        .iter()
+        .map(|value| value.filter(|value| !is_null(value)))
 }
 
 fn infer(column: &StringArray) -> DataType {
@@ -209,7 +289,11 @@ fn infer(column: &StringArray) -> DataType {
                 Number::TooLong => return DataType::Utf8,
             }
         }
-        return if decimals { DataType::Float64 } else { DataType::Int64 };
+        return if decimals {
+            DataType::Float64
+        } else {
+            DataType::Int64
+        };
     }
     if all(&|value| date(value).is_some()) {
         return DataType::Date32;
@@ -232,29 +316,62 @@ fn inferred(column: &StringArray, data_type: &DataType) -> ArrayRef {
                 Number::Whole(number) => Some(number),
                 Number::Decimal(_) | Number::TooLong => None,
             };
-            Arc::new(values(column).map(|value| value.and_then(number)).collect::<Int64Array>())
+            Arc::new(
+                values(column)
+                    .map(|value| value.and_then(number))
+                    .collect::<Int64Array>(),
+            )
         }
         DataType::Float64 => {
-            #[expect(clippy::cast_precision_loss, reason = "one decimal makes dbt read the column as floats")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "one decimal makes dbt read the column as floats"
+            )]
             let number = |value| match Number::parse(value)? {
                 Number::Whole(number) => Some(number as f64),
                 Number::Decimal(number) => Some(number),
                 Number::TooLong => None,
             };
-            Arc::new(values(column).map(|value| value.and_then(number)).collect::<Float64Array>())
+            Arc::new(
+                values(column)
+                    .map(|value| value.and_then(number))
+                    .collect::<Float64Array>(),
+            )
         }
-        DataType::Date32 => Arc::new(values(column).map(|value| value.and_then(date)).collect::<Date32Array>()),
+        DataType::Date32 => Arc::new(
+            values(column)
+                .map(|value| value.and_then(date))
+                .collect::<Date32Array>(),
+        ),
         DataType::Timestamp(..) => {
-            let micros = |value| Some(timestamp(value).or_else(|| iso_timestamp(value))?.and_utc().timestamp_micros());
-            Arc::new(values(column).map(|value| value.and_then(micros)).collect::<TimestampMicrosecondArray>())
+            let micros = |value| {
+                Some(
+                    timestamp(value)
+                        .or_else(|| iso_timestamp(value))?
+                        .and_utc()
+                        .timestamp_micros(),
+                )
+            };
+            Arc::new(
+                values(column)
+                    .map(|value| value.and_then(micros))
+                    .collect::<TimestampMicrosecondArray>(),
+            )
         }
-        DataType::Boolean => Arc::new(values(column).map(|value| value.and_then(boolean)).collect::<BooleanArray>()),
+        DataType::Boolean => Arc::new(
+            values(column)
+                .map(|value| value.and_then(boolean))
+                .collect::<BooleanArray>(),
+        ),
         _ => Arc::new(values(column).collect::<StringArray>()),
     }
 }
 
 /// A column of a declared type.
-fn declared(column: &StringArray, data_type: &DataType) -> Result<ArrayRef, arrow::error::ArrowError> {
+fn declared(
+    column: &StringArray,
+    data_type: &DataType,
+) -> Result<ArrayRef, arrow::error::ArrowError> {
     let text: StringArray = match data_type {
         DataType::Utf8 => values(column).collect(),
         _ => values(column).map(|value| value.map(str::trim)).collect(),
@@ -274,18 +391,25 @@ enum Number {
 }
 
 /// agate's list.
-const CURRENCY: [char; 19] =
-    ['؋', '$', 'ƒ', '៛', '¥', '₡', '₱', '£', '€', '¢', '﷼', '₪', '₩', '₭', '₮', '₦', '฿', '₤', '₫'];
+const CURRENCY: [char; 19] = [
+    '؋', '$', 'ƒ', '៛', '¥', '₡', '₱', '£', '€', '¢', '﷼', '₪', '₩', '₭', '₮', '₦', '฿', '₤', '₫',
+];
 
 impl Number {
     fn parse(value: &str) -> Option<Self> {
         let text = value.trim().trim_matches('%');
-        let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-        let text = CURRENCY.iter().fold(text, |text, symbol| text.trim_matches(*symbol));
+        let (negative, text) = text
+            .strip_prefix('-')
+            .map_or((false, text), |rest| (true, rest));
+        let text = CURRENCY
+            .iter()
+            .fold(text, |text, symbol| text.trim_matches(*symbol));
         let text = text.replace(',', "");
         let text = text.trim();
         let text = text.strip_prefix('+').unwrap_or(text);
-        let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, "0"), |(m, e)| (m, e));
+        let (mantissa, exponent) = text
+            .split_once(['e', 'E'])
+            .map_or((text, "0"), |(m, e)| (m, e));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
@@ -294,7 +418,10 @@ impl Number {
         let power: i64 = exponent.parse::<i32>().ok()?.into();
         let sign = if negative { "-" } else { "" };
         let fraction = fraction.trim_end_matches('0');
-        let zero = whole.bytes().chain(fraction.bytes()).all(|byte| byte == b'0');
+        let zero = whole
+            .bytes()
+            .chain(fraction.bytes())
+            .all(|byte| byte == b'0');
         let places = i64::try_from(fraction.len()).ok()? - power;
         if zero {
             return Some(Self::Whole(0));
@@ -336,8 +463,13 @@ fn timestamp(value: &str) -> Option<NaiveDateTime> {
     let mut parts = clock.trim_start().split(':');
     let mut part = || {
         let digits = parts.next()?;
-        let two = (1..=2).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if two { digits.parse::<u32>().ok() } else { None }
+        let two =
+            (1..=2).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if two {
+            digits.parse::<u32>().ok()
+        } else {
+            None
+        }
     };
     let clock = NaiveTime::from_hms_opt(part()?, part()?, part()?)?;
     parts.next().is_none().then_some(day(date)?.and_time(clock))
@@ -359,7 +491,10 @@ fn iso_timestamp(value: &str) -> Option<NaiveDateTime> {
     let digits: String = match clock.len() {
         2 | 4 | 6 => clock.to_owned(),
         5 | 8 => {
-            let colons = clock.bytes().enumerate().all(|(at, byte)| (at % 3 == 2) == (byte == b':'));
+            let colons = clock
+                .bytes()
+                .enumerate()
+                .all(|(at, byte)| (at % 3 == 2) == (byte == b':'));
             if !colons {
                 return None;
             }
@@ -372,10 +507,15 @@ fn iso_timestamp(value: &str) -> Option<NaiveDateTime> {
     if !is_digits(&digits) || !is_digits(fraction) || (fraction != "0" && digits.len() != 6) {
         return None;
     }
-    let part = |from: usize| digits.get(from..from + 2).map_or(Some(0), |part| part.parse::<u32>().ok());
+    let part = |from: usize| {
+        digits
+            .get(from..from + 2)
+            .map_or(Some(0), |part| part.parse::<u32>().ok())
+    };
     let micros: String = fraction.chars().chain("000000".chars()).take(6).collect();
     let clock = NaiveTime::from_hms_micro_opt(part(0)?, part(2)?, part(4)?, micros.parse().ok()?)?;
-    date.and_time(clock).checked_sub_signed(TimeDelta::minutes(offset))
+    date.and_time(clock)
+        .checked_sub_signed(TimeDelta::minutes(offset))
 }
 
 fn offset_minutes(zone: &str) -> Option<i64> {
@@ -384,12 +524,16 @@ fn offset_minutes(zone: &str) -> Option<i64> {
     }
     let sign = if zone.starts_with('-') { -1 } else { 1 };
     let digits = zone.get(1..)?.replace(':', "");
-    let is_digits = matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_digits =
+        matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !is_digits {
         return None;
     }
     let hours: i64 = digits.get(..2)?.parse().ok()?;
-    let minutes: i64 = digits.get(2..).filter(|text| !text.is_empty()).map_or(Some(0), |text| text.parse().ok())?;
+    let minutes: i64 = digits
+        .get(2..)
+        .filter(|text| !text.is_empty())
+        .map_or(Some(0), |text| text.parse().ok())?;
     Some(sign * (hours * 60 + minutes))
 }
 
@@ -443,14 +587,20 @@ mod tests {
     #[test]
     fn times() {
         let text = |time: Option<NaiveDateTime>| time.map(|time| time.to_string());
-        assert_eq!(text(timestamp("2024-1-5 1:02:3")).as_deref(), Some("2024-01-05 01:02:03"));
+        assert_eq!(
+            text(timestamp("2024-1-5 1:02:3")).as_deref(),
+            Some("2024-01-05 01:02:03")
+        );
         assert_eq!(timestamp("2024-01-05T01:02:03"), None);
         assert_eq!(timestamp("2024-01-05 01:02"), None);
         assert_eq!(timestamp("2024-01-05 01:02:03.5"), None);
         let cases = [
             ("2024-01-05T01:02:03", Some("2024-01-05 01:02:03")),
             ("20240105T010203Z", Some("2024-01-05 01:02:03")),
-            ("2024-01-05T01:02:03.25+01:30", Some("2024-01-04 23:32:03.250")),
+            (
+                "2024-01-05T01:02:03.25+01:30",
+                Some("2024-01-04 23:32:03.250"),
+            ),
             ("2024-01-05T01:02-0500", Some("2024-01-05 06:02:00")),
             ("2024-01-05 01:02:03", None),
             ("2024-01-05T25:00:00", None),

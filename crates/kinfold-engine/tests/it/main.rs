@@ -1,6 +1,10 @@
 //! Tests of kinfold-engine from outside: whole runs over real lakes and destinations.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on shall fail"
+)]
 
 mod activate;
 mod input;

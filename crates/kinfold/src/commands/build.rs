@@ -37,7 +37,12 @@ impl Verb {
     }
 }
 
-pub async fn run(global: &Global, options: &RunOptions, verb: Verb, output: &Output) -> Result<Done, CommandError> {
+pub async fn run(
+    global: &Global,
+    options: &RunOptions,
+    verb: Verb,
+    output: &Output,
+) -> Result<Done, CommandError> {
     let mut workspace = Workspace::load(global, options.as_of)?;
     workspace.require_sound()?;
     let (engine, bound) = prepare(&mut workspace, options).await?;
@@ -50,11 +55,16 @@ pub async fn run(global: &Global, options: &RunOptions, verb: Verb, output: &Out
     } else {
         summarise(&report, output);
     }
-    Ok(Done { success: report.success })
+    Ok(Done {
+        success: report.success,
+    })
 }
 
 /// Opens the lake and binds the project against it. Problems end the command.
-pub async fn prepare(workspace: &mut Workspace, options: &RunOptions) -> Result<(Engine, Bound), CommandError> {
+pub async fn prepare(
+    workspace: &mut Workspace,
+    options: &RunOptions,
+) -> Result<(Engine, Bound), CommandError> {
     let mut engine_options = EngineOptions::default();
     if let Some(limit) = options.memory_limit {
         engine_options.memory_limit = limit;
@@ -87,9 +97,18 @@ pub async fn run_bound(
     };
     let report = build(engine, request).await?;
     drop(progress);
-    let results: Vec<RunResult> = report.nodes.iter().map(|n| RunResult::of(n, &bound.compiled)).collect();
+    let results: Vec<RunResult> = report
+        .nodes
+        .iter()
+        .map(|n| RunResult::of(n, &bound.compiled))
+        .collect();
     let target = workspace.root.join("target");
-    write_run_results(&target, &results, &super::check::facts(workspace), verb.word())?;
+    write_run_results(
+        &target,
+        &results,
+        &super::check::facts(workspace),
+        verb.word(),
+    )?;
     Ok(report)
 }
 
@@ -111,8 +130,15 @@ fn selected(
     verb: Verb,
 ) -> Result<BTreeSet<NodeId>, CommandError> {
     let graph = SelectGraph::of(&workspace.project, &bound.rendered);
-    let chosen = select(&graph, &selection.select, &selection.exclude, None).map_err(select_error)?;
-    let takes = |id: &NodeId| bound.compiled.nodes.get(id).is_some_and(|n| verb.takes(n.resource));
+    let chosen =
+        select(&graph, &selection.select, &selection.exclude, None).map_err(select_error)?;
+    let takes = |id: &NodeId| {
+        bound
+            .compiled
+            .nodes
+            .get(id)
+            .is_some_and(|n| verb.takes(n.resource))
+    };
     Ok(chosen.into_iter().filter(takes).collect())
 }
 
@@ -125,7 +151,11 @@ pub fn select_error(errors: Vec<SelectError>) -> CommandError {
 /// The end of a build in a few lines.
 pub fn summarise(report: &BuildReport, output: &Output) {
     let count = |statuses: &[NodeStatus]| {
-        report.nodes.iter().filter(|n| statuses.contains(&n.status)).count() as u64
+        report
+            .nodes
+            .iter()
+            .filter(|n| statuses.contains(&n.status))
+            .count() as u64
     };
     let mut parts = vec![];
     for (statuses, word) in [
@@ -146,5 +176,9 @@ pub fn summarise(report: &BuildReport, output: &Output) {
         (true, false) => "nothing new to publish".to_owned(),
         (false, _) => output.paint("nothing published", "1;31"),
     };
-    output.say(&format!("{} nodes: {}; {end}", report.nodes.len(), parts.join(", ")));
+    output.say(&format!(
+        "{} nodes: {}; {end}",
+        report.nodes.len(),
+        parts.join(", ")
+    ));
 }

@@ -14,13 +14,18 @@ pub async fn run(global: &Global, output: &Output) -> Result<Done, CommandError>
     Ok(report(&workspace, &bound, output))
 }
 
-pub async fn compile(global: &Global, selection: &Selection, output: &Output) -> Result<Done, CommandError> {
+pub async fn compile(
+    global: &Global,
+    selection: &Selection,
+    output: &Output,
+) -> Result<Done, CommandError> {
     let mut workspace = Workspace::load(global, None)?;
     let bound = workspace.bind(None, false).await?;
     write(&workspace, &bound)?;
     if !selection.select.is_empty() && !output.is_json() {
         let graph = SelectGraph::of(&workspace.project, &bound.rendered);
-        let chosen = select(&graph, &selection.select, &selection.exclude, None).map_err(super::build::select_error)?;
+        let chosen = select(&graph, &selection.select, &selection.exclude, None)
+            .map_err(super::build::select_error)?;
         for id in chosen {
             if let Some(sql) = bound.rendered.nodes.get(&id).and_then(|n| n.sql.as_ref()) {
                 output.line(&format!("-- {id}\n{}\n", sql.text.trim()));
@@ -34,7 +39,13 @@ pub async fn compile(global: &Global, selection: &Selection, output: &Output) ->
 pub fn write(workspace: &Workspace, bound: &Bound) -> Result<(), CommandError> {
     let target = workspace.root.join("target");
     write_compiled(&target, &workspace.project, &bound.rendered)?;
-    write_manifest(&target, &workspace.project, &bound.rendered, Some(&bound.compiled), &facts(workspace))?;
+    write_manifest(
+        &target,
+        &workspace.project,
+        &bound.rendered,
+        Some(&bound.compiled),
+        &facts(workspace),
+    )?;
     Ok(())
 }
 
@@ -66,8 +77,15 @@ fn report(workspace: &Workspace, bound: &Bound, output: &Output) -> Done {
     if success {
         let checked = bound.compiled.nodes.len();
         let unbound = bound.compiled.unbound.len();
-        let rest = if unbound > 0 { format!(", {unbound} not checked") } else { String::new() };
-        output.say(&format!("{checked} nodes and {} syncs checked{rest}", bound.compiled.syncs.len()));
+        let rest = if unbound > 0 {
+            format!(", {unbound} not checked")
+        } else {
+            String::new()
+        };
+        output.say(&format!(
+            "{checked} nodes and {} syncs checked{rest}",
+            bound.compiled.syncs.len()
+        ));
     }
     Done { success }
 }

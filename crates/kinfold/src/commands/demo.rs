@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::build::Verb;
 use super::{CommandError, Done, build, sync};
 use crate::cli::{Global, RunOptions};
-use crate::demo::generate::{ShopOptions, ShopSummary, generate, generate_day};
+use crate::demo::generate::{ShopOptions, ShopSummary, generate, generate_day, generated};
 use crate::demo::receiver::Receiver;
 use crate::packages::SHOP;
 use crate::report::{Output, grouped};
@@ -16,11 +16,11 @@ pub struct Options {
     /// The folder.
     pub dir: PathBuf,
     /// People of the shop.
-    pub persons: u64,
+    pub persons: Option<u64>,
     /// Seed of the generator.
-    pub seed: u64,
+    pub seed: Option<u64>,
     /// Days to add to what is there.
-    pub add_days: Option<u32>,
+    pub add_days: u32,
     /// Write the files and run nothing.
     pub data_only: bool,
     /// Only run the receiver, until Ctrl-C.
@@ -34,19 +34,17 @@ pub async fn run(global: &Global, options: Options, output: &Output) -> Result<D
     let dir = &options.dir;
     let failed = |action, path: &Path| {
         let path = path.to_path_buf();
-        move |source| CommandError::File { action, path, source }
+        move |source| CommandError::File {
+            action,
+            path,
+            source,
+        }
     };
     if options.serve {
         return serve(dir, output).await;
     }
     put_project(dir)?;
-    let shop = ShopOptions { persons: options.persons, seed: options.seed, ..ShopOptions::default() };
-    output.say(&format!("writing the shop's data to {}", dir.join("data").display()));
-    let mut summary = generate(dir, &shop)?;
-    for day in 1..=options.add_days.unwrap_or(0) {
-        summary = generate_day(dir, &shop, day)?;
-    }
-    said(&summary, output);
+    put_data(&options, output)?;
     if options.data_only {
         return Ok(Done { success: true });
     }
@@ -55,17 +53,31 @@ pub async fn run(global: &Global, options: Options, output: &Output) -> Result<D
     workspace.require_sound()?;
     let run_options = RunOptions::default();
     let (engine, bound) = build::prepare(&mut workspace, &run_options).await?;
-    let built = build::run_bound(&workspace, &engine, &bound, &run_options, Verb::Build, output).await?;
+    let built = build::run_bound(
+        &workspace,
+        &engine,
+        &bound,
+        &run_options,
+        Verb::Build,
+        output,
+    )
+    .await?;
     if !output.is_json() {
         build::summarise(&built, output);
     }
     let log = dir.join("out/crm_received.ndjson");
-    let receiver = Receiver::start(0, &log).await.map_err(failed("listen and write to", &log))?;
+    let receiver = Receiver::start(0, &log)
+        .await
+        .map_err(failed("listen and write to", &log))?;
     let url = format!("http://{}", receiver.address);
     let overrides = move |name: &str| (name == "KINFOLD_CRM_URL").then(|| url.clone());
     let mut synced = vec![];
     if built.success {
-        let all = sync::Options { select: vec![], dry_run: false, as_of: None };
+        let all = sync::Options {
+            select: vec![],
+            dry_run: false,
+            as_of: None,
+        };
         synced = sync::run_bound(&workspace, &engine, &bound, &all, &overrides, output).await?;
     }
     let received = receiver.received();
@@ -103,9 +115,35 @@ fn put_project(dir: &Path) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn said(summary: &ShopSummary, output: &Output) {
+/// Generates the data, or adds days to what is there.
+fn put_data(options: &Options, output: &Output) -> Result<(), CommandError> {
+    let dir = &options.dir;
+    let (there, last_day) = generated(dir).unwrap_or_default();
+    let shop = ShopOptions {
+        persons: options.persons.unwrap_or(there.persons),
+        seed: options.seed.unwrap_or(there.seed),
+        ..there.clone()
+    };
     output.say(&format!(
-        "{} persons, {} web events, {} orders, {} contacts, {} e-mail events",
+        "the shop's data is in {}",
+        dir.join("data").display()
+    ));
+    said("history", &generate(dir, &shop)?, output);
+    // Days of other data went with it.
+    let first = if shop == there { last_day } else { 0 };
+    for day in (first + 1)..=(first + options.add_days) {
+        said(
+            &format!("day {day}"),
+            &generate_day(dir, &shop, day)?,
+            output,
+        );
+    }
+    Ok(())
+}
+
+fn said(what: &str, summary: &ShopSummary, output: &Output) {
+    output.say(&format!(
+        "{what}: {} persons, {} web events, {} orders, {} contacts, {} e-mail events",
         grouped(summary.persons),
         grouped(summary.events),
         grouped(summary.orders),
@@ -132,8 +170,15 @@ async fn serve(dir: &Path, output: &Output) -> Result<Done, CommandError> {
     let log = dir.join("out/crm_received.ndjson");
     let receiver = Receiver::start(PORT, &log)
         .await
-        .map_err(|source| CommandError::File { action: "listen and write to", path: log.clone(), source })?;
-    output.say(&format!("listening on http://{}, Ctrl-C ends it", receiver.address));
+        .map_err(|source| CommandError::File {
+            action: "listen and write to",
+            path: log.clone(),
+            source,
+        })?;
+    output.say(&format!(
+        "listening on http://{}, Ctrl-C ends it",
+        receiver.address
+    ));
     let _ = tokio::signal::ctrl_c().await;
     receiver.stop().await;
     Ok(Done { success: true })

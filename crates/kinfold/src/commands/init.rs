@@ -13,7 +13,10 @@ const FILES: &[(&str, &str)] = &[
         "name: {name}\n\nenvironments:\n  dev: {lake: .kinfold/lake}\n\npurposes: [service, analytics, email_marketing]\n",
     ),
     (".gitignore", "/.kinfold\n/target\n/out\n"),
-    ("seeds/contacts.csv", "contact_id,email,city,signed_up_at\n1,ada@example.com,London,2026-01-05\n2,grace@example.com,New York,2026-02-11\n3,ada@example.com,London,2026-03-02\n"),
+    (
+        "seeds/contacts.csv",
+        "contact_id,email,city,signed_up_at\n1,ada@example.com,London,2026-01-05\n2,grace@example.com,New York,2026-02-11\n3,ada@example.com,London,2026-03-02\n",
+    ),
     (
         "models/staging/stg_contacts.sql",
         "SELECT\n    contact_id,\n    lower(trim(email)) AS email,\n    city,\n    signed_up_at\nFROM {{ ref('contacts') }}\n",
@@ -34,22 +37,38 @@ const FILES: &[(&str, &str)] = &[
         "models/models.yml",
         "models:\n  - name: stg_contacts\n    columns:\n      - name: contact_id\n        data_tests: [unique, not_null]\n  - name: person_profile\n    columns:\n      - name: canonical_id\n        data_tests: [unique, not_null]\n",
     ),
-    ("connections/files.yml", "connections:\n  - name: files\n    kind: files\n    location: out\n    format: ndjson\n"),
+    (
+        "connections/files.yml",
+        "connections:\n  - name: files\n    kind: files\n    location: out\n    format: ndjson\n",
+    ),
     (
         "syncs/returning_files.yml",
         "syncs:\n  - name: returning_files\n    from: ref('returning')\n    connection: files\n    object: returning\n    mode: upsert\n    key: {email: email}\n    mapping: {contacts: contacts, member_since: entered_at}\n    purposes: [analytics]\n",
     ),
 ];
 
-pub fn run(dir: Option<PathBuf>, name: Option<String>, output: &Output) -> Result<Done, CommandError> {
+pub fn run(
+    dir: Option<PathBuf>,
+    name: Option<String>,
+    output: &Output,
+) -> Result<Done, CommandError> {
     let dir = dir.unwrap_or_else(|| PathBuf::from("."));
-    let absolute = std::path::absolute(&dir)
-        .map_err(|source| CommandError::File { action: "find", path: dir.clone(), source })?;
-    if ["kinfold.yml", "dbt_project.yml"].iter().any(|f| absolute.join(f).exists()) {
+    let absolute = std::path::absolute(&dir).map_err(|source| CommandError::File {
+        action: "find",
+        path: dir.clone(),
+        source,
+    })?;
+    if ["kinfold.yml", "dbt_project.yml"]
+        .iter()
+        .any(|f| absolute.join(f).exists())
+    {
         return Err(CommandError::NotEmpty(dir));
     }
     let name = name.unwrap_or_else(|| {
-        let folder = absolute.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder = absolute
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         project_name(&folder)
     });
     for (path, text) in FILES {
@@ -66,7 +85,11 @@ pub fn run(dir: Option<PathBuf>, name: Option<String>, output: &Output) -> Resul
 
 /// Writes a file and the folders above it.
 pub fn write_file(file: &Path, text: &str) -> Result<(), CommandError> {
-    let failed = |source| CommandError::File { action: "write", path: file.to_path_buf(), source };
+    let failed = |source| CommandError::File {
+        action: "write",
+        path: file.to_path_buf(),
+        source,
+    };
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
@@ -74,7 +97,19 @@ pub fn write_file(file: &Path, text: &str) -> Result<(), CommandError> {
 }
 
 fn project_name(folder: &str) -> String {
-    let name: String =
-        folder.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
-    if name.chars().next().is_some_and(|c| c.is_ascii_alphabetic()) { name } else { format!("project_{name}") }
+    let name: String = folder
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    if name.chars().next().is_some_and(|c| c.is_ascii_alphabetic()) {
+        name
+    } else {
+        format!("project_{name}")
+    }
 }

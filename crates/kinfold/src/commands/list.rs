@@ -16,18 +16,38 @@ pub async fn run(
 ) -> Result<Done, CommandError> {
     let mut types = vec![];
     for word in resource_types {
-        let all = [ResourceType::Source, ResourceType::Seed, ResourceType::Model, ResourceType::Test, ResourceType::Sync];
-        match all.into_iter().find(|t| t.as_str() == word.trim_end_matches('s')) {
+        let all = [
+            ResourceType::Source,
+            ResourceType::Seed,
+            ResourceType::Model,
+            ResourceType::Test,
+            ResourceType::Sync,
+        ];
+        match all
+            .into_iter()
+            .find(|t| t.as_str() == word.trim_end_matches('s'))
+        {
             Some(found) => types.push(found),
-            None => return Err(CommandError::Unknown { kind: "resource type", name: word.clone(), close: None }),
+            None => {
+                return Err(CommandError::Unknown {
+                    kind: "resource type",
+                    name: word.clone(),
+                    close: None,
+                });
+            }
         }
     }
     let mut workspace = Workspace::load(global, None)?;
     let bound = workspace.bind(None, false).await?;
     let graph = SelectGraph::of(&workspace.project, &bound.rendered);
     let types = (!types.is_empty()).then_some(types);
-    let chosen = select(&graph, &selection.select, &selection.exclude, types.as_deref())
-        .map_err(super::build::select_error)?;
+    let chosen = select(
+        &graph,
+        &selection.select,
+        &selection.exclude,
+        types.as_deref(),
+    )
+    .map_err(super::build::select_error)?;
     if output.is_json() {
         output.json(&serde_json::json!({ "success": true, "nodes": chosen }));
     } else {

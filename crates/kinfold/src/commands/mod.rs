@@ -86,9 +86,13 @@ impl CommandError {
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::NoEnvironment { names, .. } => Some(format!("the project declares: {}", names.join(", "))),
+            Self::NoEnvironment { names, .. } => {
+                Some(format!("the project declares: {}", names.join(", ")))
+            }
             Self::NotEmpty(_) => Some("choose another folder".to_owned()),
-            Self::Unknown { close: Some(close), .. } => Some(format!("did you mean `{close}`?")),
+            Self::Unknown {
+                close: Some(close), ..
+            } => Some(format!("did you mean `{close}`?")),
             Self::Engine(EngineError::NotBuilt(_)) => Some("run `kinfold build` first".to_owned()),
             _ => None,
         }
@@ -103,8 +107,22 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
     let global = &cli.global;
     match cli.command {
         Command::Init { dir, name } => init::run(dir, name, output),
-        Command::Demo { dir, persons, seed, add_days, data_only, serve } => {
-            let options = demo::Options { dir, persons, seed, add_days, data_only, serve };
+        Command::Demo {
+            dir,
+            persons,
+            seed,
+            add_days,
+            data_only,
+            serve,
+        } => {
+            let options = demo::Options {
+                dir,
+                persons,
+                seed,
+                add_days,
+                data_only,
+                serve,
+            };
             demo::run(global, options, output).await
         }
         Command::Check => check::run(global, output).await,
@@ -113,11 +131,22 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
         Command::Run(options) => build::run(global, &options, build::Verb::Run, output).await,
         Command::Seed(options) => build::run(global, &options, build::Verb::Seed, output).await,
         Command::Test(options) => build::run(global, &options, build::Verb::Test, output).await,
-        Command::Ls { selection, resource_type } => list::run(global, &selection, &resource_type, output).await,
+        Command::Ls {
+            selection,
+            resource_type,
+        } => list::run(global, &selection, &resource_type, output).await,
         Command::Show { name, limit } => query::show(global, &name, limit, output).await,
         Command::Query { sql, format } => query::run(global, sql, format, output).await,
-        Command::Sync { select, dry_run, as_of } => {
-            let options = sync::Options { select, dry_run, as_of };
+        Command::Sync {
+            select,
+            dry_run,
+            as_of,
+        } => {
+            let options = sync::Options {
+                select,
+                dry_run,
+                as_of,
+            };
             sync::run(global, &options, output).await
         }
         Command::Completions { shell } => {

@@ -14,12 +14,21 @@ use crate::cli::{Global, RowFormat};
 use crate::report::Output;
 use crate::workspace::Workspace;
 
-pub async fn run(global: &Global, sql: String, format: RowFormat, output: &Output) -> Result<Done, CommandError> {
+pub async fn run(
+    global: &Global,
+    sql: String,
+    format: RowFormat,
+    output: &Output,
+) -> Result<Done, CommandError> {
     let sql = if sql == "-" {
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
-            .map_err(|source| CommandError::File { action: "read", path: "standard input".into(), source })?;
+            .map_err(|source| CommandError::File {
+                action: "read",
+                path: "standard input".into(),
+                source,
+            })?;
         text
     } else {
         sql
@@ -46,12 +55,18 @@ pub async fn run(global: &Global, sql: String, format: RowFormat, output: &Outpu
     }
     if json {
         let lines = ndjson(&kept)?;
-        let rows: Vec<serde_json::Value> =
-            lines.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let rows: Vec<serde_json::Value> = lines
+            .split(|b| *b == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect();
         let columns: Vec<&String> = schema.fields().iter().map(|f| f.name()).collect();
         output.json(&serde_json::json!({ "success": true, "columns": columns, "rows": rows }));
     } else if format == RowFormat::Table {
-        let kept = if kept.is_empty() { vec![RecordBatch::new_empty(schema)] } else { kept };
+        let kept = if kept.is_empty() {
+            vec![RecordBatch::new_empty(schema)]
+        } else {
+            kept
+        };
         let table = pretty_format_batches(&kept).map_err(arrow_error)?;
         output.line(&table.to_string());
     } else if header && format == RowFormat::Csv {
@@ -60,9 +75,23 @@ pub async fn run(global: &Global, sql: String, format: RowFormat, output: &Outpu
     Ok(Done { success: true })
 }
 
-pub async fn show(global: &Global, name: &str, limit: u64, output: &Output) -> Result<Done, CommandError> {
-    let parts: Vec<String> = name.split('.').map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
-    run(global, format!("SELECT * FROM {} LIMIT {limit}", parts.join(".")), RowFormat::Table, output).await
+pub async fn show(
+    global: &Global,
+    name: &str,
+    limit: u64,
+    output: &Output,
+) -> Result<Done, CommandError> {
+    let parts: Vec<String> = name
+        .split('.')
+        .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
+        .collect();
+    run(
+        global,
+        format!("SELECT * FROM {} LIMIT {limit}", parts.join(".")),
+        RowFormat::Table,
+        output,
+    )
+    .await
 }
 
 fn arrow_error(error: arrow::error::ArrowError) -> CommandError {
@@ -71,7 +100,11 @@ fn arrow_error(error: arrow::error::ArrowError) -> CommandError {
 
 fn csv(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, CommandError> {
     let mut bytes = vec![];
-    WriterBuilder::new().with_header(header).build(&mut bytes).write(batch).map_err(arrow_error)?;
+    WriterBuilder::new()
+        .with_header(header)
+        .build(&mut bytes)
+        .write(batch)
+        .map_err(arrow_error)?;
     Ok(bytes)
 }
 

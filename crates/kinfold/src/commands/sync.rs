@@ -21,7 +21,11 @@ pub struct Options {
     pub as_of: Option<DateTime<Utc>>,
 }
 
-pub async fn run(global: &Global, options: &Options, output: &Output) -> Result<Done, CommandError> {
+pub async fn run(
+    global: &Global,
+    options: &Options,
+    output: &Output,
+) -> Result<Done, CommandError> {
     let mut workspace = Workspace::load(global, options.as_of)?;
     workspace.require_sound()?;
     let engine = workspace.engine(EngineOptions::default()).await?;
@@ -83,16 +87,27 @@ pub async fn run_bound(
     let mut ended = vec![];
     for sync in chosen {
         let Some(compiled) = bound.compiled.syncs.iter().find(|c| c.id == sync.id) else {
-            ended.push(Ended::Failed { name: sync.name.value.clone(), error: "it was not bound".to_owned() });
+            ended.push(Ended::Failed {
+                name: sync.name.value.clone(),
+                error: "it was not bound".to_owned(),
+            });
             continue;
         };
-        let Some(connection) =
-            workspace.project.connections.iter().find(|c| c.name.value == sync.connection.value)
+        let Some(connection) = workspace
+            .project
+            .connections
+            .iter()
+            .find(|c| c.name.value == sync.connection.value)
         else {
             continue;
         };
         let variable = |name: &str| overrides(name).or_else(|| std::env::var(name).ok());
-        let vars = workspace.project.packages.iter().find(|p| p.name == sync.package).map(|p| p.vars.as_slice());
+        let vars = workspace
+            .project
+            .packages
+            .iter()
+            .find(|p| p.name == sync.package)
+            .map(|p| p.vars.as_slice());
         let request = SyncRequest {
             sync,
             compiled,
@@ -104,7 +119,10 @@ pub async fn run_bound(
         };
         let one = match run_sync(engine, request).await {
             Ok(report) => Ended::Ran(Box::new(report)),
-            Err(error) => Ended::Failed { name: sync.name.value.clone(), error: causes(&error) },
+            Err(error) => Ended::Failed {
+                name: sync.name.value.clone(),
+                error: causes(&error),
+            },
         };
         if !output.is_json() {
             say(&one, options.dry_run, output);
@@ -140,12 +158,18 @@ fn chosen<'w>(workspace: &'w Workspace, names: &[String]) -> Result<Vec<&'w Sync
         let bare = name.strip_prefix("sync:").unwrap_or(name);
         let tag = name.strip_prefix("tag:");
         let matches: Vec<&Sync> = enabled()
-            .filter(|s| s.name.value == bare || tag.is_some_and(|t| s.tags.iter().any(|own| own.value == t)))
+            .filter(|s| {
+                s.name.value == bare || tag.is_some_and(|t| s.tags.iter().any(|own| own.value == t))
+            })
             .collect();
         if matches.is_empty() {
             let known: Vec<&str> = enabled().map(|s| s.name.value.as_str()).collect();
             let close = kinfold_compile::bind::closest(bare, &known).map(str::to_owned);
-            return Err(CommandError::Unknown { kind: "sync", name: name.to_owned(), close });
+            return Err(CommandError::Unknown {
+                kind: "sync",
+                name: name.to_owned(),
+                close,
+            });
         }
         found.extend(matches);
     }
@@ -174,9 +198,17 @@ fn say(ended: &Ended, dry_run: bool, output: &Output) {
         grouped(report.updates),
         grouped(report.removals)
     );
-    let invalid = if report.invalid > 0 { format!(", {} invalid", grouped(report.invalid)) } else { String::new() };
+    let invalid = if report.invalid > 0 {
+        format!(", {} invalid", grouped(report.invalid))
+    } else {
+        String::new()
+    };
     if dry_run {
-        output.say(&format!("sync {} would send {}: {detail}{invalid}", report.name, grouped(report.planned)));
+        output.say(&format!(
+            "sync {} would send {}: {detail}{invalid}",
+            report.name,
+            grouped(report.planned)
+        ));
         for example in &report.examples {
             output.say(&format!(
                 "  {} {} {}",
@@ -186,10 +218,22 @@ fn say(ended: &Ended, dry_run: bool, output: &Output) {
             ));
         }
     } else if report.planned == 0 {
-        output.say(&format!("sync {}: nothing to send, {} unchanged{invalid}", report.name, grouped(report.unchanged)));
+        output.say(&format!(
+            "sync {}: nothing to send, {} unchanged{invalid}",
+            report.name,
+            grouped(report.unchanged)
+        ));
     } else {
-        let sum: Vec<String> = counts.iter().map(|(word, n)| format!("{word} {}", grouped(*n))).collect();
-        output.say(&format!("sync {}: planned {} = {} ({detail}{invalid})", report.name, grouped(report.planned), sum.join(" + ")));
+        let sum: Vec<String> = counts
+            .iter()
+            .map(|(word, n)| format!("{word} {}", grouped(*n)))
+            .collect();
+        output.say(&format!(
+            "sync {}: planned {} = {} ({detail}{invalid})",
+            report.name,
+            grouped(report.planned),
+            sum.join(" + ")
+        ));
     }
     if report.resumed {
         output.say("  an interrupted run was finished first");

@@ -220,6 +220,14 @@ pub fn generate_day(
 }
 
 /// The stamp, if there is a readable one of this form; anything else means "generate again".
+/// What the data in `dir` was generated with, and the last day after its history; `None` if there is
+/// no whole data of this form.
+pub fn generated(dir: &Path) -> Option<(ShopOptions, u32)> {
+    let stamp = read_stamp(dir)?;
+    let last = stamp.days.iter().map(|(day, _)| *day).max().unwrap_or(0);
+    Some((stamp.options, last))
+}
+
 fn read_stamp(dir: &Path) -> Option<Stamp> {
     let text = fs::read(dir.join(STAMP)).ok()?;
     serde_json::from_slice::<Stamp>(&text)

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Path as UrlPath, State};
@@ -40,8 +40,6 @@ struct Store {
 pub struct Receiver {
     /// Where it listens.
     pub address: SocketAddr,
-    /// The log of accepted records.
-    pub log: PathBuf,
     store: Arc<Mutex<Store>>,
     stop: Option<oneshot::Sender<()>>,
     task: tokio::task::JoinHandle<()>,
@@ -63,10 +61,16 @@ impl Receiver {
             std::fs::create_dir_all(folder)?;
         }
         let file = OpenOptions::new().create(true).append(true).open(log)?;
-        let store = Arc::new(Mutex::new(Store { log: file, received: HashMap::new(), seen: HashMap::new() }));
+        let store = Arc::new(Mutex::new(Store {
+            log: file,
+            received: HashMap::new(),
+            seen: HashMap::new(),
+        }));
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let app = Router::new().route("/{*object}", post(accept)).with_state(Arc::clone(&store));
+        let app = Router::new()
+            .route("/{*object}", post(accept))
+            .with_state(Arc::clone(&store));
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let end = async {
@@ -75,13 +79,22 @@ impl Receiver {
             // A connection that breaks concerns its client, who will come again.
             let _ = axum::serve(listener, app).with_graceful_shutdown(end).await;
         });
-        Ok(Self { address, log: log.to_path_buf(), store, stop: Some(stop), task })
+        Ok(Self {
+            address,
+            store,
+            stop: Some(stop),
+            task,
+        })
     }
 
     /// What each object has got so far.
     pub fn received(&self) -> Vec<(String, Received)> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = store.received.iter().map(|(object, r)| (object.clone(), *r)).collect();
+        let mut all: Vec<_> = store
+            .received
+            .iter()
+            .map(|(object, r)| (object.clone(), *r))
+            .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }
@@ -101,7 +114,11 @@ async fn accept(
     headers: HeaderMap,
     Json(delivery): Json<Delivery>,
 ) -> (StatusCode, Json<Value>) {
-    let id = headers.get("idempotency-key").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let id = headers
+        .get("idempotency-key")
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
     if !id.is_empty() && store.seen.contains_key(&id) {
         return (StatusCode::OK, Json(json!({ "repeated": true })));
@@ -113,7 +130,10 @@ async fn accept(
         lines.push('\n');
     }
     if store.log.write_all(lines.as_bytes()).is_err() {
-        return (StatusCode::INSUFFICIENT_STORAGE, Json(json!({ "error": "the log cannot be written" })));
+        return (
+            StatusCode::INSUFFICIENT_STORAGE,
+            Json(json!({ "error": "the log cannot be written" })),
+        );
     }
     let count = delivery.records.len() as u64;
     let received = store.received.entry(object).or_default();

@@ -28,9 +28,16 @@ impl Output {
         let color = match global.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            ColorChoice::Auto => {
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
         };
-        Self { format: global.output, color, quiet: global.quiet, terminal }
+        Self {
+            format: global.output,
+            color,
+            quiet: global.quiet,
+            terminal,
+        }
     }
 
     /// Whether one JSON object is wanted on standard output.
@@ -126,7 +133,11 @@ impl Output {
 }
 
 pub(crate) fn paint(text: &str, code: &str, color: bool) -> String {
-    if color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    if color {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
 }
 
 struct Silent;
@@ -168,7 +179,10 @@ pub(crate) fn node_line(result: &NodeResult, color: bool) -> String {
         _ => String::new(),
     };
     let time = if result.elapsed_ms >= 100 {
-        format!(" in {:.1} s", std::time::Duration::from_millis(result.elapsed_ms).as_secs_f64())
+        format!(
+            " in {:.1} s",
+            std::time::Duration::from_millis(result.elapsed_ms).as_secs_f64()
+        )
     } else {
         String::new()
     };

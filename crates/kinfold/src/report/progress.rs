@@ -19,7 +19,9 @@ impl Bars {
     pub fn new(color: bool) -> Self {
         let bar = ProgressBar::new(0);
         // The template is ours; the default is a bar too.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg} {elapsed}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg} {elapsed}")
+        {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(120));

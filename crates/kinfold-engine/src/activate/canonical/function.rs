@@ -6,7 +6,9 @@ use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::array::{Array, ArrayRef, BinaryBuilder, StringBuilder};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
 
 use super::{Cell, ObjectEncoder};
 
@@ -24,19 +26,31 @@ impl JsonObject {
     /// A key with these fields; the function takes their values in this order.
     #[must_use]
     pub fn key(names: Vec<String>) -> Self {
-        Self { names, is_key: true, signature: Signature::variadic_any(Volatility::Immutable) }
+        Self {
+            names,
+            is_key: true,
+            signature: Signature::variadic_any(Volatility::Immutable),
+        }
     }
 
     /// A payload with these fields; the function takes their values in this order.
     #[must_use]
     pub fn payload(names: Vec<String>) -> Self {
-        Self { names, is_key: false, signature: Signature::variadic_any(Volatility::Immutable) }
+        Self {
+            names,
+            is_key: false,
+            signature: Signature::variadic_any(Volatility::Immutable),
+        }
     }
 }
 
 impl ScalarUDFImpl for JsonObject {
     fn name(&self) -> &str {
-        if self.is_key { "key_text" } else { "payload_text" }
+        if self.is_key {
+            "key_text"
+        } else {
+            "payload_text"
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -49,9 +63,17 @@ impl ScalarUDFImpl for JsonObject {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = args.number_rows;
-        let columns: Vec<ArrayRef> = args.args.iter().map(|a| a.to_array(rows)).collect::<Result<_>>()?;
+        let columns: Vec<ArrayRef> = args
+            .args
+            .iter()
+            .map(|a| a.to_array(rows))
+            .collect::<Result<_>>()?;
         if columns.len() != self.names.len() {
-            return Err(DataFusionError::Plan(format!("{} takes {} arguments", self.name(), self.names.len())));
+            return Err(DataFusionError::Plan(format!(
+                "{} takes {} arguments",
+                self.name(),
+                self.names.len()
+            )));
         }
         let encoder = ObjectEncoder::new(&self.names, &columns)?;
         let mut texts = StringBuilder::with_capacity(rows, rows * 32);
@@ -86,7 +108,9 @@ impl PayloadHash {
     /// The function `payload_hash(text)`.
     #[must_use]
     pub fn new() -> Self {
-        Self { signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable) }
+        Self {
+            signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
+        }
     }
 
     /// The hash of one payload.
@@ -121,7 +145,9 @@ impl ScalarUDFImpl for PayloadHash {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(argument) = args.args.first() else {
-            return Err(DataFusionError::Plan("payload_hash takes one argument".to_owned()));
+            return Err(DataFusionError::Plan(
+                "payload_hash takes one argument".to_owned(),
+            ));
         };
         let texts = argument.to_array(args.number_rows)?;
         let texts = texts.as_string::<i32>();

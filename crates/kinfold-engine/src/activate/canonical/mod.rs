@@ -21,9 +21,11 @@ pub fn is_sendable(data_type: &DataType) -> bool {
     use DataType as T;
     match data_type {
         T::Duration(_) | T::Interval(_) | T::Union(..) | T::RunEndEncoded(..) => false,
-        T::List(f) | T::LargeList(f) | T::FixedSizeList(f, _) | T::ListView(f) | T::LargeListView(f) => {
-            is_sendable(f.data_type())
-        }
+        T::List(f)
+        | T::LargeList(f)
+        | T::FixedSizeList(f, _)
+        | T::ListView(f)
+        | T::LargeListView(f) => is_sendable(f.data_type()),
         T::Map(entries, _) => match entries.data_type() {
             T::Struct(fields) => {
                 fields.first().is_some_and(|key| is_text(key.data_type()))
@@ -55,5 +57,8 @@ pub fn key_kind(data_type: &DataType) -> Option<&'static str> {
 }
 
 fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
 }

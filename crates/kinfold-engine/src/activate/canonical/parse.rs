@@ -113,11 +113,16 @@ impl Parser<'_> {
         let end = rest.find([',', '}', ']']).unwrap_or(rest.len());
         let digits = rest.get(..end)?;
         self.at += end;
-        if !digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e')) {
+        if !digits
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e'))
+        {
             return None;
         }
         let whole = digits.parse::<i64>().ok().map(Number::from);
         let whole = whole.or_else(|| digits.parse::<u64>().ok().map(Number::from));
-        whole.or_else(|| Number::from_f64(digits.parse().ok()?)).map(Value::Number)
+        whole
+            .or_else(|| Number::from_f64(digits.parse().ok()?))
+            .map(Value::Number)
     }
 }

@@ -4,10 +4,14 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 use datafusion::arrow::array::cast::AsArray;
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, GenericBinaryArray, GenericStringArray, PrimitiveArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, BooleanArray, GenericBinaryArray, GenericStringArray, PrimitiveArray,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes as t;
-use datafusion::arrow::datatypes::{ArrowNativeType, ArrowPrimitiveType, DataType, DecimalType, TimeUnit};
+use datafusion::arrow::datatypes::{
+    ArrowNativeType, ArrowPrimitiveType, DataType, DecimalType, TimeUnit,
+};
 use datafusion::arrow::error::ArrowError;
 
 /// What became of one value.
@@ -45,7 +49,9 @@ impl ObjectEncoder {
             fields.push((name, (label, encoder(column)?)));
         }
         fields.sort_by(|a, b| a.0.cmp(b.0));
-        Ok(Self { fields: fields.into_iter().map(|(_, field)| field).collect() })
+        Ok(Self {
+            fields: fields.into_iter().map(|(_, field)| field).collect(),
+        })
     }
 
     /// Appends one row to `out`, and hands what became of each value to `seen`.
@@ -96,7 +102,11 @@ impl Encode for GenericStringArray<i32> {
         }
         let text = self.value(row);
         write_text(text, out);
-        if text.chars().all(char::is_whitespace) { Cell::Blank } else { Cell::Value }
+        if text.chars().all(char::is_whitespace) {
+            Cell::Blank
+        } else {
+            Cell::Value
+        }
     }
 }
 
@@ -120,7 +130,9 @@ struct Primitive<T: ArrowPrimitiveType, F> {
     form: F,
 }
 
-impl<T: ArrowPrimitiveType, F: Fn(T::Native, &mut String) -> Cell + Send> Encode for Primitive<T, F> {
+impl<T: ArrowPrimitiveType, F: Fn(T::Native, &mut String) -> Cell + Send> Encode
+    for Primitive<T, F>
+{
     fn write(&self, row: usize, out: &mut String) -> Cell {
         if self.values.is_null(row) {
             return null(out);
@@ -133,7 +145,10 @@ fn primitive<T: ArrowPrimitiveType>(
     column: &ArrayRef,
     form: impl Fn(T::Native, &mut String) -> Cell + Send + 'static,
 ) -> Box<dyn Encode> {
-    Box::new(Primitive { values: column.as_primitive::<T>().clone(), form })
+    Box::new(Primitive {
+        values: column.as_primitive::<T>().clone(),
+        form,
+    })
 }
 
 fn integer<T: ArrowPrimitiveType<Native: std::fmt::Display>>(column: &ArrayRef) -> Box<dyn Encode> {
@@ -161,8 +176,16 @@ fn decimals<T: DecimalType>(column: &ArrayRef) -> Box<dyn Encode> {
 
 /// A decimal without needless zeros: a number if a double holds it, else text.
 fn write_decimal(text: &str, out: &mut String) {
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
-    let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    };
+    let digits = text
+        .trim_start_matches(['-', '0', '.'])
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .count();
     match digits {
         0 => out.push('0'),
         few if few <= EXACT_DIGITS => out.push_str(text),
@@ -174,7 +197,12 @@ fn write_decimal(text: &str, out: &mut String) {
 
 /// The shortest digits that give the same number again; `shown` prints them without an exponent,
 /// `scientific` with one.
-fn write_float(value: f64, shown: impl std::fmt::Display, scientific: impl std::fmt::LowerExp, out: &mut String) -> Cell {
+fn write_float(
+    value: f64,
+    shown: impl std::fmt::Display,
+    scientific: impl std::fmt::LowerExp,
+    out: &mut String,
+) -> Cell {
     if !value.is_finite() {
         out.push_str("null");
         return Cell::NoForm;
@@ -215,7 +243,13 @@ fn write_text(text: &str, out: &mut String) {
 fn write_date(date: Option<NaiveDate>, out: &mut String) -> Cell {
     match date {
         Some(date) if (0..=9999).contains(&date.year()) => {
-            let _ = write!(out, "\"{:04}-{:02}-{:02}\"", date.year(), date.month(), date.day());
+            let _ = write!(
+                out,
+                "\"{:04}-{:02}-{:02}\"",
+                date.year(),
+                date.month(),
+                date.day()
+            );
             Cell::Value
         }
         _ => {
@@ -251,7 +285,13 @@ fn write_instant(micros: i64, out: &mut String) -> Cell {
 
 fn write_time_of_day(micros: i64, out: &mut String) -> Cell {
     let seconds = micros.div_euclid(1_000_000);
-    let _ = write!(out, "\"{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let _ = write!(
+        out,
+        "\"{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
     write_fraction(micros.rem_euclid(1_000_000), out);
     out.push('"');
     Cell::Value
@@ -326,7 +366,9 @@ impl Encode for Maps {
             return null(out);
         }
         let (first, end) = self.bounds.get(row).copied().unwrap_or_default();
-        let mut entries: Vec<(&str, usize)> = (first..end).map(|entry| (self.keys.value(entry), entry)).collect();
+        let mut entries: Vec<(&str, usize)> = (first..end)
+            .map(|entry| (self.keys.value(entry), entry))
+            .collect();
         entries.sort_unstable();
         let mut whole = Cell::Value;
         out.push('{');
@@ -370,7 +412,9 @@ fn encoder(column: &ArrayRef) -> Result<Box<dyn Encode>, ArrowError> {
         T::UInt32 => integer::<t::UInt32Type>(column),
         T::UInt64 => integer::<t::UInt64Type>(column),
         T::Float16 => return as_type(&T::Float32),
-        T::Float32 => primitive::<t::Float32Type>(column, |v, out| write_float(f64::from(v), v, v, out)),
+        T::Float32 => {
+            primitive::<t::Float32Type>(column, |v, out| write_float(f64::from(v), v, v, out))
+        }
         T::Float64 => primitive::<t::Float64Type>(column, |v, out| write_float(v, v, v, out)),
         T::Decimal32(..) => decimals::<t::Decimal32Type>(column),
         T::Decimal64(..) => decimals::<t::Decimal64Type>(column),
@@ -392,17 +436,28 @@ fn encoder(column: &ArrayRef) -> Result<Box<dyn Encode>, ArrowError> {
         T::Struct(fields) => {
             let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
             let fields = ObjectEncoder::new(&names, column.as_struct().columns())?;
-            Box::new(Structs { rows: column.clone(), fields })
+            Box::new(Structs {
+                rows: column.clone(),
+                fields,
+            })
         }
         T::List(_) => {
             let list = column.as_list::<i32>();
             let items = encoder(list.values())?;
-            Box::new(Lists { rows: column.clone(), bounds: bounds(list.value_offsets()), items })
+            Box::new(Lists {
+                rows: column.clone(),
+                bounds: bounds(list.value_offsets()),
+                items,
+            })
         }
         T::LargeList(_) => {
             let list = column.as_list::<i64>();
             let items = encoder(list.values())?;
-            Box::new(Lists { rows: column.clone(), bounds: bounds(list.value_offsets()), items })
+            Box::new(Lists {
+                rows: column.clone(),
+                bounds: bounds(list.value_offsets()),
+                items,
+            })
         }
         T::FixedSizeList(item, _) | T::ListView(item) | T::LargeListView(item) => {
             return as_type(&T::LargeList(item.clone()));
@@ -417,7 +472,11 @@ fn encoder(column: &ArrayRef) -> Result<Box<dyn Encode>, ArrowError> {
                 values: encoder(map.values())?,
             })
         }
-        other => return Err(ArrowError::NotYetImplemented(format!("{other} has no JSON form"))),
+        other => {
+            return Err(ArrowError::NotYetImplemented(format!(
+                "{other} has no JSON form"
+            )));
+        }
     })
 }
 

@@ -30,8 +30,17 @@ pub(super) struct Writer {
 pub(super) struct NotWritten;
 
 impl Writer {
-    pub(super) fn new(format: FileFormat, target: &Target, schema: &Schema) -> Result<Self, DestinationError> {
-        let columns: Vec<String> = target.key_fields.iter().chain(&target.fields).cloned().collect();
+    pub(super) fn new(
+        format: FileFormat,
+        target: &Target,
+        schema: &Schema,
+    ) -> Result<Self, DestinationError> {
+        let columns: Vec<String> = target
+            .key_fields
+            .iter()
+            .chain(&target.fields)
+            .cloned()
+            .collect();
         if columns.iter().any(|column| column == OPERATION) {
             return Err(DestinationError::FieldReadOnly {
                 object: target.object.clone(),
@@ -42,7 +51,11 @@ impl Writer {
         for (column, typed) in columns.iter().zip(schema.fields()) {
             fields.push(Field::new(column, stored(typed.data_type()), true));
         }
-        Ok(Self { format, columns, schema: Arc::new(Schema::new(fields)) })
+        Ok(Self {
+            format,
+            columns,
+            schema: Arc::new(Schema::new(fields)),
+        })
     }
 
     pub(super) fn format(&self) -> FileFormat {
@@ -99,15 +112,23 @@ impl Writer {
     }
 
     fn parquet(&self, batch: &Batch) -> Result<Bytes, NotWritten> {
-        let rows: Vec<_> = batch.changes.iter().map(|change| Self::row(batch, change)).collect();
-        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_batch_size(rows.len().max(1));
+        let rows: Vec<_> = batch
+            .changes
+            .iter()
+            .map(|change| Self::row(batch, change))
+            .collect();
+        let builder =
+            ReaderBuilder::new(Arc::clone(&self.schema)).with_batch_size(rows.len().max(1));
         let mut decoder = builder.build_decoder().map_err(|_| NotWritten)?;
         decoder.serialize(&rows).map_err(|_| NotWritten)?;
         let record_batch = decoder.flush().map_err(|_| NotWritten)?.ok_or(NotWritten)?;
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .build();
         let mut bytes = vec![];
         let mut writer =
-            ArrowWriter::try_new(&mut bytes, Arc::clone(&self.schema), Some(properties)).map_err(|_| NotWritten)?;
+            ArrowWriter::try_new(&mut bytes, Arc::clone(&self.schema), Some(properties))
+                .map_err(|_| NotWritten)?;
         writer.write(&record_batch).map_err(|_| NotWritten)?;
         writer.close().map_err(|_| NotWritten)?;
         Ok(bytes.into())
@@ -129,7 +150,8 @@ fn word(batch: &Batch, change: &Change) -> &'static str {
 /// RFC 4180. Null is nothing, empty text is `""`; both are an empty field to readers that do not care.
 fn push_csv(text: &mut String, value: Option<&str>) {
     let Some(value) = value else { return };
-    let outer_space = value.starts_with(char::is_whitespace) || value.ends_with(char::is_whitespace);
+    let outer_space =
+        value.starts_with(char::is_whitespace) || value.ends_with(char::is_whitespace);
     if value.is_empty() || outer_space || value.contains([',', '"', '\n', '\r']) {
         text.push('"');
         text.push_str(&value.replace('"', "\"\""));
@@ -149,11 +171,18 @@ fn stored(data_type: &DataType) -> DataType {
         T::Dictionary(_, values) => stored(values),
         T::Float16 => T::Float32,
         T::Date64 => T::Date32,
-        T::Timestamp(..) => T::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into())),
-        T::Time32(_) | T::Time64(_) => T::Time64(datafusion::arrow::datatypes::TimeUnit::Microsecond),
-        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) | T::ListView(item) | T::LargeListView(item) => {
-            T::List(field(item))
+        T::Timestamp(..) => T::Timestamp(
+            datafusion::arrow::datatypes::TimeUnit::Microsecond,
+            Some("UTC".into()),
+        ),
+        T::Time32(_) | T::Time64(_) => {
+            T::Time64(datafusion::arrow::datatypes::TimeUnit::Microsecond)
         }
+        T::List(item)
+        | T::LargeList(item)
+        | T::FixedSizeList(item, _)
+        | T::ListView(item)
+        | T::LargeListView(item) => T::List(field(item)),
         T::Struct(fields) => T::Struct(fields.iter().map(|f| field(f)).collect()),
         other => other.clone(),
     }

@@ -14,7 +14,8 @@ use futures::StreamExt;
 use kinfold_lake::{LakeError, object_store_for};
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Outcome, SendResult, Target,
+    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Outcome,
+    SendResult, Target,
 };
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _};
@@ -37,7 +38,9 @@ impl FileFormat {
     /// The format of a word in YAML.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
-        [Self::Ndjson, Self::Csv, Self::Parquet].into_iter().find(|format| format.as_str() == word)
+        [Self::Ndjson, Self::Csv, Self::Parquet]
+            .into_iter()
+            .find(|format| format.as_str() == word)
     }
 
     /// The word in YAML, and the ending of a file's name.
@@ -78,13 +81,26 @@ impl FilesDestination {
     ///
     /// # Errors
     /// The location, the name of the object or a storage option is not valid, or a type cannot be written.
-    pub fn new(options: FilesOptions, target: &Target, schema: &Schema) -> Result<Self, DestinationError> {
-        let invalid = |option: &str, reason: String| DestinationError::Option { option: option.to_owned(), reason };
-        let (store, prefix) = object_store_for(&options.location, &options.storage).map_err(|error| match error {
-            LakeError::StorageOption { option } => invalid("storage", format!("`{option}` is not known")),
-            LakeError::Location { .. } => invalid("location", "it is neither a folder nor an `s3://` address".to_owned()),
-            other => invalid("storage", other.to_string()),
-        })?;
+    pub fn new(
+        options: FilesOptions,
+        target: &Target,
+        schema: &Schema,
+    ) -> Result<Self, DestinationError> {
+        let invalid = |option: &str, reason: String| DestinationError::Option {
+            option: option.to_owned(),
+            reason,
+        };
+        let (store, prefix) =
+            object_store_for(&options.location, &options.storage).map_err(|error| match error {
+                LakeError::StorageOption { option } => {
+                    invalid("storage", format!("`{option}` is not known"))
+                }
+                LakeError::Location { .. } => invalid(
+                    "location",
+                    "it is neither a folder nor an `s3://` address".to_owned(),
+                ),
+                other => invalid("storage", other.to_string()),
+            })?;
         let object = Path::parse(target.object.trim_matches('/'))
             .ok()
             .filter(|object| !object.as_ref().is_empty())
@@ -106,17 +122,28 @@ impl FilesDestination {
         let message = "the file could not be written".to_owned();
         match error {
             StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-                SendResult::Fatal { class: FailureClass::Unauthorized, message: "access is denied".to_owned() }
+                SendResult::Fatal {
+                    class: FailureClass::Unauthorized,
+                    message: "access is denied".to_owned(),
+                }
             }
-            StoreError::NotFound { .. } => {
-                SendResult::Fatal { class: FailureClass::Misconfigured, message: "the location does not exist".to_owned() }
-            }
-            other if is_denied(other) => {
-                SendResult::Fatal { class: FailureClass::Unauthorized, message: "access is denied".to_owned() }
-            }
+            StoreError::NotFound { .. } => SendResult::Fatal {
+                class: FailureClass::Misconfigured,
+                message: "the location does not exist".to_owned(),
+            },
+            other if is_denied(other) => SendResult::Fatal {
+                class: FailureClass::Unauthorized,
+                message: "access is denied".to_owned(),
+            },
             // A local file gets its name only when it is complete.
-            _ if self.is_local => SendResult::Transient { class: FailureClass::Unavailable, message },
-            _ => SendResult::Unknown { class: FailureClass::Unavailable, message },
+            _ if self.is_local => SendResult::Transient {
+                class: FailureClass::Unavailable,
+                message,
+            },
+            _ => SendResult::Unknown {
+                class: FailureClass::Unavailable,
+                message,
+            },
         }
     }
 }
@@ -136,8 +163,12 @@ fn is_denied(error: &StoreError) -> bool {
 #[async_trait]
 impl Destination for FilesDestination {
     fn capabilities(&self) -> Capabilities {
-        let operations =
-            vec![BatchOperation::Insert, BatchOperation::Update, BatchOperation::Upsert, BatchOperation::Delete];
+        let operations = vec![
+            BatchOperation::Insert,
+            BatchOperation::Update,
+            BatchOperation::Upsert,
+            BatchOperation::Delete,
+        ];
         Capabilities {
             modes: SyncMode::ALL.to_vec(),
             idempotent: operations.clone(),
@@ -157,7 +188,9 @@ impl Destination for FilesDestination {
             Some(Err(StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. })) => {
                 Err(DestinationError::Unauthorized { address: address() })
             }
-            Some(Err(error)) if is_denied(&error) => Err(DestinationError::Unauthorized { address: address() }),
+            Some(Err(error)) if is_denied(&error) => {
+                Err(DestinationError::Unauthorized { address: address() })
+            }
             Some(Err(_)) => Err(DestinationError::Unreachable {
                 address: address(),
                 reason: "it cannot be listed".to_owned(),
@@ -178,7 +211,11 @@ impl Destination for FilesDestination {
         };
         let first = batch.changes.first().map_or(0, |change| change.seq);
         let name = format!("{first:012}-{}.{}", batch.id, self.writer.format().as_str());
-        let path = self.folder.clone().join(batch.run.run_id.as_str()).join(name.as_str());
+        let path = self
+            .folder
+            .clone()
+            .join(batch.run.run_id.as_str())
+            .join(name.as_str());
         match self.store.put(&path, bytes.into()).await {
             Ok(_) => SendResult::Rows(vec![Outcome::Delivered; batch.changes.len()]),
             Err(error) => self.failure(&error),

@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use kinfold_sync::Operation;
 use kinfold_testkit::FakeClock;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -79,12 +79,23 @@ impl fmt::Display for MortalStore {
 
 #[async_trait]
 impl ObjectStore for MortalStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        self.live(self.inner.put_opts(location, payload, opts)).await
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        self.live(self.inner.put_opts(location, payload, opts))
+            .await
     }
 
-    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.live(self.inner.put_multipart_opts(location, opts)).await
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.live(self.inner.put_multipart_opts(location, opts))
+            .await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -95,10 +106,15 @@ impl ObjectStore for MortalStore {
         self.live(self.inner.get_ranges(location, ranges)).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         // Deletions run in the stream; a store of its own carries the count on.
         let inner = Arc::clone(&self.inner);
-        let dead = self.last.is_some_and(|(last, _)| self.done.fetch_add(1, Ordering::SeqCst) >= last);
+        let dead = self
+            .last
+            .is_some_and(|(last, _)| self.done.fetch_add(1, Ordering::SeqCst) >= last);
         if dead {
             self.died.notify_one();
             return Box::pin(futures::stream::pending());
@@ -127,7 +143,13 @@ async fn objects(store: &InMemory) -> Vec<ObjectMeta> {
 async fn copy(store: &InMemory) -> Arc<InMemory> {
     let copy = InMemory::new();
     for object in objects(store).await {
-        let bytes = store.get(&object.location).await.unwrap().bytes().await.unwrap();
+        let bytes = store
+            .get(&object.location)
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
         copy.put(&object.location, bytes.into()).await.unwrap();
     }
     Arc::new(copy)
@@ -138,11 +160,20 @@ async fn acknowledged(store: &InMemory) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for object in objects(store).await {
         if object.location.as_ref().contains("/ack-") {
-            let bytes = store.get(&object.location).await.unwrap().bytes().await.unwrap();
+            let bytes = store
+                .get(&object.location)
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap();
             for line in bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
                 let line: Value = serde_json::from_slice(line).unwrap();
                 if line["outcome"] == "delivered" {
-                    found.insert((line["key"].as_str().unwrap().to_owned(), line["operation"].as_str().unwrap().to_owned()));
+                    found.insert((
+                        line["key"].as_str().unwrap().to_owned(),
+                        line["operation"].as_str().unwrap().to_owned(),
+                    ));
                 }
             }
         }
@@ -166,7 +197,9 @@ async fn outcome(setting: &Setting) -> (Vec<Value>, Vec<Value>) {
             .into_iter()
             .map(|row| match row {
                 Value::Object(mut map) => {
-                    columns.iter().for_each(|column| drop(map.shift_remove(*column)));
+                    columns
+                        .iter()
+                        .for_each(|column| drop(map.shift_remove(*column)));
                     Value::Object(map)
                 }
                 other => other,
@@ -177,7 +210,10 @@ async fn outcome(setting: &Setting) -> (Vec<Value>, Vec<Value>) {
     };
     (
         without(setting.state().await, &["first_error_run", "last_ack_run"]),
-        without(setting.ledger().await, &["run_id", "delivery", "seq", "sent_at"]),
+        without(
+            setting.ledger().await,
+            &["run_id", "delivery", "seq", "sent_at"],
+        ),
     )
 }
 
@@ -198,7 +234,10 @@ async fn prepared() -> (Setting, Arc<InMemory>) {
     let mut setting = Setting::on(Arc::clone(&store) as Arc<dyn ObjectStore>, mirror()).await;
     let receiver = Receiver::default();
     setting.publish(plain(&BEFORE)).await;
-    setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+    setting
+        .run_through(&receiver, &FakeClock::new())
+        .await
+        .unwrap();
     setting.publish(plain(&AFTER)).await;
     setting.later(1);
     (setting, store)
@@ -207,7 +246,11 @@ async fn prepared() -> (Setting, Arc<InMemory>) {
 /// A receiver that has what the first run delivered.
 fn warmed() -> Receiver {
     let receiver = Receiver::default();
-    receiver.restore(BEFORE.iter().map(|(id, value)| (key(id), json!({"value": *value}))));
+    receiver.restore(
+        BEFORE
+            .iter()
+            .map(|(id, value)| (key(id), json!({"value": *value}))),
+    );
     receiver.fates(fates());
     receiver
 }
@@ -218,11 +261,19 @@ async fn every_crash_point_leads_to_the_same_end() {
     // Without a crash.
     let whole = copy(&store).await;
     let counted = MortalStore::new(&whole, None);
-    setting.attach(Arc::clone(&counted) as Arc<dyn ObjectStore>).await;
+    setting
+        .attach(Arc::clone(&counted) as Arc<dyn ObjectStore>)
+        .await;
     counted.arm();
     let receiver = warmed();
-    let report = setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
-    assert_eq!((report.delivered, report.rejected, report.removals), (3, 1, 1));
+    let report = setting
+        .run_through(&receiver, &FakeClock::new())
+        .await
+        .unwrap();
+    assert_eq!(
+        (report.delivered, report.rejected, report.removals),
+        (3, 1, 1)
+    );
     let operations = counted.done.load(Ordering::SeqCst);
     let expected = outcome(&setting).await;
     let expected_rows = receiver.rows();
@@ -233,7 +284,9 @@ async fn every_crash_point_leads_to_the_same_end() {
         for takes_effect in [false, true] {
             let disk = copy(&store).await;
             let dying = MortalStore::new(&disk, Some((last, takes_effect)));
-            setting.attach(Arc::clone(&dying) as Arc<dyn ObjectStore>).await;
+            setting
+                .attach(Arc::clone(&dying) as Arc<dyn ObjectStore>)
+                .await;
             dying.arm();
             let receiver = warmed();
             let clock = FakeClock::new();
@@ -246,24 +299,42 @@ async fn every_crash_point_leads_to_the_same_end() {
             let durable = acknowledged(&disk).await;
 
             // Another process, after the lease of the dead one has run out.
-            setting.attach(Arc::clone(&disk) as Arc<dyn ObjectStore>).await;
-            setting.engine.lake.delete("lease/sync/crm.json").await.unwrap();
-            let report = setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+            setting
+                .attach(Arc::clone(&disk) as Arc<dyn ObjectStore>)
+                .await;
+            setting
+                .engine
+                .lake
+                .delete("lease/sync/crm.json")
+                .await
+                .unwrap();
+            let report = setting
+                .run_through(&receiver, &FakeClock::new())
+                .await
+                .unwrap();
             resumed += u32::from(report.resumed);
             let after = receiver.take();
             let place = format!("operation {last}, effect {takes_effect}");
             for sent in &after {
                 let again = (sent.key.clone(), word(sent.operation).to_owned());
-                assert!(!durable.contains(&again), "{place}: {again:?} was acknowledged and sent again");
+                assert!(
+                    !durable.contains(&again),
+                    "{place}: {again:?} was acknowledged and sent again"
+                );
                 // What may have arrived before comes in the same batch, so that the receiver can tell.
                 if report.resumed
-                    && let Some(earlier) = before.iter().find(|s| s.key == sent.key && s.fate == Fate::Deliver)
+                    && let Some(earlier) = before
+                        .iter()
+                        .find(|s| s.key == sent.key && s.fate == Fate::Deliver)
                 {
                     assert_eq!(earlier.batch, sent.batch, "{place}");
                 }
             }
             // The row that is refused is planned again by every run after the one that has told so.
-            let settle = setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+            let settle = setting
+                .run_through(&receiver, &FakeClock::new())
+                .await
+                .unwrap();
             assert_eq!((settle.planned, settle.rejected), (1, 1), "{place}");
             assert_eq!(receiver.rows(), expected_rows, "{place}");
             let (state, ledger) = outcome(&setting).await;
@@ -289,7 +360,10 @@ fn compare(expected: &(Vec<Value>, Vec<Value>), state: &[Value], ledger: &[Value
     };
     assert_eq!(settled(state), settled(&expected.0), "{place}");
     let sends = |rows: &[Value]| -> Vec<Value> {
-        rows.iter().filter(|row| row["outcome"] == "delivered").cloned().collect()
+        rows.iter()
+            .filter(|row| row["outcome"] == "delivered")
+            .cloned()
+            .collect()
     };
     assert_eq!(sends(ledger), sends(&expected.1), "{place}");
 }
@@ -303,7 +377,9 @@ async fn a_delivery_that_is_cut_is_resumed_without_what_was_acknowledged() {
     loop {
         let disk = copy(&store).await;
         let dying = MortalStore::new(&disk, Some((last, true)));
-        setting.attach(Arc::clone(&dying) as Arc<dyn ObjectStore>).await;
+        setting
+            .attach(Arc::clone(&dying) as Arc<dyn ObjectStore>)
+            .await;
         dying.arm();
         let clock = FakeClock::new();
         tokio::select! {
@@ -316,15 +392,28 @@ async fn a_delivery_that_is_cut_is_resumed_without_what_was_acknowledged() {
             last += 1;
             continue;
         }
-        setting.attach(Arc::clone(&disk) as Arc<dyn ObjectStore>).await;
-        setting.engine.lake.delete("lease/sync/crm.json").await.unwrap();
+        setting
+            .attach(Arc::clone(&disk) as Arc<dyn ObjectStore>)
+            .await;
+        setting
+            .engine
+            .lake
+            .delete("lease/sync/crm.json")
+            .await
+            .unwrap();
         let dry = setting.dry_run().await.unwrap();
         assert!(dry.resumed, "a dry run tells of the interrupted run");
         receiver.take();
-        let report = setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+        let report = setting
+            .run_through(&receiver, &FakeClock::new())
+            .await
+            .unwrap();
         assert!(report.resumed);
         // The sums are those of both parts: the finished plan, and the refused row once more.
-        assert_eq!((report.planned, report.delivered, report.rejected), (5, 3, 2));
+        assert_eq!(
+            (report.planned, report.delivered, report.rejected),
+            (5, 3, 2)
+        );
         return;
     }
 }

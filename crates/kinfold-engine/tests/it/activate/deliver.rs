@@ -35,33 +35,70 @@ async fn over_http(receiver: &Loopback) -> Setting {
 async fn changes_go_to_a_receiver_and_nothing_else_does() {
     let receiver = Loopback::start().await.unwrap();
     let mut setting = over_http(&receiver).await;
-    setting.publish(plain(&[("a", 1.0), ("b", 2.0), ("c", 3.5)])).await;
+    setting
+        .publish(plain(&[("a", 1.0), ("b", 2.0), ("c", 3.5)]))
+        .await;
     let first = setting.run().await.unwrap();
-    assert_eq!((first.planned, first.delivered, first.adds, first.success), (3, 3, 3, true));
+    assert_eq!(
+        (first.planned, first.delivered, first.adds, first.success),
+        (3, 3, 3, true)
+    );
     assert_eq!(receiver.records("api/contacts").len(), 3);
-    assert_eq!(receiver.records("api/contacts")[r#"{"id":"c"}"#]["value"], json!(3.5));
+    assert_eq!(
+        receiver.records("api/contacts")[r#"{"id":"c"}"#]["value"],
+        json!(3.5)
+    );
 
     let requests = receiver.requests().len();
     let again = setting.run().await.unwrap();
-    assert_eq!((again.planned, again.unchanged, again.success), (0, 3, true));
+    assert_eq!(
+        (again.planned, again.unchanged, again.success),
+        (0, 3, true)
+    );
     assert_eq!(receiver.requests().len(), requests);
 
-    setting.publish(plain(&[("b", 2.0), ("c", 4.0), ("d", 5.0)])).await;
+    setting
+        .publish(plain(&[("b", 2.0), ("c", 4.0), ("d", 5.0)]))
+        .await;
     setting.later(1);
     let next = setting.run().await.unwrap();
-    assert_eq!((next.planned, next.adds, next.updates, next.removals, next.unchanged), (3, 1, 1, 1, 1));
+    assert_eq!(
+        (
+            next.planned,
+            next.adds,
+            next.updates,
+            next.removals,
+            next.unchanged
+        ),
+        (3, 1, 1, 1, 1)
+    );
     let keys: Vec<_> = receiver.records("api/contacts").into_keys().collect();
     assert_eq!(keys, [key("b"), key("c"), key("d")]);
     assert_eq!(receiver.requests().first().unwrap().body["sync"], "crm");
     // Removals come before everything else.
-    let operations: Vec<_> = receiver.requests()[requests..].iter().map(|r| r.body["operation"].clone()).collect();
+    let operations: Vec<_> = receiver.requests()[requests..]
+        .iter()
+        .map(|r| r.body["operation"].clone())
+        .collect();
     assert_eq!(operations, [json!("delete"), json!("upsert")]);
 
     let ledger = setting.ledger().await;
     assert_eq!(ledger.len(), 6);
-    assert!(ledger.iter().all(|row| row["outcome"] == "delivered" && row["purposes"] == "[\"service\"]"));
-    assert!(ledger.iter().all(|row| row["source_versions"].as_str().unwrap().contains("main/people@")));
-    assert_eq!(field(&setting.state().await, "key_text"), [key("b"), key("c"), key("d")]);
+    assert!(
+        ledger
+            .iter()
+            .all(|row| row["outcome"] == "delivered" && row["purposes"] == "[\"service\"]")
+    );
+    assert!(ledger.iter().all(|row| {
+        row["source_versions"]
+            .as_str()
+            .unwrap()
+            .contains("main/people@")
+    }));
+    assert_eq!(
+        field(&setting.state().await, "key_text"),
+        [key("b"), key("c"), key("d")]
+    );
     assert!(setting.leftovers().await.is_empty());
 }
 
@@ -69,7 +106,9 @@ async fn changes_go_to_a_receiver_and_nothing_else_does() {
 async fn faults_of_the_receiver_lose_nothing() {
     let receiver = Loopback::start().await.unwrap();
     let mut setting = over_http(&receiver).await;
-    setting.publish(plain(&[("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 4.0)])).await;
+    setting
+        .publish(plain(&[("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 4.0)]))
+        .await;
     receiver.script(Script::sequence([
         Some(Fault::ResetAfter),
         Some(Fault::RetryAfter(429, "0".to_owned())),
@@ -77,17 +116,42 @@ async fn faults_of_the_receiver_lose_nothing() {
     ]));
     receiver.refuse([json!({"id": "b"})], Rejection::PerRow);
     let report = setting.run().await.unwrap();
-    assert_eq!((report.planned, report.delivered, report.rejected, report.success), (4, 3, 1, false));
+    assert_eq!(
+        (
+            report.planned,
+            report.delivered,
+            report.rejected,
+            report.success
+        ),
+        (4, 3, 1, false)
+    );
     let state = setting.state().await;
-    assert_eq!(field(&state, "status"), ["delivered", "rejected", "delivered", "delivered"]);
+    assert_eq!(
+        field(&state, "status"),
+        ["delivered", "rejected", "delivered", "delivered"]
+    );
     assert_eq!(state[1]["error_class"], "invalid_row");
-    assert!(!state[1]["error_message"].as_str().unwrap().contains("\"b\""), "{state:?}");
+    assert!(
+        !state[1]["error_message"]
+            .as_str()
+            .unwrap()
+            .contains("\"b\""),
+        "{state:?}"
+    );
 
     // The refused row is tried again, and it alone.
     receiver.refuse([], Rejection::PerRow);
     setting.later(1);
     let report = setting.run().await.unwrap();
-    assert_eq!((report.planned, report.delivered, report.unchanged, report.success), (1, 1, 3, true));
+    assert_eq!(
+        (
+            report.planned,
+            report.delivered,
+            report.unchanged,
+            report.success
+        ),
+        (1, 1, 3, true)
+    );
     assert_eq!(receiver.records("api/contacts").len(), 4);
 }
 
@@ -98,7 +162,10 @@ async fn a_receiver_that_is_down_changes_nothing() {
     setting.publish(plain(&[("a", 1.0)])).await;
     receiver.down().await;
     let error = activate(setting.run().await.unwrap_err());
-    assert!(matches!(error, ActivateError::Destination { .. }), "{error}");
+    assert!(
+        matches!(error, ActivateError::Destination { .. }),
+        "{error}"
+    );
     assert_eq!(setting.state_version().await, None);
     assert!(setting.leftovers().await.is_empty());
     receiver.up().await.unwrap();
@@ -117,19 +184,48 @@ async fn missing_credentials_are_named() {
     assert_eq!(setting.dry_run().await.unwrap().planned, 1);
     let receiver = Loopback::start().await.unwrap();
     receiver.require("Bearer s3cret");
-    let error = setting.run_with(&|name| (name == "CRM_URL").then(|| receiver.url()), false).await.unwrap_err();
-    assert!(error.to_string().contains("refuses the credentials"), "{error}");
+    let error = setting
+        .run_with(&|name| (name == "CRM_URL").then(|| receiver.url()), false)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("refuses the credentials"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_dry_run_shows_masked_rows_and_writes_nothing() {
-    let mut setting = Setting::new(sync(SyncMode::Upsert, &[("email", "id")], &[("value", "value")])).await;
-    setting.publish(plain(&[("ann.miller@example.com", 12345.0), ("b@example.org", 1.0)])).await;
+    let mut setting = Setting::new(sync(
+        SyncMode::Upsert,
+        &[("email", "id")],
+        &[("value", "value")],
+    ))
+    .await;
+    setting
+        .publish(plain(&[
+            ("ann.miller@example.com", 12345.0),
+            ("b@example.org", 1.0),
+        ]))
+        .await;
     let before = setting.engine.lake.list("").await.unwrap();
     let report = setting.dry_run().await.unwrap();
-    assert_eq!((report.planned, report.adds, report.delivered, report.success), (2, 2, 0, true));
+    assert_eq!(
+        (
+            report.planned,
+            report.adds,
+            report.delivered,
+            report.success
+        ),
+        (2, 2, 0, true)
+    );
     let shown = serde_json::to_string(&report).unwrap();
-    assert!(shown.contains("a…(10)@example.com") && !shown.contains("miller") && !shown.contains("12345"), "{shown}");
+    assert!(
+        shown.contains("a…(10)@example.com")
+            && !shown.contains("miller")
+            && !shown.contains("12345"),
+        "{shown}"
+    );
     assert_eq!(setting.engine.lake.list("").await.unwrap(), before);
 }
 
@@ -155,11 +251,16 @@ async fn keys_that_cannot_be_sent_are_recorded_and_never_removed() {
     assert_eq!((report.planned, report.invalid, report.removals), (1, 5, 0));
     assert_eq!(receiver.take().len(), 1);
     let invalid = setting.invalid().await;
-    assert_eq!(field(&invalid, "reason"), ["invalid_duplicate_key", "invalid_value", "invalid_null_key"]);
+    assert_eq!(
+        field(&invalid, "reason"),
+        ["invalid_duplicate_key", "invalid_value", "invalid_null_key"]
+    );
     assert_eq!(invalid[0]["rows"], 2);
     assert_eq!(receiver.rows().len(), 3);
     // Once they are sound again, the record is empty.
-    setting.publish(plain(&[("a", 1.0), ("b", 2.0), ("c", 0.0)])).await;
+    setting
+        .publish(plain(&[("a", 1.0), ("b", 2.0), ("c", 0.0)]))
+        .await;
     setting.run_through(&receiver, &clock).await.unwrap();
     assert!(setting.invalid().await.is_empty());
 }
@@ -170,11 +271,23 @@ async fn guards_hold_removals_and_let_the_rest_go() {
     guard(&mut setting.sync, "max_removals", Guard::Share(0.25));
     let receiver = Receiver::default();
     let clock = FakeClock::new();
-    setting.publish(plain(&[("a", 1.0), ("b", 1.0), ("c", 1.0), ("d", 1.0)])).await;
+    setting
+        .publish(plain(&[("a", 1.0), ("b", 1.0), ("c", 1.0), ("d", 1.0)]))
+        .await;
     setting.run_through(&receiver, &clock).await.unwrap();
-    setting.publish(plain(&[("c", 1.0), ("d", 2.0), ("e", 1.0)])).await;
+    setting
+        .publish(plain(&[("c", 1.0), ("d", 2.0), ("e", 1.0)]))
+        .await;
     let report = setting.run_through(&receiver, &clock).await.unwrap();
-    assert_eq!((report.planned, report.delivered, report.held, report.removals), (4, 2, 2, 2));
+    assert_eq!(
+        (
+            report.planned,
+            report.delivered,
+            report.held,
+            report.removals
+        ),
+        (4, 2, 2, 2)
+    );
     assert!(!report.success && report.held_because.unwrap().contains("max_removals"));
     assert_eq!(receiver.rows().len(), 5);
 
@@ -187,7 +300,15 @@ async fn guards_hold_removals_and_let_the_rest_go() {
     assert_eq!(setting.state_version().await, before);
 
     guard(&mut setting.sync, "max_changes", Guard::Rows(1));
-    setting.publish(plain(&[("b", 9.0), ("c", 9.0), ("a", 1.0), ("d", 2.0), ("e", 1.0)])).await;
+    setting
+        .publish(plain(&[
+            ("b", 9.0),
+            ("c", 9.0),
+            ("a", 1.0),
+            ("d", 2.0),
+            ("e", 1.0),
+        ]))
+        .await;
     let report = setting.run_through(&receiver, &clock).await.unwrap();
     assert_eq!((report.planned, report.held, report.delivered), (2, 2, 0));
     assert_eq!(setting.state_version().await, before);
@@ -195,7 +316,12 @@ async fn guards_hold_removals_and_let_the_rest_go() {
 
 #[tokio::test]
 async fn an_unmapped_column_and_another_order_change_nothing() {
-    let mut setting = Setting::new(sync(SyncMode::Mirror, &[("id", "id")], &[("v", "value"), ("w", "value + 1")])).await;
+    let mut setting = Setting::new(sync(
+        SyncMode::Mirror,
+        &[("id", "id")],
+        &[("v", "value"), ("w", "value + 1")],
+    ))
+    .await;
     let receiver = Receiver::default();
     let clock = FakeClock::new();
     setting.publish(plain(&[("a", 1.0), ("b", 2.0)])).await;
@@ -207,8 +333,18 @@ async fn an_unmapped_column_and_another_order_change_nothing() {
     let report = setting.run_through(&receiver, &clock).await.unwrap();
     assert_eq!((report.planned, report.unchanged), (0, 2));
     // A new field is a new payload.
-    setting.sync.mapping.push((at("x".to_owned()), at("upper(id)".to_owned())));
-    assert_eq!(setting.run_through(&receiver, &clock).await.unwrap().updates, 2);
+    setting
+        .sync
+        .mapping
+        .push((at("x".to_owned()), at("upper(id)".to_owned())));
+    assert_eq!(
+        setting
+            .run_through(&receiver, &clock)
+            .await
+            .unwrap()
+            .updates,
+        2
+    );
 }
 
 #[tokio::test]
@@ -220,11 +356,17 @@ async fn another_place_or_key_is_refused() {
     setting.run_through(&receiver, &clock).await.unwrap();
     setting.sync.object = at("leads".to_owned());
     let error = activate(setting.run_through(&receiver, &clock).await.unwrap_err());
-    assert!(matches!(error, ActivateError::TargetChanged { what: "object", .. }), "{error}");
+    assert!(
+        matches!(error, ActivateError::TargetChanged { what: "object", .. }),
+        "{error}"
+    );
     setting.sync.object = at("contacts".to_owned());
     setting.sync.key = vec![(at("id".to_owned()), at("CAST(value AS BIGINT)".to_owned()))];
     let error = activate(setting.run_through(&receiver, &clock).await.unwrap_err());
-    assert!(matches!(error, ActivateError::TargetChanged { what: "key", .. }), "{error}");
+    assert!(
+        matches!(error, ActivateError::TargetChanged { what: "key", .. }),
+        "{error}"
+    );
     setting.sync.key = vec![(at("id".to_owned()), at("value".to_owned()))];
     let error = activate(setting.run_through(&receiver, &clock).await.unwrap_err());
     assert!(matches!(error, ActivateError::KeyType { .. }), "{error}");
@@ -234,13 +376,36 @@ async fn another_place_or_key_is_refused() {
 async fn a_second_runner_is_told_who_runs() {
     let mut setting = Setting::new(mirror()).await;
     setting.publish(plain(&[("a", 1.0)])).await;
-    let lease = setting.engine.lake.lease("sync/crm", "process 1 on elsewhere", Duration::from_secs(60)).await.unwrap();
+    let lease = setting
+        .engine
+        .lake
+        .lease(
+            "sync/crm",
+            "process 1 on elsewhere",
+            Duration::from_secs(60),
+        )
+        .await
+        .unwrap();
     let receiver = Receiver::default();
-    let error = setting.run_through(&receiver, &FakeClock::new()).await.unwrap_err().to_string();
-    assert!(error.contains("sync `crm` is being run by process 1 on elsewhere"), "{error}");
+    let error = setting
+        .run_through(&receiver, &FakeClock::new())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("sync `crm` is being run by process 1 on elsewhere"),
+        "{error}"
+    );
     assert!(receiver.take().is_empty());
     lease.release().await.unwrap();
-    assert_eq!(setting.run_through(&receiver, &FakeClock::new()).await.unwrap().delivered, 1);
+    assert_eq!(
+        setting
+            .run_through(&receiver, &FakeClock::new())
+            .await
+            .unwrap()
+            .delivered,
+        1
+    );
 }
 
 #[tokio::test]
@@ -253,14 +418,31 @@ async fn an_attempt_without_an_answer_is_not_taken_for_done_nor_for_undone() {
     // The update of `a` is applied without an answer; then the model takes it back.
     setting.publish(plain(&[("a", 2.0), ("b", 1.0)])).await;
     receiver.fates([(key("a"), Fate::Lose)]);
-    assert_eq!(setting.run_through(&receiver, &clock).await.unwrap().unknown, 1);
+    assert_eq!(
+        setting
+            .run_through(&receiver, &clock)
+            .await
+            .unwrap()
+            .unknown,
+        1
+    );
     setting.publish(plain(&[("a", 3.0), ("b", 1.0)])).await;
     receiver.fates([(key("a"), Fate::Reject)]);
-    assert_eq!(setting.run_through(&receiver, &clock).await.unwrap().rejected, 1);
+    assert_eq!(
+        setting
+            .run_through(&receiver, &clock)
+            .await
+            .unwrap()
+            .rejected,
+        1
+    );
     setting.publish(plain(&[("a", 1.0), ("b", 1.0)])).await;
     receiver.fates([]);
     let report = setting.run_through(&receiver, &clock).await.unwrap();
-    assert_eq!((report.updates, report.delivered, report.unchanged), (1, 1, 1));
+    assert_eq!(
+        (report.updates, report.delivered, report.unchanged),
+        (1, 1, 1)
+    );
     assert_eq!(receiver.rows()[&key("a")]["value"], json!(1));
 }
 
@@ -270,12 +452,23 @@ async fn a_check_that_fails_plans_nothing() {
     setting.publish(plain(&[("a", 1.0)])).await;
     let receiver = Receiver::default();
     receiver.refuse_checks(true);
-    assert!(setting.run_through(&receiver, &FakeClock::new()).await.is_err());
+    assert!(
+        setting
+            .run_through(&receiver, &FakeClock::new())
+            .await
+            .is_err()
+    );
     assert!(setting.leftovers().await.is_empty());
     receiver.refuse_checks(false);
-    setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+    setting
+        .run_through(&receiver, &FakeClock::new())
+        .await
+        .unwrap();
     // With nothing to send the destination is left alone.
     let checks = receiver.checks();
-    setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+    setting
+        .run_through(&receiver, &FakeClock::new())
+        .await
+        .unwrap();
     assert_eq!(receiver.checks(), checks);
 }

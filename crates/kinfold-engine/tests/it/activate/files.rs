@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, AsArray, Date32Array, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, AsArray, Date32Array, Decimal128Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use kinfold_engine::activate::FileFormat;
@@ -16,7 +17,9 @@ use super::setting::{Setting, connection, mirror, plain, rows, sync, text};
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![];
-    let Ok(entries) = std::fs::read_dir(folder) else { return found };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return found;
+    };
     for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -32,8 +35,10 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 /// A sync into the folder `out` of the project.
 async fn into_folder(mut setting: Setting, format: FileFormat) -> (Setting, PathBuf) {
     let out = setting.engine.root.join("out");
-    setting.connection =
-        connection(ConnectionKind::Files, &[("location", text("out")), ("format", text(format.as_str()))]);
+    setting.connection = connection(
+        ConnectionKind::Files,
+        &[("location", text("out")), ("format", text(format.as_str()))],
+    );
     (setting, out)
 }
 
@@ -44,16 +49,30 @@ async fn lines_of_json_hold_the_changes() {
     assert_eq!(setting.run().await.unwrap().delivered, 2);
     let files = files_below(&out);
     assert_eq!(files.len(), 1, "{files:?}");
-    let name = files[0].strip_prefix(&out).unwrap().to_str().unwrap().to_owned();
+    let name = files[0]
+        .strip_prefix(&out)
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
     let parts: Vec<&str> = name.split('/').collect();
     assert_eq!(parts[0], "contacts");
-    assert!(parts[2].starts_with("000000000000-") && parts[2].ends_with(".ndjson"), "{name}");
-    let mut lines: Vec<Value> =
-        std::fs::read_to_string(&files[0]).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(
+        parts[2].starts_with("000000000000-") && parts[2].ends_with(".ndjson"),
+        "{name}"
+    );
+    let mut lines: Vec<Value> = std::fs::read_to_string(&files[0])
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     lines.sort_by_key(ToString::to_string);
     assert_eq!(
         lines,
-        [json!({"_operation": "upsert", "id": "a", "value": 1.5}), json!({"_operation": "upsert", "id": "b", "value": 2})]
+        [
+            json!({"_operation": "upsert", "id": "a", "value": 1.5}),
+            json!({"_operation": "upsert", "id": "b", "value": 2})
+        ]
     );
 
     setting.publish(plain(&[("b", 2.0)])).await;
@@ -61,7 +80,11 @@ async fn lines_of_json_hold_the_changes() {
     assert_eq!(setting.run().await.unwrap().delivered, 1);
     let files = files_below(&out);
     assert_eq!(files.len(), 2);
-    let last = files.iter().map(|f| std::fs::read_to_string(f).unwrap()).find(|t| t.contains("delete")).unwrap();
+    let last = files
+        .iter()
+        .map(|f| std::fs::read_to_string(f).unwrap())
+        .find(|t| t.contains("delete"))
+        .unwrap();
     assert_eq!(last, "{\"_operation\":\"delete\",\"id\":\"a\"}\n");
     // Nothing is sent twice.
     assert_eq!(setting.run().await.unwrap().planned, 0);
@@ -70,10 +93,15 @@ async fn lines_of_json_hold_the_changes() {
 
 #[tokio::test]
 async fn null_and_empty_text_differ_in_csv() {
-    let mapping = [("name", "nullif(id, 'c')"), ("note", "CASE WHEN id = 'a' THEN '' ELSE 'x, \"y\"' END")];
+    let mapping = [
+        ("name", "nullif(id, 'c')"),
+        ("note", "CASE WHEN id = 'a' THEN '' ELSE 'x, \"y\"' END"),
+    ];
     let setting = Setting::new(sync(SyncMode::Upsert, &[("id", "id")], &mapping)).await;
     let (mut setting, out) = into_folder(setting, FileFormat::Csv).await;
-    setting.publish(rows(&[(Some("a"), None), (Some("c"), None)])).await;
+    setting
+        .publish(rows(&[(Some("a"), None), (Some("c"), None)]))
+        .await;
     setting.run().await.unwrap();
     let written = std::fs::read_to_string(&files_below(&out)[0]).unwrap();
     let (header, lines) = written.split_once("\r\n").unwrap();
@@ -93,17 +121,38 @@ async fn parquet_has_the_types_of_the_mapping() {
         vec![
             ("id", Arc::new(StringArray::from(ids)) as ArrayRef),
             ("day", Arc::new(Date32Array::from(vec![19_675; n]))),
-            ("at", Arc::new(TimestampMicrosecondArray::from(vec![1_700_000_000_123_456; n]).with_timezone("UTC"))),
-            ("price", Arc::new(Decimal128Array::from(vec![12_345_678_901_234_567_890; n]).with_precision_and_scale(38, 2).unwrap())),
+            (
+                "at",
+                Arc::new(
+                    TimestampMicrosecondArray::from(vec![1_700_000_000_123_456; n])
+                        .with_timezone("UTC"),
+                ),
+            ),
+            (
+                "price",
+                Arc::new(
+                    Decimal128Array::from(vec![12_345_678_901_234_567_890; n])
+                        .with_precision_and_scale(38, 2)
+                        .unwrap(),
+                ),
+            ),
             ("n", Arc::new(Int64Array::from(vec![i64::MAX; n]))),
         ]
     };
     setting.publish(columns(vec!["a"])).await;
     assert_eq!(setting.run().await.unwrap().delivered, 1);
     let file = std::fs::File::open(&files_below(&out)[0]).unwrap();
-    let mut reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let mut reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .unwrap()
+        .build()
+        .unwrap();
     let batch = reader.next().unwrap().unwrap();
-    let types: Vec<_> = batch.schema().fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+    let types: Vec<_> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| (f.name().clone(), f.data_type().clone()))
+        .collect();
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     assert_eq!(
         types,
@@ -116,12 +165,26 @@ async fn parquet_has_the_types_of_the_mapping() {
             ("n".to_owned(), DataType::Int64),
         ]
     );
-    assert_eq!(batch.column_by_name("n").unwrap().as_primitive::<Int64Type>().value(0), i64::MAX);
+    assert_eq!(
+        batch
+            .column_by_name("n")
+            .unwrap()
+            .as_primitive::<Int64Type>()
+            .value(0),
+        i64::MAX
+    );
     let column = batch.column_by_name("price").unwrap();
-    assert_eq!(column.as_primitive::<datafusion::arrow::datatypes::Decimal128Type>().value(0), 12_345_678_901_234_567_890);
+    assert_eq!(
+        column
+            .as_primitive::<datafusion::arrow::datatypes::Decimal128Type>()
+            .value(0),
+        12_345_678_901_234_567_890
+    );
     let column = batch.column_by_name("at").unwrap();
     assert_eq!(
-        column.as_primitive::<datafusion::arrow::datatypes::TimestampMicrosecondType>().value(0),
+        column
+            .as_primitive::<datafusion::arrow::datatypes::TimestampMicrosecondType>()
+            .value(0),
         1_700_000_000_123_456
     );
 }

@@ -38,7 +38,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(ModelValue::NotANumber),
         8 => (0_u8..3).prop_map(ModelValue::Number),
     ];
-    let row = (prop_oneof![1 => Just(None), 14 => (0_u8..10).prop_map(Some)], value);
+    let row = (
+        prop_oneof![1 => Just(None), 14 => (0_u8..10).prop_map(Some)],
+        value,
+    );
     let row = row.prop_map(|(id, value)| ModelRow { id, value });
     let fate = prop_oneof![
         4 => Just(Fate::Deliver),
@@ -47,7 +50,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Fate::Lose),
         1 => Just(Fate::LoseBefore),
     ];
-    (prop::collection::vec(row, 0..10), prop::collection::btree_map(0_u8..10, fate, 0..8))
+    (
+        prop::collection::vec(row, 0..10),
+        prop::collection::btree_map(0_u8..10, fate, 0..8),
+    )
         .prop_map(|(rows, fates)| Step { rows, fates })
 }
 
@@ -126,7 +132,11 @@ impl Oracle {
         if self.on_leave != OnLeave::Keep {
             counts.removals = leaving.len() as u64;
             if usable {
-                let operation = if self.on_leave == OnLeave::Clear { Operation::Clear } else { Operation::Remove };
+                let operation = if self.on_leave == OnLeave::Clear {
+                    Operation::Clear
+                } else {
+                    Operation::Remove
+                };
                 planned.extend(leaving.iter().map(|id| (*id, (operation, None))));
             } else {
                 counts.held = counts.removals;
@@ -167,10 +177,18 @@ async fn follow(mode: SyncMode, on_leave: OnLeave, steps: Vec<Step>) {
     sync.on_leave = at(on_leave);
     let mut setting = Setting::new(sync).await;
     let receiver = Receiver::default();
-    let mut oracle = Oracle { mode, on_leave, known: BTreeMap::new() };
+    let mut oracle = Oracle {
+        mode,
+        on_leave,
+        known: BTreeMap::new(),
+    };
     let mut removed_without_leave = 0;
     for step in &steps {
-        let names: Vec<_> = step.rows.iter().map(|row| row.id.map(|id| format!("k{id}"))).collect();
+        let names: Vec<_> = step
+            .rows
+            .iter()
+            .map(|row| row.id.map(|id| format!("k{id}")))
+            .collect();
         let model: Vec<_> = step
             .rows
             .iter()
@@ -187,12 +205,19 @@ async fn follow(mode: SyncMode, on_leave: OnLeave, steps: Vec<Step>) {
         setting.publish(rows(&model)).await;
         setting.later(1);
         receiver.fates(step.fates.iter().map(|(id, fate)| (key(*id), *fate)));
-        let acknowledged_before: Vec<String> =
-            oracle.known.iter().filter(|(_, k)| k.acknowledged.is_some()).map(|(id, _)| key(*id)).collect();
+        let acknowledged_before: Vec<String> = oracle
+            .known
+            .iter()
+            .filter(|(_, k)| k.acknowledged.is_some())
+            .map(|(id, _)| key(*id))
+            .collect();
 
         let dry = setting.dry_run().await.unwrap();
         assert!(receiver.take().is_empty());
-        let report = setting.run_through(&receiver, &FakeClock::new()).await.unwrap();
+        let report = setting
+            .run_through(&receiver, &FakeClock::new())
+            .await
+            .unwrap();
         let (planned, counts) = oracle.run(step);
 
         // Retryable rows come again within a run; the last word counts.
@@ -239,8 +264,24 @@ async fn follow(mode: SyncMode, on_leave: OnLeave, steps: Vec<Step>) {
         };
         assert_eq!(seen, counts);
         assert_eq!(
-            (dry.planned, dry.adds, dry.updates, dry.removals, dry.held, dry.invalid, dry.unchanged),
-            (report.planned, report.adds, report.updates, report.removals, report.held, report.invalid, report.unchanged)
+            (
+                dry.planned,
+                dry.adds,
+                dry.updates,
+                dry.removals,
+                dry.held,
+                dry.invalid,
+                dry.unchanged
+            ),
+            (
+                report.planned,
+                report.adds,
+                report.updates,
+                report.removals,
+                report.held,
+                report.invalid,
+                report.unchanged
+            )
         );
         assert!(setting.leftovers().await.is_empty());
     }

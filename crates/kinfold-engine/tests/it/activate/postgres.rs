@@ -13,13 +13,18 @@ async fn client(dsn: &str) -> tokio_postgres::Client {
 }
 
 async fn table(client: &tokio_postgres::Client) -> Vec<(String, Option<f64>)> {
-    let rows = client.query("SELECT id, value FROM crm.contacts ORDER BY id", &[]).await.unwrap();
+    let rows = client
+        .query("SELECT id, value FROM crm.contacts ORDER BY id", &[])
+        .await
+        .unwrap();
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
 #[tokio::test]
 async fn a_mirror_follows_the_model_and_touches_no_other_row() {
-    let server = tokio::task::spawn_blocking(|| PostgresServer::start().unwrap()).await.unwrap();
+    let server = tokio::task::spawn_blocking(|| PostgresServer::start().unwrap())
+        .await
+        .unwrap();
     let database = client(&server.dsn()).await;
     database
         .batch_execute(
@@ -29,39 +34,94 @@ async fn a_mirror_follows_the_model_and_touches_no_other_row() {
         )
         .await
         .unwrap();
-    let mut setting = Setting::new(sync(SyncMode::Mirror, &[("id", "id")], &[("value", "value")])).await;
+    let mut setting = Setting::new(sync(
+        SyncMode::Mirror,
+        &[("id", "id")],
+        &[("value", "value")],
+    ))
+    .await;
     setting.connection = connection(
         ConnectionKind::Postgres,
-        &[("dsn", text("{{ env_var('DSN') }}")), ("schema", text("crm")), ("batch_size", text("2"))],
+        &[
+            ("dsn", text("{{ env_var('DSN') }}")),
+            ("schema", text("crm")),
+            ("batch_size", text("2")),
+        ],
     );
     let dsn = server.dsn();
     let variable = move |name: &str| (name == "DSN").then(|| dsn.clone());
 
-    setting.publish(rows(&[(Some("a"), Some(1.25)), (Some("b"), None), (Some("c"), Some(3.0))])).await;
+    setting
+        .publish(rows(&[
+            (Some("a"), Some(1.25)),
+            (Some("b"), None),
+            (Some("c"), Some(3.0)),
+        ]))
+        .await;
     let report = setting.run_with(&variable, false).await.unwrap();
     assert_eq!((report.delivered, report.success), (3, true));
     let foreign = ("foreign".to_owned(), Some(7.0));
     assert_eq!(
         table(&database).await,
-        [("a".to_owned(), Some(1.25)), ("b".to_owned(), None), ("c".to_owned(), Some(3.0)), foreign.clone()]
+        [
+            ("a".to_owned(), Some(1.25)),
+            ("b".to_owned(), None),
+            ("c".to_owned(), Some(3.0)),
+            foreign.clone()
+        ]
     );
 
     setting.publish(plain(&[("b", 2.0), ("c", 3.0)])).await;
     let report = setting.run_with(&variable, false).await.unwrap();
-    assert_eq!((report.planned, report.updates, report.removals, report.unchanged), (2, 1, 1, 1));
-    assert_eq!(table(&database).await, [("b".to_owned(), Some(2.0)), ("c".to_owned(), Some(3.0)), foreign]);
-
-    // A row that the database refuses is told apart from its neighbours, and comes when it is sound.
-    database.batch_execute("ALTER TABLE crm.contacts ADD CHECK (value < 100)").await.unwrap();
-    setting.publish(plain(&[("b", 1000.0), ("c", 4.0), ("d", 5.0)])).await;
-    let report = setting.run_with(&variable, false).await.unwrap();
-    assert_eq!((report.delivered, report.rejected, report.success), (2, 1, false));
-    database.batch_execute("DELETE FROM crm.contacts WHERE id = 'foreign'").await.unwrap();
-    setting.publish(plain(&[("b", 99.0), ("c", 4.0), ("d", 5.0)])).await;
-    let report = setting.run_with(&variable, false).await.unwrap();
-    assert_eq!((report.planned, report.delivered, report.success), (1, 1, true));
+    assert_eq!(
+        (
+            report.planned,
+            report.updates,
+            report.removals,
+            report.unchanged
+        ),
+        (2, 1, 1, 1)
+    );
     assert_eq!(
         table(&database).await,
-        [("b".to_owned(), Some(99.0)), ("c".to_owned(), Some(4.0)), ("d".to_owned(), Some(5.0))]
+        [
+            ("b".to_owned(), Some(2.0)),
+            ("c".to_owned(), Some(3.0)),
+            foreign
+        ]
+    );
+
+    // A row that the database refuses is told apart from its neighbours, and comes when it is sound.
+    database
+        .batch_execute("ALTER TABLE crm.contacts ADD CHECK (value < 100)")
+        .await
+        .unwrap();
+    setting
+        .publish(plain(&[("b", 1000.0), ("c", 4.0), ("d", 5.0)]))
+        .await;
+    let report = setting.run_with(&variable, false).await.unwrap();
+    assert_eq!(
+        (report.delivered, report.rejected, report.success),
+        (2, 1, false)
+    );
+    database
+        .batch_execute("DELETE FROM crm.contacts WHERE id = 'foreign'")
+        .await
+        .unwrap();
+    setting
+        .publish(plain(&[("b", 99.0), ("c", 4.0), ("d", 5.0)]))
+        .await;
+    let report = setting.run_with(&variable, false).await.unwrap();
+    assert_eq!(
+        (report.planned, report.delivered, report.success),
+        (1, 1, true)
+    );
+    assert_eq!(
+        table(&database).await,
+        [
+            ("b".to_owned(), Some(99.0)),
+            ("c".to_owned(), Some(4.0)),
+            ("d".to_owned(), Some(5.0))
+        ]
     );
 }

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Operation, Outcome, SendResult,
+    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Operation,
+    Outcome, SendResult,
 };
 use serde_json::{Map, Value};
 
@@ -91,11 +92,19 @@ impl Receiver {
 #[async_trait]
 impl Destination for Receiver {
     fn capabilities(&self) -> Capabilities {
-        let operations =
-            vec![BatchOperation::Insert, BatchOperation::Update, BatchOperation::Upsert, BatchOperation::Delete];
+        let operations = vec![
+            BatchOperation::Insert,
+            BatchOperation::Update,
+            BatchOperation::Upsert,
+            BatchOperation::Delete,
+        ];
         Capabilities {
             modes: SyncMode::ALL.to_vec(),
-            idempotent: vec![BatchOperation::Update, BatchOperation::Upsert, BatchOperation::Delete],
+            idempotent: vec![
+                BatchOperation::Update,
+                BatchOperation::Upsert,
+                BatchOperation::Delete,
+            ],
             operations,
             max_rows: 1_000,
             max_bytes: 1 << 20,
@@ -107,7 +116,9 @@ impl Destination for Receiver {
         let mut inner = self.lock();
         inner.checks += 1;
         match inner.refuses {
-            true => Err(DestinationError::Unauthorized { address: "receiver".to_owned() }),
+            true => Err(DestinationError::Unauthorized {
+                address: "receiver".to_owned(),
+            }),
             false => Ok(()),
         }
     }
@@ -117,7 +128,11 @@ impl Destination for Receiver {
         let mut inner = self.lock();
         let mut outcomes = vec![];
         for change in &batch.changes {
-            let fate = inner.fates.get(&change.key_text).copied().unwrap_or_default();
+            let fate = inner
+                .fates
+                .get(&change.key_text)
+                .copied()
+                .unwrap_or_default();
             inner.sent.push(Sent {
                 key: change.key_text.clone(),
                 operation: change.operation,
@@ -130,15 +145,28 @@ impl Destination for Receiver {
                 if change.operation == Operation::Remove {
                     inner.rows.remove(&change.key_text);
                 } else {
-                    inner.rows.entry(change.key_text.clone()).or_default().extend(change.fields.clone());
+                    inner
+                        .rows
+                        .entry(change.key_text.clone())
+                        .or_default()
+                        .extend(change.fields.clone());
                 }
             }
             let message = "as told".to_owned();
             outcomes.push(match fate {
                 Fate::Deliver => Outcome::Delivered,
-                Fate::Reject => Outcome::Rejected { class: FailureClass::InvalidRow, message },
-                Fate::Retry => Outcome::Retryable { class: FailureClass::Unavailable, message },
-                Fate::Lose | Fate::LoseBefore => Outcome::Unknown { class: FailureClass::TimedOut, message },
+                Fate::Reject => Outcome::Rejected {
+                    class: FailureClass::InvalidRow,
+                    message,
+                },
+                Fate::Retry => Outcome::Retryable {
+                    class: FailureClass::Unavailable,
+                    message,
+                },
+                Fate::Lose | Fate::LoseBefore => Outcome::Unknown {
+                    class: FailureClass::TimedOut,
+                    message,
+                },
             });
         }
         SendResult::Rows(outcomes)

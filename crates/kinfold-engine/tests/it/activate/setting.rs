@@ -10,8 +10,8 @@ use datafusion::arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray}
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::json::writer::LineDelimitedWriter;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::collect;
+use datafusion::physical_plan::memory::MemoryStream;
 use kinfold_compile::bind::Binder;
 use kinfold_compile::compile::{CompiledSync, Determinism, Fingerprint};
 use kinfold_compile::relation::RelationKey;
@@ -20,8 +20,8 @@ use kinfold_engine::{Engine, EngineError, EngineOptions, PublishedNode, RunClock
 use kinfold_lake::{CommitNote, Lake, LakeUrl, TablePath};
 use kinfold_project::model::{ResolvedEnvironment, StorageOptions};
 use kinfold_project::{
-    Connection, ConnectionKind, FileId, Guard, Located, NodeId, OnLeave, Reference, ResourceType, Span, Sync,
-    SyncMode, Value, ValueKind,
+    Connection, ConnectionKind, FileId, Guard, Located, NodeId, OnLeave, Reference, ResourceType,
+    Span, Sync, SyncMode, Value, ValueKind,
 };
 use kinfold_sync::{CancelToken, Clock, DeliveryPolicy, Destination, RetryPolicy};
 use object_store::ObjectStore;
@@ -31,18 +31,29 @@ pub fn at<T>(value: T) -> Located<T> {
 }
 
 pub fn text(value: &str) -> Value {
-    Value { kind: ValueKind::String(value.to_owned()), span: Span::new(FileId(0), 0, 0) }
+    Value {
+        kind: ValueKind::String(value.to_owned()),
+        span: Span::new(FileId(0), 0, 0),
+    }
 }
 
 /// A sync of the relation `people`.
 pub fn sync(mode: SyncMode, key: &[(&str, &str)], mapping: &[(&str, &str)]) -> Sync {
-    let fields = |pairs: &[(&str, &str)]| pairs.iter().map(|(f, e)| (at((*f).to_owned()), at((*e).to_owned()))).collect();
+    let fields = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(f, e)| (at((*f).to_owned()), at((*e).to_owned())))
+            .collect()
+    };
     Sync {
         id: NodeId::new(ResourceType::Sync, &["shop", "crm"]),
         package: "shop".to_owned(),
         name: at("crm".to_owned()),
         from: at("ref('people')".to_owned()),
-        input: Reference::Model { package: None, name: "people".to_owned() },
+        input: Reference::Model {
+            package: None,
+            name: "people".to_owned(),
+        },
         description: None,
         connection: at("receiver".to_owned()),
         object: at("contacts".to_owned()),
@@ -50,7 +61,11 @@ pub fn sync(mode: SyncMode, key: &[(&str, &str)], mapping: &[(&str, &str)]) -> S
         key: fields(key),
         mapping: fields(mapping),
         purposes: vec![at("service".to_owned())],
-        on_leave: at(if mode == SyncMode::Mirror { OnLeave::Delete } else { OnLeave::Keep }),
+        on_leave: at(if mode == SyncMode::Mirror {
+            OnLeave::Delete
+        } else {
+            OnLeave::Keep
+        }),
         guards: BTreeMap::new(),
         batch_size: None,
         tags: vec![],
@@ -72,7 +87,10 @@ pub fn connection(kind: ConnectionKind, options: &[(&str, Value)]) -> Connection
     Connection {
         name: at("receiver".to_owned()),
         kind: at(kind),
-        options: options.iter().map(|(key, value)| (at((*key).to_owned()), value.clone())).collect(),
+        options: options
+            .iter()
+            .map(|(key, value)| (at((*key).to_owned()), value.clone()))
+            .collect(),
     }
 }
 
@@ -91,7 +109,14 @@ impl Setting {
     pub async fn new(sync: Sync) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = engine(folder.path()).await;
-        Self { engine, sync, connection: connection(ConnectionKind::Http, &[]), schema: None, written: 0, _folder: Some(folder) }
+        Self {
+            engine,
+            sync,
+            connection: connection(ConnectionKind::Http, &[]),
+            schema: None,
+            written: 0,
+            _folder: Some(folder),
+        }
     }
 
     /// In a bucket that `store` serves.
@@ -116,13 +141,21 @@ impl Setting {
 
     /// Publishes these rows as `people`.
     pub async fn publish(&mut self, columns: Vec<(&str, ArrayRef)>) {
-        let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(n, c)| (n, c, true)),
+        )
+        .unwrap();
         let schema = batch.schema();
         let path = self.engine.table_path("main", "people").unwrap();
         self.written += 1;
         let note = CommitNote::new("test", self.written);
         let stream = Box::pin(MemoryStream::try_new(vec![batch], schema.clone(), None).unwrap());
-        let written = self.engine.lake.overwrite(&path, schema.clone(), vec![stream], note).await.unwrap();
+        let written = self
+            .engine
+            .lake
+            .overwrite(&path, schema.clone(), vec![stream], note)
+            .await
+            .unwrap();
         let mut state = self.engine.published().await.unwrap();
         let node = PublishedNode {
             kind: "table".to_owned(),
@@ -146,23 +179,43 @@ impl Setting {
         state.document.nodes.insert(people(), node);
         let document = state.document.clone();
         self.engine.publish(&state, &document).await.unwrap();
-        self.schema = Some(self.engine.lake.snapshot(&path, None).await.unwrap().unwrap().schema());
+        self.schema = Some(
+            self.engine
+                .lake
+                .snapshot(&path, None)
+                .await
+                .unwrap()
+                .unwrap()
+                .schema(),
+        );
     }
 
     pub fn compiled(&self) -> CompiledSync {
         let mut binder = Binder::new(self.engine.session(false));
         let key = RelationKey::own(people());
-        binder.add_table(key.clone(), "main", "people", self.schema.clone().unwrap()).unwrap();
+        binder
+            .add_table(key.clone(), "main", "people", self.schema.clone().unwrap())
+            .unwrap();
         let fields = self.sync.key.iter().chain(&self.sync.mapping);
-        let list: Vec<String> = fields.map(|(f, e)| format!("{} AS \"{}\"", e.value, f.value)).collect();
-        let sql = format!("SELECT {} FROM \"kinfold\".\"main\".\"people\"", list.join(", "));
+        let list: Vec<String> = fields
+            .map(|(f, e)| format!("{} AS \"{}\"", e.value, f.value))
+            .collect();
+        let sql = format!(
+            "SELECT {} FROM \"kinfold\".\"main\".\"people\"",
+            list.join(", ")
+        );
         CompiledSync {
             id: self.sync.id.clone(),
             name: self.sync.name.value.clone(),
             from: people(),
             plan: binder.bind(&sql).unwrap(),
             key_fields: self.sync.key.iter().map(|(f, _)| f.value.clone()).collect(),
-            fields: self.sync.mapping.iter().map(|(f, _)| f.value.clone()).collect(),
+            fields: self
+                .sync
+                .mapping
+                .iter()
+                .map(|(f, _)| f.value.clone())
+                .collect(),
             reads: vec![key],
             determinism: Determinism::Fixed,
             fingerprint: Fingerprint::default(),
@@ -184,14 +237,27 @@ impl Setting {
         dry_run: bool,
     ) -> Result<SyncReport, EngineError> {
         let compiled = self.compiled();
-        let request = SyncRequest { dry_run, environment_variable, ..self.request(&compiled) };
+        let request = SyncRequest {
+            dry_run,
+            environment_variable,
+            ..self.request(&compiled)
+        };
         run_sync(&self.engine, request).await
     }
 
     /// Through a destination of the test.
-    pub async fn run_through(&self, destination: &dyn Destination, clock: &dyn Clock) -> Result<SyncReport, EngineError> {
+    pub async fn run_through(
+        &self,
+        destination: &dyn Destination,
+        clock: &dyn Clock,
+    ) -> Result<SyncReport, EngineError> {
         let compiled = self.compiled();
-        let ports = Ports { destination, policy: policy(), clock, lease: Duration::from_secs(20) };
+        let ports = Ports {
+            destination,
+            policy: policy(),
+            clock,
+            lease: Duration::from_secs(20),
+        };
         run_sync_through(&self.engine, self.request(&compiled), ports).await
     }
 
@@ -210,17 +276,31 @@ impl Setting {
     /// Rows of a table below `_kinfold`, as JSON, sorted.
     pub async fn table(&self, path: &str) -> Vec<serde_json::Value> {
         let path = TablePath::new(path).unwrap();
-        let Some(snapshot) = self.engine.lake.snapshot(&path, None).await.unwrap() else { return vec![] };
+        let Some(snapshot) = self.engine.lake.snapshot(&path, None).await.unwrap() else {
+            return vec![];
+        };
         let session = self.engine.session(false);
-        let scan = snapshot.provider().unwrap().scan(&session, None, &[], None).await.unwrap();
-        let batches = collect(scan, Arc::new(TaskContext::from(&session))).await.unwrap();
+        let scan = snapshot
+            .provider()
+            .unwrap()
+            .scan(&session, None, &[], None)
+            .await
+            .unwrap();
+        let batches = collect(scan, Arc::new(TaskContext::from(&session)))
+            .await
+            .unwrap();
         let mut bytes = vec![];
         let mut writer = LineDelimitedWriter::new(&mut bytes);
-        writer.write_batches(&batches.iter().collect::<Vec<_>>()).unwrap();
+        writer
+            .write_batches(&batches.iter().collect::<Vec<_>>())
+            .unwrap();
         writer.finish().unwrap();
         drop(writer);
-        let mut lines: Vec<serde_json::Value> =
-            String::from_utf8(bytes).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let mut lines: Vec<serde_json::Value> = String::from_utf8(bytes)
+            .unwrap()
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
         lines.sort_by_key(ToString::to_string);
         lines
     }
@@ -240,12 +320,26 @@ impl Setting {
     /// Version of the state.
     pub async fn state_version(&self) -> Option<u64> {
         let path = TablePath::new("_kinfold/sync/crm/state").unwrap();
-        Some(self.engine.lake.snapshot(&path, None).await.unwrap()?.version())
+        Some(
+            self.engine
+                .lake
+                .snapshot(&path, None)
+                .await
+                .unwrap()?
+                .version(),
+        )
     }
 
     /// Names of what runs have left behind.
     pub async fn leftovers(&self) -> BTreeSet<String> {
-        self.engine.lake.list("sync/crm/run").await.unwrap().into_iter().map(|object| object.name).collect()
+        self.engine
+            .lake
+            .list("sync/crm/run")
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|object| object.name)
+            .collect()
     }
 }
 
@@ -257,7 +351,10 @@ pub fn people() -> NodeId {
 pub fn policy() -> DeliveryPolicy {
     DeliveryPolicy {
         max_rows: 3,
-        retry: RetryPolicy { max_attempts: 2, ..RetryPolicy::default() },
+        retry: RetryPolicy {
+            max_attempts: 2,
+            ..RetryPolicy::default()
+        },
         ..DeliveryPolicy::default()
     }
 }
@@ -271,23 +368,43 @@ async fn engine(root: &Path) -> Engine {
         owns_lake: true,
     };
     let clock = RunClock::at(Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap());
-    let options = EngineOptions { target_partitions: 2, ..EngineOptions::default() };
-    Engine::open(root, "shop", environment, clock, options).await.unwrap()
+    let options = EngineOptions {
+        target_partitions: 2,
+        ..EngineOptions::default()
+    };
+    Engine::open(root, "shop", environment, clock, options)
+        .await
+        .unwrap()
 }
 
 /// The texts of one field of rows.
 pub fn field(rows: &[serde_json::Value], name: &str) -> Vec<String> {
-    rows.iter().map(|row| row.get(name).and_then(|v| v.as_str()).unwrap_or("null").to_owned()).collect()
+    rows.iter()
+        .map(|row| {
+            row.get(name)
+                .and_then(|v| v.as_str())
+                .unwrap_or("null")
+                .to_owned()
+        })
+        .collect()
 }
 
 /// Columns `id` and `value`.
 pub fn rows(rows: &[(Option<&str>, Option<f64>)]) -> Vec<(&'static str, ArrayRef)> {
     let ids: StringArray = rows.iter().map(|(id, _)| *id).collect();
     let values: Float64Array = rows.iter().map(|(_, value)| *value).collect();
-    vec![("id", Arc::new(ids) as ArrayRef), ("value", Arc::new(values) as ArrayRef)]
+    vec![
+        ("id", Arc::new(ids) as ArrayRef),
+        ("value", Arc::new(values) as ArrayRef),
+    ]
 }
 
 /// Columns `id` and `value` without nulls.
 pub fn plain(pairs: &[(&str, f64)]) -> Vec<(&'static str, ArrayRef)> {
-    rows(&pairs.iter().map(|(id, value)| (Some(*id), Some(*value))).collect::<Vec<_>>())
+    rows(
+        &pairs
+            .iter()
+            .map(|(id, value)| (Some(*id), Some(*value)))
+            .collect::<Vec<_>>(),
+    )
 }

@@ -15,18 +15,31 @@ use tokio::io::AsyncWriteExt as _;
 
 pub async fn compressed(text: &[u8], by: FileCompressionType) -> Vec<u8> {
     let (store, path) = (Arc::new(InMemory::new()), Path::from("file"));
-    let mut writer = by.convert_async_writer(BufWriter::new(store.clone(), path.clone())).unwrap();
+    let mut writer = by
+        .convert_async_writer(BufWriter::new(store.clone(), path.clone()))
+        .unwrap();
     writer.write_all(text).await.unwrap();
     writer.shutdown().await.unwrap();
-    store.get(&path).await.unwrap().bytes().await.unwrap().to_vec()
+    store
+        .get(&path)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap()
+        .to_vec()
 }
 
 fn numbers(range: std::ops::Range<u32>) -> Vec<u8> {
-    range.flat_map(|id| format!("{{\"id\": {id}}}\n").into_bytes()).collect()
+    range
+        .flat_map(|id| format!("{{\"id\": {id}}}\n").into_bytes())
+        .collect()
 }
 
-const BOTH: [(FileCompressionType, &str, &str); 2] =
-    [(FileCompressionType::GZIP, "gz", "gzip"), (FileCompressionType::ZSTD, "zst", "zstd")];
+const BOTH: [(FileCompressionType, &str, &str); 2] = [
+    (FileCompressionType::GZIP, "gz", "gzip"),
+    (FileCompressionType::ZSTD, "zst", "zstd"),
+];
 
 #[tokio::test]
 async fn all_members_and_frames_are_read() {
@@ -47,10 +60,14 @@ async fn truncated_and_damaged_files_are_refused_at_every_cut() {
     for (by, ending, compression) in BOTH {
         let content = compressed(&numbers(0..3_000), by).await;
         let name = format!("a.ndjson.{ending}");
-        let expected = format!("`{name}` is truncated or damaged: its {compression} data cannot be read to the end");
+        let expected = format!(
+            "`{name}` is truncated or damaged: its {compression} data cannot be read to the end"
+        );
         let source = source(&name, Ndjson, &[("id", "int")]);
         let root = folder(&[]);
-        let cuts = (1..content.len()).step_by(content.len() / 40 + 1).chain([content.len() - 1, content.len() - 5]);
+        let cuts = (1..content.len())
+            .step_by(content.len() / 40 + 1)
+            .chain([content.len() - 1, content.len() - 5]);
         for cut in cuts {
             write(root.path(), &name, content.get(..cut).unwrap());
             assert_eq!(failure(root.path(), &source).await, expected, "{cut}");
@@ -60,7 +77,9 @@ async fn truncated_and_damaged_files_are_refused_at_every_cut() {
         write(root.path(), &name, &damaged);
         // A flipped bit may leave text that is cut differently, but never a silent success.
         let result = super::try_read_with(root.path(), &source, &StorageOptions::default()).await;
-        assert!(result.is_err_and(|e| InputError::in_chain(e.as_ref()).is_some()) || ending == "zst");
+        assert!(
+            result.is_err_and(|e| InputError::in_chain(e.as_ref()).is_some()) || ending == "zst"
+        );
         let mut garbage = content.clone();
         garbage.extend_from_slice(b"garbage");
         write(root.path(), &name, &garbage);
@@ -73,7 +92,10 @@ async fn types_are_inferred_from_compressed_files_offline() {
     let content = compressed(b"id,name\n1,Ann\n", FileCompressionType::GZIP).await;
     let root = folder(&[("a.CSV.GZ", &content)]);
     let source = source("a.CSV.GZ", CSV, &[]);
-    let schema = input::offline_columns(root.path(), &source, &super::session()).await.unwrap().unwrap();
+    let schema = input::offline_columns(root.path(), &source, &super::session())
+        .await
+        .unwrap()
+        .unwrap();
     let read = read(root.path(), &source).await;
     assert_eq!(read.schema, schema);
     assert_eq!(read.lines(), ["1|Ann"]);

@@ -10,22 +10,40 @@ fn run(location: &str, format: SourceFormat, columns: &[(&str, &str)], text: &[u
     let root = folder(&[(location, text)]);
     let source = source(location, format, columns);
     let storage = StorageOptions::default();
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let files = input::list(root.path(), &source, &storage).await.unwrap();
-        let schema = input::columns(root.path(), &source, &files, &storage, &session()).await.unwrap();
-        // `drain` compares the counters with what came out of the streams.
-        drain(root.path(), &source, &files, schema, &storage).await.unwrap()
-    })
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let files = input::list(root.path(), &source, &storage).await.unwrap();
+            let schema = input::columns(root.path(), &source, &files, &storage, &session())
+                .await
+                .unwrap();
+            // `drain` compares the counters with what came out of the streams.
+            drain(root.path(), &source, &files, schema, &storage)
+                .await
+                .unwrap()
+        })
 }
 
 fn fragments(from: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(prop::sample::select(from), 0..60).prop_map(|parts| parts.concat().into_bytes())
+    prop::collection::vec(prop::sample::select(from), 0..60)
+        .prop_map(|parts| parts.concat().into_bytes())
 }
 
 fn good_or_bad() -> impl Strategy<Value = Vec<(bool, String)>> {
-    let bad = prop::sample::select(vec!["x,1", "1", "1,2,3", "\"a\"b,1", "9999999999999999999,\"\""]);
+    let bad = prop::sample::select(vec![
+        "x,1",
+        "1",
+        "1,2,3",
+        "\"a\"b,1",
+        "9999999999999999999,\"\"",
+    ]);
     let good = any::<i64>().prop_map(|id| format!("{id},\"na\"\"me,\n{id}\""));
-    let record = prop_oneof![good.prop_map(|text| (true, text)), bad.prop_map(|text| (false, text.to_owned()))];
+    let record = prop_oneof![
+        good.prop_map(|text| (true, text)),
+        bad.prop_map(|text| (false, text.to_owned()))
+    ];
     prop::collection::vec(record, 0..40)
 }
 

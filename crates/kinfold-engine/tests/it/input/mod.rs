@@ -33,7 +33,10 @@ pub fn at<T>(value: T) -> Located<T> {
     Located::new(value, Span::new(FileId(0), 0, 0))
 }
 
-pub const CSV: SourceFormat = SourceFormat::Csv { delimiter: b',', header: true };
+pub const CSV: SourceFormat = SourceFormat::Csv {
+    delimiter: b',',
+    header: true,
+};
 
 /// A source with declared columns; a type of `""` is none.
 pub fn source(location: &str, format: SourceFormat, columns: &[(&str, &str)]) -> Source {
@@ -64,7 +67,11 @@ pub fn source(location: &str, format: SourceFormat, columns: &[(&str, &str)]) ->
 
 pub fn session() -> SessionState {
     let as_of = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap();
-    let options = SessionOptions { as_of, target_partitions: 1, spilling_joins: false };
+    let options = SessionOptions {
+        as_of,
+        target_partitions: 1,
+        spilling_joins: false,
+    };
     session_state(&options, Arc::new(RuntimeEnv::default()))
 }
 
@@ -100,31 +107,69 @@ impl Read {
 
     /// The quarantine: file, line and reason.
     pub fn reasons(&self) -> Vec<(String, i64, String)> {
-        let text = |name: &str| self.bad.column_by_name(name).unwrap().as_string::<i32>().clone();
+        let text = |name: &str| {
+            self.bad
+                .column_by_name(name)
+                .unwrap()
+                .as_string::<i32>()
+                .clone()
+        };
         let (files, reasons) = (text("file"), text("reason"));
-        let lines = self.bad.column_by_name("line").unwrap().as_primitive::<Int64Type>().clone();
+        let lines = self
+            .bad
+            .column_by_name("line")
+            .unwrap()
+            .as_primitive::<Int64Type>()
+            .clone();
         (0..self.bad.num_rows())
-            .map(|row| (files.value(row).to_owned(), lines.value(row), reasons.value(row).to_owned()))
+            .map(|row| {
+                (
+                    files.value(row).to_owned(),
+                    lines.value(row),
+                    reasons.value(row).to_owned(),
+                )
+            })
             .collect()
     }
 
     /// The text of the quarantined records.
     pub fn records(&self) -> Vec<String> {
-        let records = self.bad.column_by_name("record").unwrap().as_string::<i32>().clone();
-        (0..self.bad.num_rows()).map(|row| records.value(row).to_owned()).collect()
+        let records = self
+            .bad
+            .column_by_name("record")
+            .unwrap()
+            .as_string::<i32>()
+            .clone();
+        (0..self.bad.num_rows())
+            .map(|row| records.value(row).to_owned())
+            .collect()
     }
 
     pub fn types(&self) -> Vec<String> {
-        self.schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect()
+        self.schema
+            .fields()
+            .iter()
+            .map(|field| format!("{}: {}", field.name(), field.data_type()))
+            .collect()
     }
 }
 
 pub fn lines(rows: &RecordBatch) -> Vec<String> {
     let value = |column: &ArrayRef, row: usize| {
-        if column.is_null(row) { "~".to_owned() } else { array_value_to_string(column, row).unwrap() }
+        if column.is_null(row) {
+            "~".to_owned()
+        } else {
+            array_value_to_string(column, row).unwrap()
+        }
     };
     (0..rows.num_rows())
-        .map(|row| rows.columns().iter().map(|column| value(column, row)).collect::<Vec<_>>().join("|"))
+        .map(|row| {
+            rows.columns()
+                .iter()
+                .map(|column| value(column, row))
+                .collect::<Vec<_>>()
+                .join("|")
+        })
         .collect()
 }
 
@@ -149,7 +194,11 @@ pub async fn drain(
 ) -> Result<Read, Box<dyn std::error::Error>> {
     let runtime = Arc::new(RuntimeEnv::default());
     let landing = input::read(root, source, files, schema.clone(), storage, &runtime).await?;
-    let Landing { rows, quarantined, counts } = landing;
+    let Landing {
+        rows,
+        quarantined,
+        counts,
+    } = landing;
     let (rows, bad) = futures::future::try_join(collect(rows), collect(quarantined)).await?;
     let rows = concat_batches(&schema, &rows)?;
     let bad = concat_batches(&input::quarantine_schema(), &bad)?;
@@ -157,15 +206,26 @@ pub async fn drain(
     assert_eq!(counts.quarantined(), bad.num_rows() as u64);
     assert_eq!(counts.records(), counts.landed() + counts.quarantined());
     assert_eq!(counts.files(), files.files.len() as u64);
-    Ok(Read { schema, rows, bad, counts })
+    Ok(Read {
+        schema,
+        rows,
+        bad,
+        counts,
+    })
 }
 
 pub async fn read(root: &Path, source: &Source) -> Read {
-    try_read_with(root, source, &StorageOptions::default()).await.unwrap()
+    try_read_with(root, source, &StorageOptions::default())
+        .await
+        .unwrap()
 }
 
 /// The input error that reading ends with.
 pub async fn failure(root: &Path, source: &Source) -> String {
-    let error = try_read_with(root, source, &StorageOptions::default()).await.unwrap_err();
-    InputError::in_chain(error.as_ref()).unwrap_or_else(|| panic!("{error:?}")).to_string()
+    let error = try_read_with(root, source, &StorageOptions::default())
+        .await
+        .unwrap_err();
+    InputError::in_chain(error.as_ref())
+        .unwrap_or_else(|| panic!("{error:?}"))
+        .to_string()
 }

@@ -22,8 +22,15 @@ async fn exactly_the_bad_lines_are_set_aside() {
     let root = folder(&[("a.ndjson", text)]);
     let columns = [("id", "bigint"), ("name", "varchar"), ("ok", "boolean")];
     let read = read(root.path(), &source("a.ndjson", Ndjson, &columns)).await;
-    assert_eq!(read.lines(), ["1|Ann|true", "8|12.50|~", "9|{\"a\": [1, 2.10]}|~", "12||~"]);
-    let reasons: Vec<_> = read.reasons().into_iter().map(|(_, line, reason)| (line, reason)).collect();
+    assert_eq!(
+        read.lines(),
+        ["1|Ann|true", "8|12.50|~", "9|{\"a\": [1, 2.10]}|~", "12||~"]
+    );
+    let reasons: Vec<_> = read
+        .reasons()
+        .into_iter()
+        .map(|(_, line, reason)| (line, reason))
+        .collect();
     let expected = [
         (4, "not JSON: it ends too early"),
         (5, "not a JSON object"),
@@ -35,7 +42,10 @@ async fn exactly_the_bad_lines_are_set_aside() {
         (13, "column `name` has an escape that is not a character"),
         (14, "not JSON at byte 2"),
     ];
-    assert_eq!(reasons, expected.map(|(line, reason)| (line, reason.to_owned())));
+    assert_eq!(
+        reasons,
+        expected.map(|(line, reason)| (line, reason.to_owned()))
+    );
 }
 
 #[tokio::test]
@@ -62,14 +72,21 @@ async fn nested_values_are_rows_or_refused_as_a_whole() {
         "7|{name: , age: 7}|~|~",
     ];
     assert_eq!(read.lines(), expected);
-    let reasons: Vec<_> = read.reasons().into_iter().map(|(_, line, reason)| (line, reason)).collect();
+    let reasons: Vec<_> = read
+        .reasons()
+        .into_iter()
+        .map(|(_, line, reason)| (line, reason))
+        .collect();
     let expected = [
         (3, "column `who.age` is not of type INTEGER"),
         (4, "column `who` is not an object"),
         (5, "column `items.price` is not of type DECIMAL(10, 2)"),
         (6, "column `tags` is not an array"),
     ];
-    assert_eq!(reasons, expected.map(|(line, reason)| (line, reason.to_owned())));
+    assert_eq!(
+        reasons,
+        expected.map(|(line, reason)| (line, reason.to_owned()))
+    );
 }
 
 #[tokio::test]
@@ -78,7 +95,11 @@ async fn columns_are_inferred_from_all_records_of_the_sample() {
     let two = br#"{"amount": 2.5, "id": 2, "p": {"ref": null, "n": 2.5}, "l": [1], "mixed": {"a": 1}, "big": 99999999999999999999}
 {"id": 3, "mixed": 1.10, "odd": {"utm source": 1}, "nothing": null, "flag": false}"#;
     let root = folder(&[("d/a.jsonl", one), ("d/b.jsonl", two)]);
-    let read = read(root.path(), &source("d/*.jsonl", Ndjson, &[("id", "int"), ("late", "date")])).await;
+    let read = read(
+        root.path(),
+        &source("d/*.jsonl", Ndjson, &[("id", "int"), ("late", "date")]),
+    )
+    .await;
     let expected = [
         "id: Int32",
         "amount: Float64",
@@ -104,16 +125,26 @@ async fn columns_are_inferred_from_all_records_of_the_sample() {
 
 #[tokio::test]
 async fn numbers_are_not_times() {
-    let text = b"{\"at\": 1700000000000}\n{\"at\": 1700000000}\n{\"at\": \"2024-01-01T00:00:00Z\"}\n";
+    let text =
+        b"{\"at\": 1700000000000}\n{\"at\": 1700000000}\n{\"at\": \"2024-01-01T00:00:00Z\"}\n";
     let root = folder(&[("a.ndjson", text)]);
-    let read = read(root.path(), &source("a.ndjson", Ndjson, &[("at", "timestamp")])).await;
+    let read = read(
+        root.path(),
+        &source("a.ndjson", Ndjson, &[("at", "timestamp")]),
+    )
+    .await;
     assert_eq!(read.lines(), ["2024-01-01T00:00:00"]);
     assert_eq!(read.counts.quarantined(), 2);
 }
 
 #[tokio::test]
 async fn deep_nesting_is_no_danger() {
-    let deep = format!("{{\"a\": {}{}}}\n{{\"a\": {}\n{{\"a\": 1}}\n", "[".repeat(100_000), "]".repeat(100_000), "[".repeat(100_000));
+    let deep = format!(
+        "{{\"a\": {}{}}}\n{{\"a\": {}\n{{\"a\": 1}}\n",
+        "[".repeat(100_000),
+        "]".repeat(100_000),
+        "[".repeat(100_000)
+    );
     let root = folder(&[("a.ndjson", deep.as_bytes())]);
     let read = read(root.path(), &source("a.ndjson", Ndjson, &[("a", "bigint")])).await;
     assert_eq!(read.lines(), ["1"]);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{drain, failure, folder, read, session, source, write};
 use datafusion::arrow::array::{
-    ArrayRef, Date32Array, DictionaryArray, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
-    TimestampNanosecondArray, UInt64Array,
+    ArrayRef, Date32Array, DictionaryArray, Int32Array, Int64Array, LargeStringArray, RecordBatch,
+    StringArray, TimestampNanosecondArray, UInt64Array,
 };
 use datafusion::arrow::datatypes::Int32Type;
 use kinfold_engine::input::{self, InputError};
@@ -31,19 +31,27 @@ pub fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
 
 fn people(ids: std::ops::Range<i64>) -> Vec<u8> {
     let names: StringArray = ids.clone().map(|id| Some(format!("person {id}"))).collect();
-    parquet(vec![("id", Arc::new(ids.map(Some).collect::<Int64Array>())), ("name", Arc::new(names))])
+    parquet(vec![
+        ("id", Arc::new(ids.map(Some).collect::<Int64Array>())),
+        ("name", Arc::new(names)),
+    ])
 }
 
 #[tokio::test]
 async fn rows_of_all_files_in_order() {
-    let root = folder(&[("d/a.parquet", &people(0..25_000)), ("d/b.parquet", &people(25_000..25_003))]);
+    let root = folder(&[
+        ("d/a.parquet", &people(0..25_000)),
+        ("d/b.parquet", &people(25_000..25_003)),
+    ]);
     let source = source("d/*.parquet", Parquet, &[("name", "")]);
     let read = read(root.path(), &source).await;
     assert_eq!(read.types(), ["id: Int64", "name: Utf8"]);
     assert_eq!(read.rows.num_rows(), 25_003);
     assert_eq!(read.lines().last().unwrap(), "25002|person 25002");
     assert_eq!(read.counts.quarantined(), 0);
-    let offline = input::offline_columns(root.path(), &source, &session()).await.unwrap();
+    let offline = input::offline_columns(root.path(), &source, &session())
+        .await
+        .unwrap();
     assert_eq!(offline, Some(read.schema));
 }
 
@@ -54,7 +62,10 @@ async fn types_are_stored_ones_and_declared_ones_may_be_wider() {
         ("u", Arc::new(UInt64Array::from(vec![1, u64::MAX]))),
         ("s", Arc::new(dictionary)),
         ("l", Arc::new(LargeStringArray::from(vec!["x", "y"]))),
-        ("t", Arc::new(TimestampNanosecondArray::from(vec![1_000, 2_000]).with_timezone("+02:00"))),
+        (
+            "t",
+            Arc::new(TimestampNanosecondArray::from(vec![1_000, 2_000]).with_timezone("+02:00")),
+        ),
         ("i", Arc::new(Int32Array::from(vec![Some(7), None]))),
         ("d", Arc::new(Date32Array::from(vec![0, 1]))),
     ]);
@@ -70,7 +81,12 @@ async fn types_are_stored_ones_and_declared_ones_may_be_wider() {
     ];
     assert_eq!(inferred.types(), expected);
     // A declaration of all columns chooses some of them.
-    let columns = [("i", "bigint"), ("t", "timestamp"), ("d", "timestamp"), ("u", "decimal(22,1)")];
+    let columns = [
+        ("i", "bigint"),
+        ("t", "timestamp"),
+        ("d", "timestamp"),
+        ("u", "decimal(22,1)"),
+    ];
     let declared = read(root.path(), &source("a.parquet", Parquet, &columns)).await;
     let expected = [
         "7|1970-01-01T00:00:00.000001|1970-01-01T00:00:00|1.0",
@@ -84,7 +100,10 @@ async fn files_of_another_schema_are_refused() {
     let id = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
     let text = || Arc::new(StringArray::from(vec!["x"])) as ArrayRef;
     let cases = [
-        (vec![("id", id())], "`d/b.parquet` is of another schema: it has no column `name`"),
+        (
+            vec![("id", id())],
+            "`d/b.parquet` is of another schema: it has no column `name`",
+        ),
         (
             vec![("id", text()), ("name", text())],
             "`d/b.parquet` is of another schema: its column `id` is VARCHAR, not BIGINT",
@@ -95,15 +114,24 @@ async fn files_of_another_schema_are_refused() {
         ),
     ];
     for (columns, expected) in cases {
-        let root = folder(&[("d/a.parquet", &people(0..3)), ("d/b.parquet", &parquet(columns))]);
-        assert_eq!(failure(root.path(), &source("d/*.parquet", Parquet, &[])).await, expected);
+        let root = folder(&[
+            ("d/a.parquet", &people(0..3)),
+            ("d/b.parquet", &parquet(columns)),
+        ]);
+        assert_eq!(
+            failure(root.path(), &source("d/*.parquet", Parquet, &[])).await,
+            expected
+        );
     }
     let root = folder(&[("a.parquet", &people(0..3))]);
     let narrower = source("a.parquet", Parquet, &[("id", "int")]);
     let expected = "`a.parquet` is of another schema: its column `id` is BIGINT, not INTEGER";
     assert_eq!(failure(root.path(), &narrower).await, expected);
     let unknown = source("a.parquet", Parquet, &[("ID", "")]);
-    assert_eq!(failure(root.path(), &unknown).await, "`a.parquet` is of another schema: it has no column `ID`");
+    assert_eq!(
+        failure(root.path(), &unknown).await,
+        "`a.parquet` is of another schema: it has no column `ID`"
+    );
 }
 
 #[tokio::test]
@@ -112,21 +140,37 @@ async fn damaged_files_are_refused() {
     let expected = "`a.parquet` is not a readable Parquet file";
     for cut in [0, 4, 100, whole.len() / 2, whole.len() - 1] {
         let root = folder(&[("a.parquet", whole.get(..cut).unwrap())]);
-        assert_eq!(failure(root.path(), &source("a.parquet", Parquet, &[])).await, expected, "{cut}");
+        assert_eq!(
+            failure(root.path(), &source("a.parquet", Parquet, &[])).await,
+            expected,
+            "{cut}"
+        );
     }
     let mut damaged = whole;
     damaged.get_mut(100..2000).unwrap().fill(0);
     let root = folder(&[("a.parquet", &damaged)]);
-    assert_eq!(failure(root.path(), &source("a.parquet", Parquet, &[])).await, expected);
+    assert_eq!(
+        failure(root.path(), &source("a.parquet", Parquet, &[])).await,
+        expected
+    );
 }
 
-async fn read_changed(root: &Path, location: &str, format: kinfold_project::SourceFormat, content: &[u8]) -> String {
+async fn read_changed(
+    root: &Path,
+    location: &str,
+    format: kinfold_project::SourceFormat,
+    content: &[u8],
+) -> String {
     let source = source(location, format, &[]);
     let storage = StorageOptions::default();
     let files = input::list(root, &source, &storage).await.unwrap();
-    let schema = input::columns(root, &source, &files, &storage, &session()).await.unwrap();
+    let schema = input::columns(root, &source, &files, &storage, &session())
+        .await
+        .unwrap();
     write(root, location, content);
-    let error = drain(root, &source, &files, schema, &storage).await.unwrap_err();
+    let error = drain(root, &source, &files, schema, &storage)
+        .await
+        .unwrap_err();
     InputError::in_chain(error.as_ref()).unwrap().to_string()
 }
 

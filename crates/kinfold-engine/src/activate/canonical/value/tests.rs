@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    BinaryArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array, ListArray,
-    StringArray, StructArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
+    BinaryArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array,
+    ListArray, StringArray, StructArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    UInt64Array,
 };
 use datafusion::arrow::datatypes::Field;
 use proptest::prelude::*;
@@ -19,7 +20,11 @@ fn one(column: impl Array + 'static) -> (String, Cell) {
     let encoder = ObjectEncoder::new(&["x".to_owned()], &[column]).unwrap();
     let (mut text, mut cell) = (String::new(), Cell::Value);
     encoder.write(0, &mut text, |seen| cell = seen);
-    let inner = text.strip_prefix("{\"x\":").unwrap().strip_suffix('}').unwrap();
+    let inner = text
+        .strip_prefix("{\"x\":")
+        .unwrap()
+        .strip_suffix('}')
+        .unwrap();
     (inner.to_owned(), cell)
 }
 
@@ -28,17 +33,30 @@ fn text(column: impl Array + 'static) -> String {
 }
 
 fn decimal(value: i128, precision: u8, scale: i8) -> String {
-    text(Decimal128Array::from(vec![value]).with_precision_and_scale(precision, scale).unwrap())
+    text(
+        Decimal128Array::from(vec![value])
+            .with_precision_and_scale(precision, scale)
+            .unwrap(),
+    )
 }
 
 #[test]
 fn numbers_have_one_spelling() {
     assert_eq!(text(Int32Array::from(vec![-7])), "-7");
-    assert_eq!(text(Int64Array::from(vec![i64::MIN])), "-9223372036854775808");
-    assert_eq!(text(UInt64Array::from(vec![u64::MAX])), "18446744073709551615");
+    assert_eq!(
+        text(Int64Array::from(vec![i64::MIN])),
+        "-9223372036854775808"
+    );
+    assert_eq!(
+        text(UInt64Array::from(vec![u64::MAX])),
+        "18446744073709551615"
+    );
     assert_eq!(text(Float64Array::from(vec![-0.0])), "0");
     assert_eq!(text(Float64Array::from(vec![1.0])), "1");
-    assert_eq!(text(Float64Array::from(vec![0.1 + 0.2])), "0.30000000000000004");
+    assert_eq!(
+        text(Float64Array::from(vec![0.1 + 0.2])),
+        "0.30000000000000004"
+    );
     assert_eq!(text(Float64Array::from(vec![1e21])), "1e21");
     assert_eq!(text(Float64Array::from(vec![5e-324])), "5e-324");
     assert_eq!(text(Float32Array::from(vec![0.1])), "0.1");
@@ -49,7 +67,10 @@ fn numbers_have_one_spelling() {
     assert_eq!(decimal(100, 10, 0), "100");
     assert_eq!(decimal(5, 10, -2), "500");
     assert_eq!(decimal(123_456_789_012_345, 38, 5), "1234567890.12345");
-    assert_eq!(decimal(1_234_567_890_123_456, 38, 5), "\"12345678901.23456\"");
+    assert_eq!(
+        decimal(1_234_567_890_123_456, 38, 5),
+        "\"12345678901.23456\""
+    );
 }
 
 #[test]
@@ -58,7 +79,10 @@ fn what_json_cannot_say_is_not_said() {
         assert_eq!(one(Float64Array::from(vec![bad])).1, Cell::NoForm);
     }
     assert_eq!(one(Date32Array::from(vec![i32::MAX])).1, Cell::NoForm);
-    assert_eq!(one(TimestampMicrosecondArray::from(vec![i64::MAX])).1, Cell::NoForm);
+    assert_eq!(
+        one(TimestampMicrosecondArray::from(vec![i64::MAX])).1,
+        Cell::NoForm
+    );
     let inside = StructArray::from(vec![(
         Arc::new(Field::new("a", DataType::Float64, true)),
         Arc::new(Float64Array::from(vec![f64::NAN])) as ArrayRef,
@@ -69,50 +93,95 @@ fn what_json_cannot_say_is_not_said() {
 #[test]
 fn times_are_in_utc_with_the_digits_that_they_need() {
     let at = 1_700_000_000_123_456;
-    assert_eq!(text(TimestampMicrosecondArray::from(vec![at])), "\"2023-11-14T22:13:20.123456Z\"");
-    assert_eq!(text(TimestampMicrosecondArray::from(vec![at]).with_timezone("+02:00")), "\"2023-11-14T22:13:20.123456Z\"");
-    assert_eq!(text(TimestampMicrosecondArray::from(vec![1_500_000])), "\"1970-01-01T00:00:01.5Z\"");
-    assert_eq!(text(TimestampMicrosecondArray::from(vec![-1])), "\"1969-12-31T23:59:59.999999Z\"");
-    assert_eq!(text(TimestampNanosecondArray::from(vec![-1])), "\"1969-12-31T23:59:59.999999Z\"");
+    assert_eq!(
+        text(TimestampMicrosecondArray::from(vec![at])),
+        "\"2023-11-14T22:13:20.123456Z\""
+    );
+    assert_eq!(
+        text(TimestampMicrosecondArray::from(vec![at]).with_timezone("+02:00")),
+        "\"2023-11-14T22:13:20.123456Z\""
+    );
+    assert_eq!(
+        text(TimestampMicrosecondArray::from(vec![1_500_000])),
+        "\"1970-01-01T00:00:01.5Z\""
+    );
+    assert_eq!(
+        text(TimestampMicrosecondArray::from(vec![-1])),
+        "\"1969-12-31T23:59:59.999999Z\""
+    );
+    assert_eq!(
+        text(TimestampNanosecondArray::from(vec![-1])),
+        "\"1969-12-31T23:59:59.999999Z\""
+    );
     assert_eq!(text(Date32Array::from(vec![19_675])), "\"2023-11-14\"");
 }
 
 #[test]
 fn nested_values_are_objects_and_lists() {
-    let list = ListArray::from_iter_primitive::<t::Int32Type, _, _>([Some([Some(1), None, Some(3)])]);
+    let list =
+        ListArray::from_iter_primitive::<t::Int32Type, _, _>([Some([Some(1), None, Some(3)])]);
     assert_eq!(text(list), "[1,null,3]");
     let fields = StructArray::from(vec![
-        (Arc::new(Field::new("z", DataType::Int32, true)), Arc::new(Int32Array::from(vec![1])) as ArrayRef),
-        (Arc::new(Field::new("a", DataType::Utf8, true)), Arc::new(StringArray::from(vec!["x"])) as ArrayRef),
+        (
+            Arc::new(Field::new("z", DataType::Int32, true)),
+            Arc::new(Int32Array::from(vec![1])) as ArrayRef,
+        ),
+        (
+            Arc::new(Field::new("a", DataType::Utf8, true)),
+            Arc::new(StringArray::from(vec!["x"])) as ArrayRef,
+        ),
     ]);
     assert_eq!(text(fields), r#"{"a":"x","z":1}"#);
-    assert_eq!(text(BinaryArray::from(vec![b"\x00\xff".as_slice()])), "\"00ff\"");
+    assert_eq!(
+        text(BinaryArray::from(vec![b"\x00\xff".as_slice()])),
+        "\"00ff\""
+    );
 }
 
 #[test]
 fn null_blank_and_text_are_told_apart() {
-    assert_eq!(one(StringArray::from(vec![None::<&str>])), ("null".to_owned(), Cell::Null));
-    assert_eq!(one(StringArray::from(vec![""])), ("\"\"".to_owned(), Cell::Blank));
+    assert_eq!(
+        one(StringArray::from(vec![None::<&str>])),
+        ("null".to_owned(), Cell::Null)
+    );
+    assert_eq!(
+        one(StringArray::from(vec![""])),
+        ("\"\"".to_owned(), Cell::Blank)
+    );
     assert_eq!(one(StringArray::from(vec![" \t\u{a0}"])).1, Cell::Blank);
-    assert_eq!(one(StringArray::from(vec!["null"])), ("\"null\"".to_owned(), Cell::Value));
+    assert_eq!(
+        one(StringArray::from(vec!["null"])),
+        ("\"null\"".to_owned(), Cell::Value)
+    );
 }
 
 #[test]
 fn the_order_of_a_mapping_does_not_matter() {
-    let (a, b): (ArrayRef, ArrayRef) = (Arc::new(Int32Array::from(vec![1])), Arc::new(Int32Array::from(vec![2])));
+    let (a, b): (ArrayRef, ArrayRef) = (
+        Arc::new(Int32Array::from(vec![1])),
+        Arc::new(Int32Array::from(vec![2])),
+    );
     let written = |names: [&str; 2], columns: [ArrayRef; 2]| {
         let mut text = String::new();
-        ObjectEncoder::new(&names.map(str::to_owned), &columns).unwrap().write(0, &mut text, |_| {});
+        ObjectEncoder::new(&names.map(str::to_owned), &columns)
+            .unwrap()
+            .write(0, &mut text, |_| {});
         text
     };
-    assert_eq!(written(["b", "a"], [b.clone(), a.clone()]), written(["a", "b"], [a, b]));
+    assert_eq!(
+        written(["b", "a"], [b.clone(), a.clone()]),
+        written(["a", "b"], [a, b])
+    );
 }
 
 #[test]
 fn hashes_are_the_documented_ones() {
     // The first 16 bytes of BLAKE3 of the two bytes `{}`.
     let mut expected = [0; 16];
-    blake3::Hasher::new().update(b"{}").finalize_xof().fill(&mut expected);
+    blake3::Hasher::new()
+        .update(b"{}")
+        .finalize_xof()
+        .fill(&mut expected);
     assert_eq!(PayloadHash::of("{}"), expected);
     assert_ne!(PayloadHash::of("{}"), PayloadHash::of("{ }"));
 }
