@@ -117,19 +117,20 @@ pub struct CompiledProject {
 /// Binds every node and every sync. Problems of all nodes are returned together; what depends on a
 /// node with a problem is left out and not reported itself.
 pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
-    let order = match input.rendered.order() {
-        Ok(order) => order,
-        Err(cycles) => return (CompiledProject::default(), cycles),
-    };
+    let (order, circles) = input.rendered.order();
+    let nodes = input.rendered.nodes.keys().cloned();
+    let ordered: BTreeSet<&NodeId> = order.iter().collect();
+    let unbound = nodes.filter(|id| !ordered.contains(id)).collect();
     let mut compiler = Compiler {
         binder: Binder::new(input.session),
         storable: input.storable,
         inputs: input.inputs,
         done: CompiledProject {
             order,
+            unbound,
             ..CompiledProject::default()
         },
-        found: vec![],
+        found: circles,
     };
     for id in compiler.done.order.clone() {
         if let Some(node) = input.rendered.nodes.get(&id) {

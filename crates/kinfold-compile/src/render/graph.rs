@@ -11,9 +11,10 @@ impl RenderedProject {
     /// of their ids. (Kahn 1962, "Topological sorting of large networks".) Nodes that are read but
     /// missing here, because they failed, are left out.
     ///
-    /// # Errors
-    /// One diagnostic for each group of nodes that read each other, with the shortest circle in it.
-    pub fn order(&self) -> Result<Vec<NodeId>, Vec<Diagnostic>> {
+    /// Nodes that read each other, and what reads those, have no place in the order: there is one
+    /// diagnostic for each group, with the shortest circle in it.
+    #[must_use]
+    pub fn order(&self) -> (Vec<NodeId>, Vec<Diagnostic>) {
         let mut waiting: BTreeMap<&NodeId, usize> = BTreeMap::new();
         let mut readers: BTreeMap<&NodeId, Vec<&NodeId>> = BTreeMap::new();
         for (id, node) in &self.nodes {
@@ -42,9 +43,6 @@ impl RenderedProject {
                 }
             }
         }
-        if waiting.is_empty() {
-            return Ok(order);
-        }
         let mut left: BTreeSet<&NodeId> = waiting.into_keys().collect();
         let mut diagnostics = Vec::new();
         while let Some(id) = left.first().copied() {
@@ -57,7 +55,7 @@ impl RenderedProject {
             left.remove(id);
             left.retain(|other| !group.contains(other));
         }
-        Err(diagnostics)
+        (order, diagnostics)
     }
 
     /// The node and the relation that a reference in a properties file means, as for the `from:` of

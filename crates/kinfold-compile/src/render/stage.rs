@@ -18,7 +18,7 @@ use super::environment::environment;
 use super::failure::{diagnostic, undefined_name};
 use super::instrument::{LOADER, Marking};
 use super::macros::MacroValue;
-use super::reference::{find_ref, find_source, id as node_id};
+use super::reference::{closest, find_ref, find_source, id as node_id};
 use super::registry::{Registry, Resolved, TemplateName, lock};
 use super::relation::{Companion, Relation, RelationValue};
 use super::run::{Records, Run};
@@ -337,6 +337,10 @@ impl<'p> Stage<'p> {
                 let Some(other) = writers.insert(relation, draft) else {
                     continue;
                 };
+                // Loading has told it already: one name, so one relation too.
+                if other.name == draft.name && other.package == draft.package {
+                    continue;
+                }
                 let span = config
                     .alias
                     .as_ref()
@@ -656,9 +660,11 @@ fn check_arguments(
 ) {
     let declared = test.declared;
     let name = &declared.test.value;
+    let mut misspelt = BTreeSet::new();
     for (argument, value) in &declared.arguments {
         let word = argument.value.as_str();
         if word != "column_name" && !audit.arguments.contains(&word) {
+            misspelt.extend(closest(word, audit.arguments.iter().copied()));
             problems.push(super::reference::suggest(
                 Diagnostic::error(
                     codes::WRONG_ARGUMENTS,
@@ -683,6 +689,7 @@ fn check_arguments(
     let required = std::iter::once(&"column_name").chain(audit.required);
     for word in required {
         let given = vars.iter().any(|(var, _)| var == word)
+            || misspelt.contains(word)
             || declared
                 .arguments
                 .iter()

@@ -331,7 +331,7 @@ impl Fixture {
     /// All problems of the project.
     pub fn problems(&self) -> Vec<String> {
         let (project, mut diagnostics) = self.render();
-        diagnostics.extend(project.order().err().unwrap_or_default());
+        diagnostics.extend(project.order().1);
         self.shown(&diagnostics)
     }
 }

@@ -1,4 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
 //! The order of nodes.
 
 use super::fixture::Fixture;
@@ -10,13 +9,25 @@ fn inputs_come_first() {
         .model("b", "select 1")
         .model("c", "select * from {{ ref('b') }}, {{ ref('b') }}")
         .render();
-    let order: Vec<String> = project
-        .order()
-        .unwrap()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let (order, circles) = project.order();
+    let order: Vec<String> = order.iter().map(ToString::to_string).collect();
     assert_eq!(order, ["model.shop.b", "model.shop.c", "model.shop.a"]);
+    assert_eq!(circles, []);
+}
+
+#[test]
+fn what_is_outside_of_a_circle_keeps_its_place() {
+    let (project, _) = Fixture::new()
+        .model("a", "{{ ref('b') }}")
+        .model("b", "{{ ref('a') }}")
+        .model("below", "{{ ref('a') }} {{ ref('root') }}")
+        .model("root", "select 1")
+        .model("sound", "{{ ref('root') }}")
+        .render();
+    let (order, circles) = project.order();
+    let order: Vec<String> = order.iter().map(ToString::to_string).collect();
+    assert_eq!(order, ["model.shop.root", "model.shop.sound"]);
+    assert_eq!(circles.len(), 1);
 }
 
 #[test]

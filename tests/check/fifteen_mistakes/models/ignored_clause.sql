@@ -1,0 +1,4 @@
+SELECT person_id, email
+FROM {{ ref('sound') }}
+ORDER BY ALL
+FOR UPDATE

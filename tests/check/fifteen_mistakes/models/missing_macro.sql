@@ -1,0 +1,4 @@
+SELECT
+    person_id,
+    {{ normalise_email('email') }} AS email
+FROM {{ ref('sound') }}

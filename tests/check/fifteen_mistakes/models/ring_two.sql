@@ -1,0 +1,2 @@
+SELECT person_id
+FROM {{ ref('ring_one') }}

@@ -1,0 +1,2 @@
+-- The same name as models/first/twice.sql.
+SELECT email FROM {{ ref('people') }}

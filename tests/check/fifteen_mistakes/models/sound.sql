@@ -1,0 +1,1 @@
+SELECT person_id, email, born_on FROM {{ ref('people') }}

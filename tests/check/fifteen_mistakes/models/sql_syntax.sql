@@ -1,0 +1,4 @@
+SELECT
+    person_id,
+    email
+FORM {{ ref('sound') }}

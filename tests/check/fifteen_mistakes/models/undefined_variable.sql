@@ -1,0 +1,3 @@
+SELECT person_id
+FROM {{ ref('sound') }}
+WHERE born_on > '{{ earliest_day }}'

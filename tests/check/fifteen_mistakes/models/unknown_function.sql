@@ -1,0 +1,1 @@
+SELECT person_id, lowr(email) AS email FROM {{ ref('sound') }}

@@ -1,0 +1,5 @@
+{% macro spell(column) -%}
+    lower({{ column }}) ||
+    surname
+{%- endmacro %}
+{{ spell(column) }}

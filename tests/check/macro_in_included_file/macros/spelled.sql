@@ -1,0 +1,3 @@
+{% macro spelled(column) -%}
+    {% include 'macros/parts/spelling.sql' %}
+{%- endmacro %}
