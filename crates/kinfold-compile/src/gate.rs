@@ -31,6 +31,8 @@ pub enum RefusalKind {
     NotAQuery,
     /// A clause that the planner would drop.
     Ignored(&'static str),
+    /// The same, of a clause behind the query for which the parser knows no place: its first word.
+    IgnoredBehind(&'static str, &'static str),
     /// A join that is neither `CROSS` nor has a condition.
     JoinWithoutCondition,
     /// A relation by its bare name, outside `ref` and `source`.
@@ -144,12 +146,15 @@ impl Visitor for Gate {
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         if !query.locks.is_empty() {
             self.refuse(
-                RefusalKind::Ignored("FOR UPDATE and FOR SHARE"),
+                RefusalKind::IgnoredBehind("FOR UPDATE and FOR SHARE", "FOR"),
                 query.span(),
             );
         }
         if query.for_clause.is_some() {
-            self.refuse(RefusalKind::Ignored("FOR XML and FOR JSON"), query.span());
+            self.refuse(
+                RefusalKind::IgnoredBehind("FOR XML and FOR JSON", "FOR"),
+                query.span(),
+            );
         }
         if query.settings.is_some() || query.format_clause.is_some() {
             self.refuse(RefusalKind::Ignored("SETTINGS and FORMAT"), query.span());

@@ -150,7 +150,7 @@ impl Finder<'_> {
             } => {
                 let address = absolute_location(self.root, &location.value);
                 if !self.is_reachable(&address) {
-                    return Ok(self.declared(source)?);
+                    return self.declared(source);
                 }
                 let options = if own.0.is_empty() { &storage.0 } else { &own.0 };
                 let opened = open_external_delta(&address, options, None).await?;
@@ -178,7 +178,7 @@ impl Finder<'_> {
             Reach::Offline(environment) => {
                 let location = absolute_location(self.root, &environment.lake);
                 if !self.is_reachable(&location) {
-                    return Ok(self.declared(source)?);
+                    return self.declared(source);
                 }
                 Lake::open(&location, &environment.storage.0).await?
             }

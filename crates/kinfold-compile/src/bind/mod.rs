@@ -4,6 +4,7 @@ mod pieces;
 mod problem;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -17,6 +18,7 @@ use futures::FutureExt;
 use sqlparser::ast::Statement;
 use sqlparser::dialect::DuckDbDialect;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Span as SqlSpan, Token, Tokenizer};
 
 pub use problem::{Problem, closest};
 use problem::{byte_range, from_planner};
@@ -178,6 +180,10 @@ fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
 }
 
 fn refusal(sql: &str, refused: Refusal) -> Problem {
+    let behind = match refused.kind {
+        RefusalKind::IgnoredBehind(_, word) => clause_behind(sql, refused.span, word),
+        _ => None,
+    };
     let problem = match refused.kind {
         RefusalKind::NotAQuery => Problem::new(
             codes::NOT_A_QUERY,
@@ -187,7 +193,7 @@ fn refusal(sql: &str, refused: Refusal) -> Problem {
             codes::NOT_A_QUERY,
             "`SELECT … INTO` has no place in a model",
         ),
-        RefusalKind::Ignored(what) => {
+        RefusalKind::Ignored(what) | RefusalKind::IgnoredBehind(what, _) => {
             let mut p = Problem::new(
                 codes::IGNORED_CLAUSE,
                 format!("{what} would have no effect"),
@@ -216,7 +222,28 @@ fn refusal(sql: &str, refused: Refusal) -> Problem {
             p
         }
     };
-    problem.or_at(byte_range(sql, refused.span).or(Some(0..sql.trim_end().len())))
+    problem
+        .or_at(behind)
+        .or_at(byte_range(sql, refused.span).or(Some(0..sql.trim_end().len())))
+}
+
+/// The first two words of the clause that begins with `word` behind a query.
+fn clause_behind(sql: &str, query: SqlSpan, word: &str) -> Option<Range<usize>> {
+    let tokens = Tokenizer::new(&DuckDbDialect {}, sql)
+        .tokenize_with_location()
+        .ok()?;
+    let mut words = tokens
+        .iter()
+        .filter(|t| t.span.start >= query.end)
+        .filter_map(|t| match &t.token {
+            Token::Word(w) => Some((w.value.as_str(), t.span)),
+            _ => None,
+        })
+        .skip_while(|(text, _)| !text.eq_ignore_ascii_case(word))
+        .map(|(_, span)| span);
+    let first = words.next()?;
+    let last = words.next().unwrap_or(first);
+    byte_range(sql, SqlSpan::new(first.start, last.end))
 }
 
 #[cfg(test)]

@@ -61,7 +61,10 @@ impl Pieces<'_> {
                     self.broken.insert(name);
                 }
             }
-            with.push(cte.clone());
+            // What is broken would break every piece beside it.
+            if !self.broken.contains(&cte.alias.name.value.to_lowercase()) {
+                with.push(cte.clone());
+            }
         }
         if self.reads_broken(&*query.body) {
             return;
@@ -176,14 +179,14 @@ impl Pieces<'_> {
                 relation: table.relation.clone(),
                 joins: vec![],
             });
-            if self.from_fails(&from, table.relation.span(), with) {
+            if self.is_broken_from(&from, table.relation.span(), with) {
                 return false;
             }
             for join in &table.joins {
                 if let Some(last) = from.last_mut() {
                     last.joins.push(join.clone());
                 }
-                if self.from_fails(&from, join.span(), with) {
+                if self.is_broken_from(&from, join.span(), with) {
                     return false;
                 }
             }
@@ -191,7 +194,7 @@ impl Pieces<'_> {
         true
     }
 
-    fn from_fails(
+    fn is_broken_from(
         &mut self,
         from: &[TableWithJoins],
         place: sqlparser::tokenizer::Span,

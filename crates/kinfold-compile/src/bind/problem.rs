@@ -58,7 +58,26 @@ impl Problem {
 pub fn byte_range(sql: &str, span: SqlSpan) -> Option<Range<usize>> {
     let start = byte_offset(sql, span.start)?;
     let end = byte_offset(sql, span.end)?;
-    (end > start).then_some(start..end)
+    (end > start).then(|| start..closed(sql, start, end))
+}
+
+/// The parser ends the span of a call before its closing parenthesis.
+fn closed(sql: &str, start: usize, end: usize) -> usize {
+    let text = sql.get(start..end).unwrap_or("");
+    let open = text
+        .matches('(')
+        .count()
+        .saturating_sub(text.matches(')').count());
+    let mut end = end;
+    for _ in 0..open {
+        let rest = sql.get(end..).unwrap_or("");
+        let blank = rest.len() - rest.trim_start().len();
+        if !rest.trim_start().starts_with(')') {
+            break;
+        }
+        end += blank + 1;
+    }
+    end
 }
 
 fn byte_offset(sql: &str, location: Location) -> Option<usize> {

@@ -155,6 +155,12 @@ fn syntax_errors_have_a_place() {
 }
 
 #[test]
+fn a_lock_is_marked_and_not_the_query_before_it() {
+    let sql = "SELECT substring(customer FROM 1 FOR 3) AS c FROM kinfold.main.orders ORDER BY c LIMIT 3 «FOR UPDATE» NOWAIT";
+    one(sql, "clause-without-effect");
+}
+
+#[test]
 fn what_the_engine_would_ignore_is_refused() {
     for (sql, code) in [
         (format!("SELECT * FROM {O} VERSION AS OF 3"), None),

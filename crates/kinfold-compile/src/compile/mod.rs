@@ -372,9 +372,7 @@ fn unplanned(node: &RenderedNode) -> CompiledNode {
 
 /// A problem of the SQL at the place where the user wrote it.
 fn diagnose(problem: Problem, node: &RenderedNode, sql: &RenderedSql) -> Diagnostic {
-    let Some(range) = problem.range.clone().or_else(|| Some(0..sql.text.len())) else {
-        return Diagnostic::error_nowhere(problem.code, problem.message);
-    };
+    let range = problem.range.clone().unwrap_or(0..sql.text.len());
     let origin = sql.map.origin(range);
     let mut d = Diagnostic::error(problem.code, problem.message, origin.primary);
     for (span, text) in origin.related {

@@ -165,7 +165,7 @@ impl Options<'_> {
         template::render(&Located::new(text, value.span), &self.scope).map_err(|problem| {
             ActivateError::Template {
                 connection: self.connection.name.value.clone(),
-                problem: problem,
+                problem,
             }
         })
     }

@@ -25,9 +25,14 @@ impl Run<'_> {
                 .detail
                 .get("failures")
                 .and_then(serde_json::Value::as_u64);
+            let same = "same test, same input versions";
             return Ok(Outcome {
                 status: NodeStatus::Skipped,
-                reason: "same test, same input versions".to_owned(),
+                // What was a warning is still one.
+                reason: match rows {
+                    None | Some(0) => same.to_owned(),
+                    Some(failures) => format!("{same}, still {}", failing_rows(failures)),
+                },
                 node: Some(previous.clone()),
                 rows,
                 quarantined: None,
@@ -40,11 +45,8 @@ impl Run<'_> {
             (_, _, true) => NodeStatus::Warned,
             _ => NodeStatus::Passed,
         };
-        let reason = match failures {
-            0 => "no failing rows".to_owned(),
-            1 => "1 failing row".to_owned(),
-            n => format!("{n} failing rows"),
-        };
+        let failures = failures.unsigned_abs();
+        let reason = failing_rows(failures);
         // A failed test is never up to date.
         let published = (status != NodeStatus::Failed).then(|| PublishedNode {
             key,
@@ -61,8 +63,8 @@ impl Run<'_> {
         })
     }
 
-    /// How many failures the test's query gives: `fail_calc` over its rows.
-    async fn failures(&self, node: &CompiledNode) -> Result<u64, EngineError> {
+    /// How many failures the test's query gives: `fail_calc` over its rows, which may be below zero.
+    async fn failures(&self, node: &CompiledNode) -> Result<i64, EngineError> {
         let Some(plan) = node.plan.clone() else {
             return Ok(0);
         };
@@ -101,18 +103,18 @@ impl Run<'_> {
                     values.value(0)
                 }
             });
-        Ok(u64::try_from(count).unwrap_or(0))
+        Ok(count)
     }
 
     /// Whether the number of failures is an error, and whether it warns.
     async fn verdicts(
         &self,
         node: &CompiledNode,
-        failures: u64,
+        failures: i64,
     ) -> Result<(bool, bool), EngineError> {
         let config = &node.config;
         let sql = format!(
-            "SELECT ({failures} {}) AS errors, ({failures} {}) AS warns",
+            "SELECT (({failures}) {}) AS errors, (({failures}) {}) AS warns",
             config.error_if.value, config.warn_if.value
         );
         let state = self.engine.session(false);
@@ -129,6 +131,14 @@ impl Run<'_> {
                 .is_some_and(|values| values.len() == 1 && values.value(0))
         };
         Ok((flag("errors"), flag("warns")))
+    }
+}
+
+fn failing_rows(failures: u64) -> String {
+    match failures {
+        0 => "no failing rows".to_owned(),
+        1 => "1 failing row".to_owned(),
+        n => format!("{n} failing rows"),
     }
 }
 

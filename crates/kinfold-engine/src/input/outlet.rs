@@ -67,7 +67,7 @@ struct Side {
 
 enum Waiting {
     Memory(RecordBatch),
-    Disk(Segment),
+    Disk(Box<Segment>),
 }
 
 /// Batches in a temporary file.
@@ -97,15 +97,13 @@ impl Side {
                 .disk_manager
                 .create_tmp_file("rows of a source that wait to be written")?;
             let writer = StreamWriter::try_new(file.open_writer()?, &batch.schema())?;
-            self.waiting.push_back(Waiting::Disk(Segment {
+            self.waiting.push_back(Waiting::Disk(Box::new(Segment {
                 file,
                 writer: Some(writer),
-            }));
+            })));
         }
-        if let Some(Waiting::Disk(Segment {
-            writer: Some(writer),
-            ..
-        })) = self.waiting.back_mut()
+        if let Some(Waiting::Disk(segment)) = self.waiting.back_mut()
+            && let Some(writer) = &mut segment.writer
         {
             writer.write(&batch)?;
         }
@@ -286,7 +284,7 @@ impl Reader {
                         return Ok(Some(batch));
                     }
                     Some(Waiting::Disk(segment)) => {
-                        self.segment = Some(batches(segment)?);
+                        self.segment = Some(batches(*segment)?);
                         continue;
                     }
                     None if ended => return Ok(None),

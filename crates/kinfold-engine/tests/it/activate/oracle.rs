@@ -294,14 +294,14 @@ proptest! {
     #[test]
     fn a_history_of_runs_is_what_a_naive_sync_does(
         (mode, on_leave) in prop_oneof![
-            Just((SyncMode::Insert, OnLeave::Keep)),
-            Just((SyncMode::Update, OnLeave::Keep)),
-            Just((SyncMode::Upsert, OnLeave::Keep)),
-            Just((SyncMode::Append, OnLeave::Keep)),
-            Just((SyncMode::Mirror, OnLeave::Keep)),
-            Just((SyncMode::Mirror, OnLeave::Clear)),
+            1 => Just((SyncMode::Insert, OnLeave::Keep)),
+            1 => Just((SyncMode::Update, OnLeave::Keep)),
+            1 => Just((SyncMode::Upsert, OnLeave::Keep)),
+            1 => Just((SyncMode::Append, OnLeave::Keep)),
+            1 => Just((SyncMode::Mirror, OnLeave::Keep)),
+            1 => Just((SyncMode::Mirror, OnLeave::Clear)),
             4 => Just((SyncMode::Mirror, OnLeave::Delete)),
-            Just((SyncMode::Mirror, OnLeave::LeaveAudience)),
+            1 => Just((SyncMode::Mirror, OnLeave::LeaveAudience)),
         ],
         steps in prop::collection::vec(step(), 1..5),
     ) {

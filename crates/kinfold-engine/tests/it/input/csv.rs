@@ -195,7 +195,8 @@ async fn files_of_another_schema_are_refused() {
 #[tokio::test]
 async fn declarations_that_cannot_be_met() {
     let root = folder(&[("a.csv", b"id,na me\n1,Ann\n"), ("empty.csv", b"\n\n")]);
-    let cases: [(&str, &[(&str, &str)], &str); 6] = [
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 6] = [
         (
             "a.csv",
             &[("id", "bigintt")],
