@@ -135,15 +135,16 @@ impl Ran {
     /// It ended with this code.
     #[track_caller]
     pub fn code(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
+        assert_eq!(self.code, Some(code), "{}: {self:#?}", self.command);
         self
     }
 
     /// Standard output as exactly one JSON object.
     #[track_caller]
     pub fn json(&self) -> Value {
-        let value: Value = serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("standard output is not one JSON value ({error}): {self:#?}"));
+        let value: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+            panic!("standard output is not one JSON value ({error}): {self:#?}")
+        });
         assert!(value.is_object(), "{self:#?}");
         value
     }

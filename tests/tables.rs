@@ -58,7 +58,10 @@ pub fn published(project: &Path) -> BTreeMap<String, (u64, String)> {
 /// Tables without what may differ between lakes of the same content.
 pub fn contents(tables: Tables) -> BTreeMap<String, (u64, String)> {
     let content = |table: Table| (table.rows, table.deltalake);
-    tables.into_iter().map(|(path, table)| (path, content(table))).collect()
+    tables
+        .into_iter()
+        .map(|(path, table)| (path, content(table)))
+        .collect()
 }
 
 /// Fails with the names of the tables that differ.
@@ -74,7 +77,10 @@ pub fn assert_equal(
         .filter(|name| found.get(*name) != wanted.get(*name))
         .map(|name| (name, found.get(name), wanted.get(name)))
         .collect();
-    assert!(different.is_empty(), "{what}: (table, found, wanted) {different:#?}");
+    assert!(
+        different.is_empty(),
+        "{what}: (table, found, wanted) {different:#?}"
+    );
 }
 
 /// Where `.ci/setup` installs what the tests start.

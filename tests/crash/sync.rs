@@ -45,7 +45,8 @@ fn people(generation: i64) -> Rows {
     let first = generation * 7;
     (first..first + 120)
         .map(|id| {
-            let city = ["Cork", "Lyon", "Graz"][usize::try_from((id + generation * (id % 3)) % 3).unwrap()];
+            let city = ["Cork", "Lyon", "Graz"]
+                [usize::try_from((id + generation * (id % 3)) % 3).unwrap()];
             let city = (id % 11 != 0).then(|| city.to_owned());
             (id, (format!("Person {id}"), city))
         })
@@ -77,8 +78,16 @@ pub fn a_killed_sync_is_finished_by_the_next() {
     };
     let check = |wanted: &Rows, what: &str| {
         assert_eq!(&crm_rows(&crm), wanted, "{what}: HTTP");
-        assert_eq!(&runtime.block_on(base_rows(&base.dsn())), wanted, "{what}: PostgreSQL");
-        assert_eq!(&file_rows(&project.join("out/people")), wanted, "{what}: files");
+        assert_eq!(
+            &runtime.block_on(base_rows(&base.dsn())),
+            wanted,
+            "{what}: PostgreSQL"
+        );
+        assert_eq!(
+            &file_rows(&project.join("out/people")),
+            wanted,
+            "{what}: files"
+        );
     };
 
     load(0);
@@ -107,15 +116,24 @@ pub fn a_killed_sync_is_finished_by_the_next() {
             assert_eq!(sync["planned"], json!(0), "{what}: {sync}");
         }
         assert_eq!(crm.requests().len(), requests, "{what}");
-        assert_eq!(self::files(&project.join("out/people")).len(), files, "{what}");
+        assert_eq!(
+            self::files(&project.join("out/people")).len(),
+            files,
+            "{what}"
+        );
     }
-    assert!(inside * 2 >= n, "only {inside} of {n} kills met a running sync");
+    assert!(
+        inside * 2 >= n,
+        "only {inside} of {n} kills met a running sync"
+    );
 }
 
 /// How many keys have to be sent.
 fn changed(before: &Rows, after: &Rows) -> u64 {
     let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    keys.into_iter().filter(|key| before.get(key) != after.get(key)).count() as u64
+    keys.into_iter()
+        .filter(|key| before.get(key) != after.get(key))
+        .count() as u64
 }
 
 fn row(fields: &Map<String, Value>) -> (String, Option<String>) {
@@ -165,7 +183,9 @@ fn file_rows(folder: &Path) -> Rows {
 }
 
 async fn connect(dsn: &str) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(dsn, tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(dsn, tokio_postgres::NoTls)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     client
 }
@@ -176,7 +196,10 @@ async fn create_table(dsn: &str) {
 }
 
 async fn base_rows(dsn: &str) -> Rows {
-    let rows = connect(dsn).await.query("SELECT person_id, name, city FROM people", &[]).await;
+    let rows = connect(dsn)
+        .await
+        .query("SELECT person_id, name, city FROM people", &[])
+        .await;
     rows.unwrap()
         .into_iter()
         .map(|row| (row.get(0), (row.get(1), row.get(2))))

@@ -20,9 +20,12 @@ pub fn trials() -> Vec<Trial> {
 fn every_reader_and_every_storage_has_the_same_rows() {
     let shop = folder();
     let project = shop.path();
-    kinfold(project, ["demo", "--data-only", "--persons", "200", "--dir", "."])
-        .run()
-        .ok();
+    kinfold(
+        project,
+        ["demo", "--data-only", "--persons", "200", "--dir", "."],
+    )
+    .run()
+    .ok();
     kinfold(project, ["build", "--as-of", AS_OF]).run().ok();
     kinfold(project, ["sync", "--select", "vip_files", "--as-of", AS_OF])
         .run()
@@ -32,11 +35,22 @@ fn every_reader_and_every_storage_has_the_same_rows() {
 
     // Everything in the lake, kinfold's own tables too.
     let all = read(lake, &["--duckdb"]);
-    for owned in ["_kinfold/run/nodes", "_kinfold/ledger", "_kinfold/sync/vip_files/state"] {
-        assert!(all.get(owned).is_some_and(|table| table.rows > 0), "{owned}: {all:#?}");
+    for owned in [
+        "_kinfold/run/nodes",
+        "_kinfold/ledger",
+        "_kinfold/sync/vip_files/state",
+    ] {
+        assert!(
+            all.get(owned).is_some_and(|table| table.rows > 0),
+            "{owned}: {all:#?}"
+        );
     }
     for (path, table) in &all {
-        assert_eq!(table.duckdb.as_ref(), Some(&table.deltalake), "{path}: DuckDB, deltalake");
+        assert_eq!(
+            table.duckdb.as_ref(),
+            Some(&table.deltalake),
+            "{path}: DuckDB, deltalake"
+        );
     }
 
     // What is published, as `kinfold query` reads it.
@@ -45,14 +59,24 @@ fn every_reader_and_every_storage_has_the_same_rows() {
     let relations = published_relations(project);
     for (path, schema, name) in &relations {
         let select = format!("SELECT * FROM \"{schema}\".\"{name}\"");
-        let ran = kinfold(project, ["query", &select, "--format", "ndjson"]).run().ok();
-        fs::write(rows.join(format!("{}.ndjson", path.replace('/', "."))), ran.stdout).unwrap();
+        let ran = kinfold(project, ["query", &select, "--format", "ndjson"])
+            .run()
+            .ok();
+        fs::write(
+            rows.join(format!("{}.ndjson", path.replace('/', "."))),
+            ran.stdout,
+        )
+        .unwrap();
     }
     let published = read(lake, &["--env", "dev", "--rows", rows.to_str().unwrap()]);
     assert_eq!(published.len(), relations.len());
     assert!(published.len() > 30, "{}", published.len());
     for (path, table) in &published {
-        assert_eq!(table.given.as_ref(), Some(&table.deltalake), "{path}: kinfold, deltalake");
+        assert_eq!(
+            table.given.as_ref(),
+            Some(&table.deltalake),
+            "{path}: kinfold, deltalake"
+        );
     }
 
     // The same project with its lake on S3.
@@ -86,9 +110,19 @@ fn published_relations(project: &Path) -> Vec<(String, String, String)> {
     let document = fs::read_to_string(project.join(".kinfold/lake/_kinfold/env/dev.json")).unwrap();
     let document: Value = serde_json::from_str(&document).unwrap();
     let mut found = vec![];
-    for node in document["environment"]["nodes"].as_object().unwrap().values() {
-        let companions = node["companions"].as_object().into_iter().flat_map(Map::values);
-        for table in companions.chain([&node["table"]]).filter(|table| table.is_object()) {
+    for node in document["environment"]["nodes"]
+        .as_object()
+        .unwrap()
+        .values()
+    {
+        let companions = node["companions"]
+            .as_object()
+            .into_iter()
+            .flat_map(Map::values);
+        for table in companions
+            .chain([&node["table"]])
+            .filter(|table| table.is_object())
+        {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
             found.push((
                 text(&table["path"]),

@@ -29,7 +29,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kinfold-sync", &["kinfold-project"]),
     (
         "kinfold-engine",
-        &["kinfold-project", "kinfold-compile", "kinfold-lake", "kinfold-identity", "kinfold-sync"],
+        &[
+            "kinfold-project",
+            "kinfold-compile",
+            "kinfold-lake",
+            "kinfold-identity",
+            "kinfold-sync",
+        ],
     ),
     (
         "kinfold",
@@ -49,7 +55,10 @@ const EDGES: &[(&str, &[&str])] = &[
 const BORDERS: &[(&str, &[&str])] = &[
     ("deltalake", &["kinfold-lake"]),
     ("delta_kernel", &["kinfold-lake"]),
-    ("datafusion", &["kinfold-compile", "kinfold-lake", "kinfold-engine"]),
+    (
+        "datafusion",
+        &["kinfold-compile", "kinfold-lake", "kinfold-engine"],
+    ),
     ("arrow", &["kinfold-lake", "kinfold-engine", "kinfold"]),
     ("parquet", &["kinfold-lake", "kinfold-engine", "kinfold"]),
     ("object_store", &["kinfold-lake", "kinfold-engine"]),
@@ -136,7 +145,12 @@ fn nothing_is_left_out_or_tied_to_a_machine() {
     ];
     let mut wrong = vec![];
     let ends = ["rs", "py", "sql", "yml", "yaml", "toml", "md", "txt", "csv"];
-    for file in files(&["crates", "tests", "models", "sql", "examples", "docs", ".ci"], &ends) {
+    for file in files(
+        &[
+            "crates", "tests", "models", "sql", "examples", "docs", ".ci",
+        ],
+        &ends,
+    ) {
         let text = fs::read_to_string(&file).unwrap();
         for (at, line) in text.lines().enumerate() {
             for word in never.iter().filter(|word| line.contains(word.as_str())) {
@@ -149,7 +163,16 @@ fn nothing_is_left_out_or_tied_to_a_machine() {
 
 fn the_top_level_is_as_prescribed() {
     let allowed: BTreeSet<&str> = [
-        "Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "crates", "docs", "examples", "models", "sql", "tests",
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "crates",
+        "docs",
+        "examples",
+        "models",
+        "sql",
+        "tests",
         // What cargo makes.
         "target",
     ]
@@ -168,11 +191,17 @@ fn statements_have_a_header() {
     for file in files(&["sql"], &["sql"]) {
         let text = fs::read_to_string(&file).unwrap();
         let first = text.lines().next().unwrap_or_default();
-        if !first.starts_with("-- name: ") && !first.starts_with("{#- name: ") && !first.starts_with("{# name: ") {
+        if !first.starts_with("-- name: ")
+            && !first.starts_with("{#- name: ")
+            && !first.starts_with("{# name: ")
+        {
             wrong.push(shown(&file));
         }
     }
-    assert!(wrong.is_empty(), "no `-- name: …` in the first line: {wrong:?}");
+    assert!(
+        wrong.is_empty(),
+        "no `-- name: …` in the first line: {wrong:?}"
+    );
 }
 
 fn links_in_documents_lead_somewhere() {
@@ -232,7 +261,9 @@ fn files(below: &[&str], ends: &[&str]) -> Vec<PathBuf> {
         walk(&repository().join(folder), &mut found);
     }
     found.retain(|file| {
-        let end = file.extension().map(|end| end.to_string_lossy().into_owned());
+        let end = file
+            .extension()
+            .map(|end| end.to_string_lossy().into_owned());
         end.is_some_and(|end| ends.contains(&end.as_str()))
     });
     found.sort();
@@ -252,5 +283,8 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
 
 fn shown(file: &Path) -> String {
     let root = repository();
-    file.strip_prefix(&root).unwrap_or(file).to_string_lossy().into_owned()
+    file.strip_prefix(&root)
+        .unwrap_or(file)
+        .to_string_lossy()
+        .into_owned()
 }

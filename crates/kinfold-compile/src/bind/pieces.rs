@@ -10,7 +10,7 @@ use std::ops::{ControlFlow, Range};
 
 use datafusion::common::DataFusionError;
 use sqlparser::ast::{
-    Cte, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor,
+    Cte, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor,
     TableWithJoins, Value, Visit, Visitor, With,
 };
 
@@ -103,7 +103,7 @@ impl Pieces<'_> {
             SetExpr::SetOperation { left, right, .. } => {
                 let before = self.found.len();
                 self.body(left, with);
-                self.body(right, with);
+                self.body(&named_apart(right), with);
                 if self.found.len() == before
                     && let Err(error) = self.bind_body(body.clone(), with)
                 {
@@ -359,6 +359,23 @@ fn select_over(from: &[TableWithJoins], projection: Vec<SelectItem>) -> Select {
         value_table_mode: None,
         flavor: sqlparser::ast::SelectFlavor::Standard,
     }
+}
+
+/// An arm of a set operation other than the first. Its columns take the names of the first arm's, so two of
+/// its items may have the same name, which they may not where the arm is bound by itself.
+fn named_apart(arm: &SetExpr) -> SetExpr {
+    let mut arm = arm.clone();
+    if let SetExpr::Select(select) = &mut arm {
+        for (number, item) in select.projection.iter_mut().enumerate() {
+            if let SelectItem::UnnamedExpr(expr) = item {
+                *item = SelectItem::ExprWithAlias {
+                    expr: expr.clone(),
+                    alias: Ident::new(format!("arm_column_{number}")),
+                };
+            }
+        }
+    }
+    arm
 }
 
 fn conjuncts(expr: &Expr) -> Vec<&Expr> {

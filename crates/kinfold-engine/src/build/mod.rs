@@ -22,12 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use key::{Inputs, node_key};
 
+use crate::lease::{Heartbeat, acquire, lease_time};
 use crate::published::{Published, PublishedNode};
 use crate::stream::Providers;
 use crate::{Engine, EngineError};
-
-/// How long a run may be silent before its lease on the environment is free for others.
-const LEASE: Duration = Duration::from_secs(30);
 
 /// What a build shall do.
 pub struct BuildRequest<'a> {
@@ -41,7 +39,7 @@ pub struct BuildRequest<'a> {
     pub full_refresh: bool,
     /// Hears of every node.
     pub progress: &'a dyn Progress,
-    /// Ends the run after the node that is being built.
+    /// Ends the run: the node that is being built is given up, nothing is published.
     pub cancel: CancellationToken,
 }
 
@@ -120,16 +118,10 @@ pub struct BuildReport {
 /// # Errors
 /// What keeps the run from starting or from publishing. Failures of nodes are in the report.
 pub async fn build(engine: &Engine, request: BuildRequest<'_>) -> Result<BuildReport, EngineError> {
-    let holder = format!(
-        "process {} of run {}",
-        std::process::id(),
-        engine.clock.run_id
-    );
-    let lease = engine
-        .lake
-        .lease(&format!("env/{}", engine.environment.name), &holder, LEASE)
-        .await?;
-    let heartbeat = Heartbeat::start(lease.clone());
+    let time = lease_time(engine);
+    let name = format!("env/{}", engine.environment.name);
+    let lease = acquire(&engine.lake, &name, time, &request.cancel).await?;
+    let heartbeat = Heartbeat::start(lease.clone(), time, request.cancel.clone());
     let result = run(engine.guarded(&lease), request).await;
     heartbeat.stop().await;
     lease.release().await?;
@@ -177,37 +169,6 @@ async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, E
         return Err(EngineError::Cancelled);
     }
     Ok(report)
-}
-
-/// Keeps a lease alive until it is told to stop.
-pub(crate) struct Heartbeat {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Heartbeat {
-    pub(crate) fn start(lease: Lease) -> Self {
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = stopped.cancelled() => return,
-                    () = tokio::time::sleep(LEASE / 3) => {}
-                }
-                // A lost lease shows at the next commit, which is fenced.
-                if let Err(error) = lease.renew().await {
-                    tracing::warn!(%error, "lease not renewed");
-                }
-            }
-        });
-        Self { stop, task }
-    }
-
-    pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        let _ = self.task.await;
-    }
 }
 
 /// A run in progress.
@@ -300,13 +261,16 @@ impl Run<'_> {
                 rows: None,
                 quarantined: None,
             },
-            None => self.outcome(node).await.unwrap_or_else(|error| Outcome {
-                status: NodeStatus::Failed,
-                reason: sentence_of(&error),
-                node: None,
-                rows: None,
-                quarantined: None,
-            }),
+            None => self
+                .outcome_unless_cancelled(node)
+                .await
+                .unwrap_or_else(|error| Outcome {
+                    status: NodeStatus::Failed,
+                    reason: sentence_of(&error),
+                    node: None,
+                    rows: None,
+                    quarantined: None,
+                }),
         };
         self.settle(node, outcome, started.elapsed());
     }
@@ -353,6 +317,15 @@ impl Run<'_> {
             }
         }
         None
+    }
+
+    /// What is dropped half-way has committed nothing: files without a commit are garbage.
+    async fn outcome_unless_cancelled(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
+        tokio::select! {
+            biased;
+            () = self.request.cancel.cancelled() => Err(EngineError::Cancelled),
+            outcome = self.outcome(node) => outcome,
+        }
     }
 
     async fn outcome(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
@@ -449,7 +422,7 @@ impl Run<'_> {
         let rows = previous.table.as_ref().and_then(|t| t.rows);
         let reason = match (&previous.table, previous.inputs.is_empty()) {
             (None, _) => "same SQL".to_owned(),
-            (Some(_), true) => "same content".to_owned(),
+            (Some(_), true) => "same SQL, and it reads nothing".to_owned(),
             (Some(_), false) => "same SQL, same input versions".to_owned(),
         };
         Some(Outcome {

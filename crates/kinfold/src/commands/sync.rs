@@ -179,7 +179,12 @@ fn chosen<'w>(workspace: &'w Workspace, names: &[String]) -> Result<Vec<&'w Sync
 fn say(ended: &Ended, dry_run: bool, output: &Output) {
     let report = match ended {
         Ended::Failed { name, error } => {
-            output.error(&format!("sync `{name}`: {error}"));
+            let sync = format!("sync `{name}`");
+            if error.contains(&sync) {
+                output.error(error);
+            } else {
+                output.error(&format!("{sync}: {error}"));
+            }
             return;
         }
         Ended::Ran(report) => report,

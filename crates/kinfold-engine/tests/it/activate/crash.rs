@@ -57,6 +57,9 @@ impl MortalStore {
             return operation.await;
         }
         let number = self.done.fetch_add(1, Ordering::SeqCst);
+        if std::env::var_os("TRACE_OPS").is_some() {
+            eprintln!("op {number} of {:?}", self.last);
+        }
         match self.last {
             Some((last, _)) if number > last => pending().await,
             Some((last, takes_effect)) if number == last => {
@@ -315,6 +318,7 @@ async fn every_crash_point_leads_to_the_same_end() {
             resumed += u32::from(report.resumed);
             let after = receiver.take();
             let place = format!("operation {last}, effect {takes_effect}");
+            eprintln!("{place}");
             for sent in &after {
                 let again = (sent.key.clone(), word(sent.operation).to_owned());
                 assert!(
@@ -387,6 +391,7 @@ async fn a_delivery_that_is_cut_is_resumed_without_what_was_acknowledged() {
             ended = setting.run_through(&receiver, &clock) => panic!("ended without acknowledgement: {ended:?}"),
             () = dying.died.notified() => {}
         }
+        eprintln!("died at {last}");
         let durable = acknowledged(&disk).await;
         if durable.is_empty() {
             last += 1;

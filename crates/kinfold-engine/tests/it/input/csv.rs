@@ -195,7 +195,11 @@ async fn files_of_another_schema_are_refused() {
 #[tokio::test]
 async fn declarations_that_cannot_be_met() {
     let root = folder(&[("a.csv", b"id,na me\n1,Ann\n"), ("empty.csv", b"\n\n")]);
-    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    type Case = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+    );
     let cases: [Case; 6] = [
         (
             "a.csv",

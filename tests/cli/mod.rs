@@ -1,0 +1,37 @@
+//! Manners of the commands, and what they do with bad input.
+
+mod destinations;
+mod interrupts;
+mod lakes;
+mod manners;
+mod sources;
+
+use libtest_mimic::Trial;
+
+use crate::trials;
+
+pub fn trials() -> Vec<Trial> {
+    trials!("cli":
+        destinations::a_destination_that_is_down,
+        destinations::a_destination_that_fails_for_good,
+        destinations::a_destination_that_never_answers_in_full,
+        destinations::a_destination_that_refuses_some_rows,
+        destinations::a_destination_that_stumbles,
+        destinations::a_destination_that_refuses_the_credentials,
+        destinations::credentials_that_are_not_set,
+        interrupts::ctrl_c_during_a_build,
+        interrupts::ctrl_c_during_a_sync,
+        lakes::a_lake_of_something_newer,
+        lakes::a_full_disk,
+        lakes::a_failed_test_publishes_nothing,
+        manners::one_more_day_sends_only_who_changed,
+        manners::a_new_folder_is_built_and_delivered,
+        manners::json_is_one_object,
+        manners::commands_that_cannot_run,
+        manners::colour_is_for_terminals,
+        sources::malformed_records_are_counted_and_kept,
+        sources::a_file_that_is_missing,
+        sources::a_file_that_is_cut_off,
+        sources::a_file_of_another_schema,
+    )
+}

@@ -1,0 +1,1 @@
+{{ counts([ref('people'), ref('stg_people')]) }}
