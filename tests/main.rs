@@ -2,8 +2,9 @@
 //! sockets and servers.
 //!
 //! A folder is a runner: `check/` problems of projects and their places, `cli/` manners and bad input, `crash/`
-//! processes killed at any moment, `lake/` tables as other readers see them, `tidy/` the repository itself. A
-//! case that is data is a test of its own name; adding it is adding a folder.
+//! processes killed at any moment, `lake/` tables as other readers see them, `projects/` whole projects and
+//! their values, `tidy/` the repository itself. A case that is data is a test of its own name; adding it is
+//! adding a folder.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,6 +17,7 @@ mod cli;
 mod crash;
 mod lake;
 mod program;
+mod projects;
 mod tables;
 mod tidy;
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         lake::trials(),
         cli::trials(),
         check::trials(),
+        projects::trials(),
         tidy::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()

@@ -1,6 +1,6 @@
 //! The program under test, and folders to run it in.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,8 +8,11 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The program that was built with these tests.
-pub const KINFOLD: &str = env!("CARGO_BIN_EXE_kinfold");
+/// The program under test: the one that was built with these tests, or the one that `KINFOLD_PROGRAM` names, a
+/// release build for instance.
+pub fn program() -> OsString {
+    std::env::var_os("KINFOLD_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_kinfold").into())
+}
 
 /// The repository.
 pub fn repository() -> PathBuf {
@@ -53,7 +56,7 @@ pub struct Kinfold(pub Command);
 
 /// The program in the folder of a project, with no settings from the environment of the tests.
 pub fn kinfold<A: AsRef<OsStr>>(project: &Path, arguments: impl IntoIterator<Item = A>) -> Kinfold {
-    Kinfold::through(Command::new(KINFOLD), project, arguments)
+    Kinfold::through(Command::new(program()), project, arguments)
 }
 
 impl Kinfold {
@@ -123,7 +126,7 @@ impl Ran {
     /// What a process that was started has printed, once it has ended.
     pub fn wait(child: Child) -> Self {
         let output = child.wait_with_output().unwrap();
-        Self::of(Command::new(KINFOLD).arg("…"), output)
+        Self::of(Command::new(program()).arg("…"), output)
     }
 
     /// It succeeded.

@@ -14,7 +14,7 @@ use std::process::Command;
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::program::{KINFOLD, Kinfold, Ran, copy, folder, kinfold, repository};
+use crate::program::{Kinfold, Ran, copy, folder, kinfold, program, repository};
 use crate::trials;
 
 pub fn trials() -> Vec<Trial> {
@@ -63,7 +63,7 @@ fn without_sockets(project: &Path, tripwire: &Tripwire, arguments: &[&str]) -> R
     let mut command = Command::new("python3");
     command
         .arg(repository().join("tests/check/no_socket.py"))
-        .arg(KINFOLD);
+        .arg(program());
     Kinfold::through(command, project, arguments)
         .env("LISTENER", &tripwire.url())
         .run()
@@ -168,7 +168,9 @@ fn fifteen_mistakes_are_fifteen_errors() {
     let diagnostics = answer["diagnostics"].as_array().unwrap();
     let of = |severity: &str| {
         let chosen = diagnostics.iter().filter(|one| one["severity"] == severity);
-        chosen.map(|one| one["code"].as_str().unwrap()).collect::<Vec<_>>()
+        chosen
+            .map(|one| one["code"].as_str().unwrap())
+            .collect::<Vec<_>>()
     };
     let errors = of("error");
     assert_eq!(errors.len(), 15, "{errors:?}");

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::program::{KINFOLD, Kinfold, folder, kinfold, write};
+use crate::program::{Kinfold, folder, kinfold, program, write};
 use crate::tables::{assert_equal, published};
 
 pub fn a_lake_of_something_newer() {
@@ -60,12 +60,8 @@ pub fn a_full_disk() {
     write(project, &[("seeds/contacts.csv", &seed)]);
     let mut shell = Command::new("bash");
     // 128 blocks of 1024 bytes; without the signal that usually goes with it.
-    shell.args([
-        "-c",
-        "trap '' XFSZ; ulimit -f 128; exec \"$@\"",
-        "bash",
-        KINFOLD,
-    ]);
+    let limited = "trap '' XFSZ; ulimit -f 128; exec \"$@\"";
+    shell.args(["-c", limited, "bash"]).arg(program());
     let ran = Kinfold::through(shell, project, ["build"]).run();
     assert!(matches!(ran.code, Some(1 | 2)), "{ran:#?}");
     assert!(

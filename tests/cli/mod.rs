@@ -24,7 +24,7 @@ pub fn trials() -> Vec<Trial> {
         lakes::a_lake_of_something_newer,
         lakes::a_full_disk,
         lakes::a_failed_test_publishes_nothing,
-        manners::one_more_day_sends_only_who_changed,
+        manners::new_days_send_only_who_changed,
         manners::a_new_folder_is_built_and_delivered,
         manners::json_is_one_object,
         manners::commands_that_cannot_run,

@@ -51,7 +51,9 @@ fn run_case(case: &Path) {
     );
     let first = first.ok();
 
-    let second = kinfold(project.path(), ["build", "--output", "json"]).run().ok();
+    let second = kinfold(project.path(), ["build", "--output", "json"])
+        .run()
+        .ok();
     let before: Value = first.json();
     let after: Value = second.json();
     for node in after["nodes"].as_array().unwrap() {

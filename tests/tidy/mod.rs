@@ -185,23 +185,20 @@ fn the_top_level_is_as_prescribed() {
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// The engine's own statements. Macros and tests of projects are the users' language.
+/// A file of macros has its header inside a Jinja comment, one line further down.
 fn statements_have_a_header() {
     let mut wrong = vec![];
     for file in files(&["sql"], &["sql"]) {
         let text = fs::read_to_string(&file).unwrap();
-        let first = text.lines().next().unwrap_or_default();
-        if !first.starts_with("-- name: ")
-            && !first.starts_with("{#- name: ")
-            && !first.starts_with("{# name: ")
-        {
+        let named = text
+            .lines()
+            .take(2)
+            .any(|line| line.starts_with("-- name: "));
+        if !named {
             wrong.push(shown(&file));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "no `-- name: …` in the first line: {wrong:?}"
-    );
+    assert!(wrong.is_empty(), "no `-- name: …` at the top: {wrong:?}");
 }
 
 fn links_in_documents_lead_somewhere() {

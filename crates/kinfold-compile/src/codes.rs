@@ -45,4 +45,6 @@ codes! {
     NOT_STORABLE = "KF0416" "not-storable";
     /// A schema that is not known without opening a socket.
     UNKNOWN_SCHEMA = "KF0417" "schema-not-known-offline";
+    /// A materialization that the engine cannot run yet.
+    MATERIALIZATION_NOT_SUPPORTED = "KF0418" "materialization-not-supported";
 }

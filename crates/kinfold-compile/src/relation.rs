@@ -15,7 +15,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use kinfold_project::NodeId;
 
@@ -190,6 +190,32 @@ pub fn relations_read(plan: &LogicalPlan) -> Result<Vec<RelationKey>> {
         Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
     })?;
     Ok(keys.into_iter().collect())
+}
+
+/// The same plan with the plan of each view in the place of every read of it. `views` holds plans
+/// that are expanded themselves.
+///
+/// # Errors
+/// When the plan cannot be rebuilt.
+pub fn expand(
+    plan: LogicalPlan,
+    views: &BTreeMap<RelationKey, LogicalPlan>,
+) -> Result<LogicalPlan> {
+    let expanded = plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::TableScan(scan) => {
+            let view = relation_of(&scan).and_then(|key| views.get(&key));
+            let Some(view) = view else {
+                return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+            };
+            let mut builder = LogicalPlanBuilder::from(view.clone());
+            if let Some(projection) = &scan.projection {
+                builder = builder.select(projection.iter().copied())?;
+            }
+            Ok(Transformed::yes(builder.alias(scan.table_name)?.build()?))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(expanded.data)
 }
 
 /// The same plan over data: every unpinned relation is replaced by the provider of its version.

@@ -25,13 +25,14 @@ use problem::{byte_range, from_planner};
 
 use crate::codes;
 use crate::gate::{Refusal, RefusalKind, refusals};
-use crate::relation::{RelationKey, UnpinnedRelation, ViewRelation, pin, register};
+use crate::relation::{RelationKey, UnpinnedRelation, expand, pin, register, relations_read};
 use crate::session::RECURSION_LIMIT;
 
 /// Binds statements against the relations registered so far.
 pub struct Binder {
     state: SessionState,
     schemas: BTreeMap<RelationKey, SchemaRef>,
+    views: BTreeMap<RelationKey, LogicalPlan>,
 }
 
 impl Binder {
@@ -41,6 +42,7 @@ impl Binder {
         Self {
             state,
             schemas: BTreeMap::new(),
+            views: BTreeMap::new(),
         }
     }
 
@@ -64,17 +66,21 @@ impl Binder {
         )
     }
 
-    /// Makes a view known: its plan takes the place of every read of it.
+    /// Makes a view known. It is bound against like a table, so that what was checked once is not
+    /// checked again in every reader; [`Binder::expand`] puts `plan` in the place of every read.
     ///
     /// # Errors
     /// When the catalogue refuses.
     pub fn add_view(
         &mut self,
+        key: RelationKey,
         schema: &str,
         name: &str,
         plan: LogicalPlan,
     ) -> Result<(), DataFusionError> {
-        register(&self.state, schema, name, Arc::new(ViewRelation::new(plan)))
+        let columns = Arc::clone(plan.schema().inner());
+        self.views.insert(key.clone(), plan);
+        self.add_table(key, schema, name, columns)
     }
 
     /// Binds one query.
@@ -107,6 +113,14 @@ impl Binder {
         }
     }
 
+    /// A bound plan with the plans of the views that it reads, as it runs.
+    ///
+    /// # Errors
+    /// When the plan cannot be rebuilt.
+    pub fn expand(&self, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+        expand(plan, &self.views)
+    }
+
     fn plan(&self, statement: Statement) -> Result<LogicalPlan, DataFusionError> {
         let parsed = ParsedStatement::Statement(Box::new(statement));
         let plan = ready(self.state.statement_to_plan(parsed))?;
@@ -116,14 +130,12 @@ impl Binder {
 
     /// Plans down to operators over empty tables, for the errors that only then appear.
     fn rehearse(&self, plan: LogicalPlan) -> Result<(), DataFusionError> {
-        let empty: BTreeMap<RelationKey, Arc<dyn TableProvider>> = self
-            .schemas
-            .iter()
-            .map(|(key, schema)| {
-                let table: Arc<dyn TableProvider> = Arc::new(EmptyTable::new(Arc::clone(schema)));
-                (key.clone(), table)
-            })
-            .collect();
+        let mut empty: BTreeMap<RelationKey, Arc<dyn TableProvider>> = BTreeMap::new();
+        for key in relations_read(&plan)? {
+            if let Some(schema) = self.schemas.get(&key) {
+                empty.insert(key, Arc::new(EmptyTable::new(Arc::clone(schema))));
+            }
+        }
         let pinned = pin(plan, &empty)?;
         ready(self.state.create_physical_plan(&pinned))?;
         Ok(())
@@ -177,6 +189,22 @@ fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
             }
         },
     }
+}
+
+/// What keeps a text from being one expression, and nothing more. What is unfinished would take in
+/// what is written behind it.
+#[must_use]
+pub fn expression_problem(text: &str) -> Option<Problem> {
+    let parsed = Parser::new(&DuckDbDialect {})
+        .with_recursion_limit(RECURSION_LIMIT)
+        .try_with_sql(text)
+        .and_then(|mut parser| {
+            parser.parse_expr()?;
+            parser.expect_token(&Token::EOF)
+        });
+    let error = parsed.err()?;
+    let error = DataFusionError::SQL(Box::new(error), None);
+    Some(from_planner(text, &error).or_at(Some(0..text.len())))
 }
 
 fn refusal(sql: &str, refused: Refusal) -> Problem {

@@ -10,8 +10,8 @@ use std::ops::{ControlFlow, Range};
 
 use datafusion::common::DataFusionError;
 use sqlparser::ast::{
-    Cte, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor,
-    TableWithJoins, Value, Visit, Visitor, With,
+    Cte, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, Spanned, Statement,
+    TableFactor, TableWithJoins, Value, Visit, Visitor, With,
 };
 
 use super::problem::{Problem, byte_range, from_planner};

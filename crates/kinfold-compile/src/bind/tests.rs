@@ -135,6 +135,10 @@ fn set_operations_and_subqueries() {
     places(&format!(
         "SELECT «x» FROM {O} UNION ALL SELECT «y» FROM {O}"
     ));
+    // Columns of later arms have the names of the first, so they may be alike.
+    places(&format!(
+        "SELECT order_id, customer, «x» FROM {O} UNION ALL SELECT NULL, NULL, customer FROM {O}"
+    ));
     places(&format!(
         "SELECT s.total FROM (SELECT «tot» AS total FROM {O}) s"
     ));

@@ -55,6 +55,19 @@ pub(super) fn problems(materialized: Materialization, columns: &Schema) -> Vec<P
         Materialization::Identity => (IDENTITY, "identity"),
         Materialization::Profile => (KEYED, "profile"),
         Materialization::Segment => (KEYED, "segment"),
+        Materialization::Incremental | Materialization::Snapshot => {
+            let mut problem = Problem::new(
+                codes::MATERIALIZATION_NOT_SUPPORTED,
+                format!(
+                    "materialization `{}` is not supported yet",
+                    materialized.as_str()
+                ),
+            );
+            problem
+                .help
+                .push("`table` builds all rows again whenever an input changed".to_owned());
+            return vec![problem];
+        }
         _ => return vec![],
     };
     let names: Vec<&str> = columns.fields().iter().map(|f| f.name().as_str()).collect();

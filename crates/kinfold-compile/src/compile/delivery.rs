@@ -6,7 +6,10 @@ use datafusion::logical_expr::LogicalPlan;
 use kinfold_project::sync::Reference;
 use kinfold_project::{Diagnostic, Located, NodeId, Project, ResourceType, SourceMap, Span, Sync};
 
-use super::{CompiledNode, Compiler, Determinism, Fingerprint, determinism, with_texts};
+use super::{
+    CompiledNode, Compiler, Determinism, Fingerprint, determinism, fingerprint, with_texts,
+};
+use crate::bind::{Problem, expression_problem};
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{Materialization, Relation};
 
@@ -62,6 +65,25 @@ impl Assembled {
         self.pieces.push((start..self.text.len(), span));
     }
 
+    /// What the user wrote and is not one expression.
+    fn unsound(&self) -> Vec<Problem> {
+        let problem = |piece: &Range<usize>| {
+            let problem = expression_problem(self.text.get(piece.clone())?)?;
+            // The place of a missing end is behind the text.
+            let range = problem.range.as_ref().filter(|r| r.end <= piece.len());
+            let range = range.filter(|r| !r.is_empty());
+            let range = range.map_or(piece.clone(), |r| {
+                piece.start + r.start..piece.start + r.end
+            });
+            Some(Problem {
+                range: Some(range),
+                ..problem
+            })
+        };
+        let pieces = self.pieces.iter();
+        pieces.filter_map(|(piece, _)| problem(piece)).collect()
+    }
+
     fn origin(&self, range: &Range<usize>) -> Option<Span> {
         let (piece, span) = self
             .pieces
@@ -91,18 +113,29 @@ impl Compiler<'_> {
         for (i, (field, expression)) in fields.enumerate() {
             sql.push(if i == 0 { "" } else { ", " });
             sql.expression(expression, &project.files);
-            sql.push(&format!(" AS \"{}\"", field.value.replace('"', "\"\"")));
+            // A comment at the end of an expression ends with its line.
+            sql.push(&format!("\n AS \"{}\"", field.value.replace('"', "\"\"")));
         }
         sql.push(&format!(
             " FROM {}",
             from_clause(&node, &relation, profile.as_ref())
         ));
-        match self.binder.bind(&sql.text) {
-            Ok(plan) => {
+        let unsound = sql.unsound();
+        let bound = if unsound.is_empty() {
+            self.binder.bind(&sql.text)
+        } else {
+            Err(unsound)
+        };
+        let bound = bound.map(|plan| {
+            let own = fingerprint::of_mapping(&sql.text, &plan);
+            (own, self.binder.expand(plan))
+        });
+        match bound {
+            Ok((fingerprint, plan)) => {
+                let Ok(plan) = plan else { return };
                 let Ok(reads) = relations_read(&plan) else {
                     return;
                 };
-                let fingerprint = super::fingerprint::of_mapping(&sql.text, &plan);
                 self.done.syncs.push(CompiledSync {
                     id: sync.id.clone(),
                     name: sync.name.value.clone(),

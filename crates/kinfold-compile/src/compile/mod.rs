@@ -208,10 +208,18 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        let fingerprint = fingerprint::of_query(node, sql, &plan, &self.done.nodes);
+        let plan = match self.binder.expand(plan) {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.whole_node(node, codes::CANNOT_BIND, error.strip_backtrace());
+                return None;
+            }
+        };
         let mut compiled = CompiledNode {
             reads: self.reads(node, &plan)?,
             determinism: determinism(&plan),
-            fingerprint: fingerprint::of_query(node, sql, &plan, &self.done.nodes),
+            fingerprint,
             ..unplanned(node)
         };
         if node.resource == ResourceType::Model {
@@ -248,10 +256,12 @@ impl Compiler<'_> {
             node.config.materialized.value,
             Materialization::View | Materialization::Ephemeral
         ) {
-            if let Err(error) = self
-                .binder
-                .add_view(&relation.schema, &relation.name, plan.clone())
-            {
+            if let Err(error) = self.binder.add_view(
+                RelationKey::own(node.id.clone()),
+                &relation.schema,
+                &relation.name,
+                plan.clone(),
+            ) {
                 self.whole_node(node, codes::CANNOT_BIND, error.strip_backtrace());
                 return None;
             }

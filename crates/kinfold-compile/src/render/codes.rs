@@ -59,4 +59,6 @@ codes! {
     SAME_RELATION = "KF0324" "same-relation";
     /// No docs block of that name.
     UNKNOWN_DOC = "KF0325" "unknown-doc";
+    /// A configuration of dbt that kinfold does not act upon (yet).
+    CONFIG_WITHOUT_EFFECT = "KF0326" "config-without-effect";
 }

@@ -209,8 +209,48 @@ struct Reader {
     diagnostics: Vec<Diagnostic>,
 }
 
+/// Configurations of dbt that change what a node does or who may read it, and that have no effect here.
+const WITHOUT_EFFECT: [(&str, &str); 9] = [
+    ("pre-hook", "hooks do not run"),
+    ("pre_hook", "hooks do not run"),
+    ("post-hook", "hooks do not run"),
+    ("post_hook", "hooks do not run"),
+    ("sql_header", "no statement runs before a model"),
+    ("grants", "access is what the storage allows"),
+    ("contract", "contracts are not enforced yet"),
+    ("store_failures", "failing rows are not stored yet"),
+    ("store_failures_as", "failing rows are not stored yet"),
+];
+
 impl Reader {
+    /// Says so where a configuration has no effect.
+    fn without_effect(&mut self) {
+        for (key, why) in WITHOUT_EFFECT {
+            let Some(setting) = self.settings.get(key) else {
+                continue;
+            };
+            let asked = match &setting.value {
+                Json::Null | Json::Bool(false) => false,
+                Json::Array(items) => !items.is_empty(),
+                Json::Object(contract) if key == "contract" => {
+                    contract.get("enforced") == Some(&Json::Bool(true))
+                }
+                Json::Object(entries) => !entries.is_empty(),
+                Json::String(text) => !text.trim().is_empty(),
+                _ => true,
+            };
+            if asked {
+                self.diagnostics.push(Diagnostic::warning(
+                    codes::CONFIG_WITHOUT_EFFECT,
+                    format!("`{key}` has no effect: {why}"),
+                    setting.span,
+                ));
+            }
+        }
+    }
+
     fn config(&mut self, resource: ResourceType) -> NodeConfig {
+        self.without_effect();
         let test = resource == ResourceType::Test;
         let materialized = match resource {
             ResourceType::Model => self.materialized(),

@@ -18,7 +18,7 @@
 //!
 //! | object | what |
 //! |---|---|
-//! | `state/` | Delta table, see [`state`] |
+//! | `state/` | Delta table: what the destination has confirmed, key by key |
 //! | `invalid/` | Delta table: keys that could not be sent in the last run |
 //! | `run/plan.json` | the manifest of a plan that is not folded yet; written last, deleted first |
 //! | `run/<delivery>/…` | its chunks, acknowledgements, and `closed.json` once delivery has ended |

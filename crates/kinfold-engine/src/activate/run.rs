@@ -254,9 +254,9 @@ impl Runner<'_> {
         let mut folded_rows = recorded.rows;
         let unsent = plan.counts.sending.saturating_sub(recorded.rows);
         if unsent > 0 && resumed && lake.get(&closed).await?.is_some() {
-            // The run had ended early before it died; its acknowledgements may be in the state already.
-            report.retryable += unsent;
-            report.stopped = Some("the interrupted run had ended before its plan".to_owned());
+            // The run had ended early before it died; its acknowledgements may be in the state already. What
+            // it did not send is part of the next changeset, and counted there.
+            report = SyncReport::default();
         } else {
             if unsent > 0 {
                 if resumed {

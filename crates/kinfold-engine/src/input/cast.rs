@@ -14,16 +14,17 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, MapArray, PrimitiveArray,
-    StructArray,
+    StructArray, TimestampMicrosecondArray,
 };
-use arrow::compute::kernels::cast_utils::Parser;
+use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Field, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, SchemaRef,
+    Int32Type, Int64Type, SchemaRef, TimeUnit,
 };
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use chrono::Utc;
 
 use super::InputError;
 use super::block::{Block, Record};
@@ -212,8 +213,25 @@ pub(super) fn cast_leaf(raw: &ArrayRef, target: &DataType) -> Result<ArrayRef, A
         DataType::Int64 => Arc::new(integers::<Int64Type>(text)),
         DataType::Float32 => Arc::new(floats::<Float32Type>(text, f32::is_infinite)),
         DataType::Float64 => Arc::new(floats::<Float64Type>(text, f64::is_infinite)),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            let micros: TimestampMicrosecondArray = text
+                .iter()
+                .map(|value| value.and_then(timestamp_micros))
+                .collect();
+            Arc::new(micros.with_timezone_opt(zone.clone()))
+        }
         _ => cast_with_options(raw, target, &lenient)?,
     })
+}
+
+/// Microseconds since 1970 of an ISO 8601 time, taken as UTC where it has no zone; seconds may be
+/// missing, digits below a microsecond are cut.
+pub(super) fn timestamp_micros(value: &str) -> Option<i64> {
+    let time = string_to_datetime(&Utc, value).or_else(|error| {
+        let (minutes, zone) = value.split_at_checked(16).ok_or(error)?;
+        string_to_datetime(&Utc, &format!("{minutes}:00{zone}"))
+    });
+    Some(time.ok()?.timestamp_micros())
 }
 
 fn boolean(value: &str) -> Option<bool> {

@@ -8,10 +8,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
+use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, TimeUnit};
-use chrono::Utc;
 use serde_json::Value;
+
+use super::cast::timestamp_micros;
 
 /// Keys beyond which an object is a map that happens to be written as an object.
 const OBJECT_KEYS: usize = 256;
@@ -130,7 +131,7 @@ fn time(value: &str) -> u8 {
         .bytes()
         .skip(1)
         .all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b'+' | b'-' | b'Z'));
-    if !clock_bytes || string_to_datetime(&Utc, value).is_err() {
+    if !clock_bytes || timestamp_micros(value).is_none() {
         return 0;
     }
     if clock.contains(['+', '-', 'Z']) {

@@ -11,7 +11,7 @@ use arrow::array::{ArrayRef, ListArray, MapArray, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use arrow::error::ArrowError;
-use memchr::memchr2;
+use memchr::{memchr2, memchr3};
 
 use super::raw::{Text, nulls};
 
@@ -394,17 +394,23 @@ impl<'a> Walk<'a> {
 
     /// The next key or value of the object or array that the walk is in.
     fn next_value(&mut self) -> Option<&'a str> {
-        let between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b':');
-        self.at += self.rest().iter().take_while(|byte| between(byte)).count();
+        let first = loop {
+            match self.rest().first()? {
+                b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' => self.at += 1,
+                first => break first,
+            }
+        };
         let start = self.at;
-        match self.rest().first()? {
+        match first {
             b'}' | b']' => return None,
             b'"' => self.string(),
-            b'{' | b'[' => self.nested(),
+            b'{' => self.nested(b'{', b'}'),
+            b'[' => self.nested(b'[', b']'),
             _ => {
-                let ends =
-                    |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
-                self.at += self.rest().iter().take_while(|byte| !ends(byte)).count();
+                // A number or a word ends with its object, its array or a comma, spaces aside.
+                let rest = self.rest();
+                let value = rest.get(..memchr3(b',', b'}', b']', rest).unwrap_or(rest.len()));
+                self.at += value.map_or(0, |value| value.trim_ascii_end().len());
             }
         }
         self.json.get(start..self.at)
@@ -422,23 +428,28 @@ impl<'a> Walk<'a> {
         self.at = self.json.len();
     }
 
-    fn nested(&mut self) {
+    /// Walks to the end of an object or array. Only its own kind of bracket counts, because the
+    /// other kind is balanced inside it.
+    fn nested(&mut self, open: u8, close: u8) {
         let mut depth = 0_usize;
-        while let Some(byte) = self.rest().first() {
-            match byte {
-                b'"' => {
-                    self.string();
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth = depth.saturating_sub(1),
-                _ => {}
+        while let Some(at) = memchr3(b'"', open, close, self.rest()) {
+            let found = self.rest().get(at).copied().unwrap_or_default();
+            self.at += at;
+            if found == b'"' {
+                self.string();
+                continue;
             }
             self.at += 1;
+            if found == open {
+                depth += 1;
+            } else {
+                depth = depth.saturating_sub(1);
+            }
             if depth == 0 {
                 return;
             }
         }
+        self.at = self.json.len();
     }
 }
 

@@ -293,6 +293,15 @@ fn configurations() {
             "KF0319 models/m.sql:2:43 `tags` must be a list of text",
         ]
     );
+    assert_eq!(
+        one(
+            "{{ config(post_hook=['vacuum'], pre_hook=[],\n contract={'enforced': true}, grants={}) }} select 1"
+        ),
+        [
+            "KF0326 models/m.sql:1:11 `post_hook` has no effect: hooks do not run",
+            "KF0326 models/m.sql:2:2 `contract` has no effect: contracts are not enforced yet",
+        ]
+    );
     let fixture = Fixture::new()
         .model("a", "{{ config(alias='x') }}")
         .model("b", "{{ config(alias='x') }}");

@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::future::pending;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use kinfold_sync::Operation;
+use futures::{StreamExt, TryStreamExt};
+use kinfold_sync::{CancelToken, Operation};
 use kinfold_testkit::FakeClock;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -34,7 +34,9 @@ struct MortalStore {
     last: Option<(u64, bool)>,
     /// Whether operations count: opening the lake is no part of a run.
     armed: AtomicBool,
-    died: Notify,
+    died: Arc<Notify>,
+    /// The run is gone, so that what waits may end.
+    buried: CancelToken,
 }
 
 impl MortalStore {
@@ -44,7 +46,8 @@ impl MortalStore {
             done: AtomicU64::new(0),
             last,
             armed: AtomicBool::new(false),
-            died: Notify::new(),
+            died: Arc::default(),
+            buried: CancelToken::new(),
         })
     }
 
@@ -52,25 +55,31 @@ impl MortalStore {
         self.armed.store(true, Ordering::SeqCst);
     }
 
-    async fn live<T>(&self, operation: impl Future<Output = T>) -> T {
+    async fn live<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
         if !self.armed.load(Ordering::SeqCst) {
             return operation.await;
         }
         let number = self.done.fetch_add(1, Ordering::SeqCst);
-        if std::env::var_os("TRACE_OPS").is_some() {
-            eprintln!("op {number} of {:?}", self.last);
-        }
         match self.last {
-            Some((last, _)) if number > last => pending().await,
+            Some((last, _)) if number > last => {}
             Some((last, takes_effect)) if number == last => {
                 if takes_effect {
                     let _ = operation.await;
                 }
                 self.died.notify_one();
-                pending().await
             }
-            _ => operation.await,
+            _ => return operation.await,
         }
+        // Nobody hears the answer; but threads that wait for one must end before the test can.
+        self.buried.cancelled().await;
+        Err(gone())
+    }
+}
+
+fn gone() -> Error {
+    Error::Generic {
+        store: "MortalStore",
+        source: "the process is dead".into(),
     }
 }
 
@@ -113,16 +122,27 @@ impl ObjectStore for MortalStore {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        // Deletions run in the stream; a store of its own carries the count on.
-        let inner = Arc::clone(&self.inner);
-        let dead = self
-            .last
-            .is_some_and(|(last, _)| self.done.fetch_add(1, Ordering::SeqCst) >= last);
-        if dead {
-            self.died.notify_one();
-            return Box::pin(futures::stream::pending());
+        // One object at a time, as this store's users delete.
+        if !self.armed.load(Ordering::SeqCst) {
+            return self.inner.delete_stream(locations);
         }
-        inner.delete_stream(locations)
+        let number = self.done.fetch_add(1, Ordering::SeqCst);
+        let Some((last, takes_effect)) = self.last.filter(|(last, _)| number >= *last) else {
+            return self.inner.delete_stream(locations);
+        };
+        let dies = number == last;
+        let deleted = (dies && takes_effect).then(|| self.inner.delete_stream(locations));
+        let (died, buried) = (Arc::clone(&self.died), self.buried.clone());
+        Box::pin(futures::stream::once(async move {
+            if let Some(deleted) = deleted {
+                let _: Vec<_> = deleted.collect().await;
+            }
+            if dies {
+                died.notify_one();
+            }
+            buried.cancelled().await;
+            Err(gone())
+        }))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -260,6 +280,17 @@ fn warmed() -> Receiver {
 
 #[tokio::test]
 async fn every_crash_point_leads_to_the_same_end() {
+    crash_everywhere(None).await;
+}
+
+#[tokio::test]
+async fn every_crash_point_of_a_run_that_ends_early_does_too() {
+    crash_everywhere(Some(1)).await;
+}
+
+/// Lets runs die at every operation, before and after its effect; those that die find a destination that
+/// refuses every batch after the first few.
+async fn crash_everywhere(batches: Option<u32>) {
     let (mut setting, store) = prepared().await;
     // Without a crash.
     let whole = copy(&store).await;
@@ -277,10 +308,30 @@ async fn every_crash_point_leads_to_the_same_end() {
         (report.delivered, report.rejected, report.removals),
         (3, 1, 1)
     );
-    let operations = counted.done.load(Ordering::SeqCst);
+    let mut operations = counted.done.load(Ordering::SeqCst);
     let expected = outcome(&setting).await;
     let expected_rows = receiver.rows();
     assert!(operations > 20, "{operations}");
+    if batches.is_some() {
+        let disk = copy(&store).await;
+        let counted = MortalStore::new(&disk, None);
+        setting
+            .attach(Arc::clone(&counted) as Arc<dyn ObjectStore>)
+            .await;
+        counted.arm();
+        let receiver = warmed();
+        receiver.break_after(batches);
+        let report = setting
+            .run_through(&receiver, &FakeClock::new())
+            .await
+            .unwrap();
+        assert_eq!(
+            (report.planned, report.delivered, report.retryable),
+            (5, 1, 4)
+        );
+        assert!(report.stopped.is_some());
+        operations = counted.done.load(Ordering::SeqCst);
+    }
 
     let mut resumed = 0;
     for last in 0..operations {
@@ -292,12 +343,15 @@ async fn every_crash_point_leads_to_the_same_end() {
                 .await;
             dying.arm();
             let receiver = warmed();
+            receiver.break_after(batches);
             let clock = FakeClock::new();
             tokio::select! {
                 biased;
                 ended = setting.run_through(&receiver, &clock) => drop(ended.unwrap()),
                 () = dying.died.notified() => {}
             }
+            dying.buried.cancel();
+            receiver.break_after(None);
             let before: Vec<Sent> = receiver.take();
             let durable = acknowledged(&disk).await;
 
@@ -318,7 +372,7 @@ async fn every_crash_point_leads_to_the_same_end() {
             resumed += u32::from(report.resumed);
             let after = receiver.take();
             let place = format!("operation {last}, effect {takes_effect}");
-            eprintln!("{place}");
+
             for sent in &after {
                 let again = (sent.key.clone(), word(sent.operation).to_owned());
                 assert!(
@@ -391,7 +445,7 @@ async fn a_delivery_that_is_cut_is_resumed_without_what_was_acknowledged() {
             ended = setting.run_through(&receiver, &clock) => panic!("ended without acknowledgement: {ended:?}"),
             () = dying.died.notified() => {}
         }
-        eprintln!("died at {last}");
+        dying.buried.cancel();
         let durable = acknowledged(&disk).await;
         if durable.is_empty() {
             last += 1;

@@ -43,6 +43,8 @@ struct Inner {
     sent: Vec<Sent>,
     checks: u32,
     refuses: bool,
+    /// Batches until every further one is refused for good.
+    batches_left: Option<u32>,
 }
 
 #[derive(Default)]
@@ -61,6 +63,11 @@ impl Receiver {
     /// Whether checks fail.
     pub fn refuse_checks(&self, refuses: bool) {
         self.lock().refuses = refuses;
+    }
+
+    /// After so many batches every request is refused, or none is.
+    pub fn break_after(&self, batches: Option<u32>) {
+        self.lock().batches_left = batches;
     }
 
     pub fn checks(&self) -> u32 {
@@ -126,6 +133,13 @@ impl Destination for Receiver {
     async fn send(&self, batch: &Batch) -> SendResult {
         tokio::task::yield_now().await;
         let mut inner = self.lock();
+        if inner.batches_left == Some(0) {
+            return SendResult::Fatal {
+                class: FailureClass::Misconfigured,
+                message: "as told".to_owned(),
+            };
+        }
+        inner.batches_left = inner.batches_left.map(|left| left - 1);
         let mut outcomes = vec![];
         for change in &batch.changes {
             let fate = inner

@@ -1,0 +1,7 @@
+{{
+    config(
+        entity='person',
+        materialized='segment',
+    )
+}}
+SELECT customer AS id FROM {{ ref('orders') }}

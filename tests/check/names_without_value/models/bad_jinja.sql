@@ -1,0 +1,3 @@
+SELECT 1 AS one
+{% if true %}
+WHERE true

@@ -1,0 +1,2 @@
+SELECT 1 AS one
+{{ exceptions.raise_compiler_error('the month is missing') }}

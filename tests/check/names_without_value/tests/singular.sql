@@ -1,0 +1,3 @@
+SELECT order_id
+FROM {{ ref('order') }}
+WHERE amount < 0

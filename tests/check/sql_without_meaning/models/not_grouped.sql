@@ -1,0 +1,3 @@
+SELECT customer, amount, count(*) AS n
+FROM {{ ref('orders') }}
+GROUP BY customer

@@ -1,0 +1,1 @@
+SELECT customer, amount FROM {{ ref('orders') }}
