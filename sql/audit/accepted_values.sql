@@ -1,12 +1,13 @@
 -- name: accepted_values
 -- params: model (the tested relation), column_name (an expression over its columns), values (a
 --         list), quote (whether the values are text; true unless given)
--- invariant: one row for each value that is not in the list; null is no value
+-- invariant: one row for each value that is not in the list; null is no value; `true` and `false`
+--            of YAML are no text
 select {{ column_name }} as unexpected_value, count(*) as occurrences
 from {{ model }}
 where {{ column_name }} not in (
 {%- for value in values -%}
-{%- if quote -%} '{{ value | string | replace("'", "''") }}' {%- else -%} {{ value }} {%- endif -%}
+{%- if quote and value is not boolean -%} '{{ value | string | replace("'", "''") }}' {%- else -%} {{ value }} {%- endif -%}
 {%- if not loop.last %}, {% endif -%}
 {%- endfor -%}
 )

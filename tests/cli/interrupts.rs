@@ -14,8 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Sends the signal of Ctrl-C and waits for the end.
 fn interrupt(mut child: Child) -> Ran {
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+    // The shell's own `kill`: the program of that name is not on every machine.
+    let sent = Command::new("sh")
+        .args(["-c", "kill -INT \"$0\"", &child.id().to_string()])
         .status()
         .unwrap();
     assert!(sent.success());
@@ -59,14 +60,16 @@ WHERE x % 1000 <> y % 1001
     );
     let child = kinfold(project, ["build"]).start();
     // The other model is there once the run is under way.
+    let another = project.join(".kinfold/lake/main/another/_delta_log");
     let begun = Instant::now();
-    while !project
-        .join(".kinfold/lake/main/another/_delta_log")
-        .exists()
-        && begun.elapsed() < PATIENCE
-    {
+    while !another.exists() && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(20));
     }
+    assert!(another.exists(), "the run did not get under way");
+    // Meanwhile nobody else builds this environment, and everybody reads it.
+    let second = kinfold(project, ["build"]).run().code(2);
+    second.says("`env/dev` is in use by `process ");
+    kinfold(project, ["show", "person"]).run().ok();
     interrupt(child);
     assert_eq!(
         fs::read_to_string(&document).unwrap(),

@@ -39,6 +39,39 @@ pub fn a_lake_of_something_newer() {
     kinfold(project, ["sync"]).run().ok();
 }
 
+pub fn storage_that_is_down_or_closed() {
+    let area = folder();
+    let project = area.path();
+    kinfold(project, ["init", "."]).run().ok();
+    let lake = |storage: &str| {
+        let text = format!(
+            "name: away\nenvironments:\n  dev: {{lake: \"s3://nowhere/lake\", storage: {{region: none, {storage}}}}}\n\
+             purposes: [analytics]\n"
+        );
+        write(project, &[("kinfold.yml", &text)]);
+    };
+    let run = |command: &[&str]| {
+        let mut program = kinfold(project, command);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+            program.0.env_remove(name);
+        }
+        let ran = program.run().code(2);
+        assert_eq!(ran.stdout, "");
+        ran
+    };
+    // Nobody listens on port 9.
+    lake(
+        "endpoint: \"http://127.0.0.1:9\", allow_http: true, access_key_id: a, secret_access_key: tuna",
+    );
+    let ran = run(&["build"]).says("cannot read `lake/_kinfold/lake.json`");
+    assert!(!ran.stderr.contains("tuna"), "a secret is shown: {ran:#?}");
+    // No credentials anywhere, and this is no machine of a cloud.
+    lake(
+        "endpoint: \"http://127.0.0.1:9\", allow_http: true, metadata_endpoint: \"http://127.0.0.1:9\"",
+    );
+    run(&["build"]).says("no credentials were found: set `AWS_ACCESS_KEY_ID`");
+}
+
 /// A limit on the size of files stands for a disk that has no room: writing gives an error in the middle.
 pub fn a_full_disk() {
     let area = folder();

@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         interrupts::ctrl_c_during_a_build,
         interrupts::ctrl_c_during_a_sync,
         lakes::a_lake_of_something_newer,
+        lakes::storage_that_is_down_or_closed,
         lakes::a_full_disk,
         lakes::a_failed_test_publishes_nothing,
         manners::new_days_send_only_who_changed,

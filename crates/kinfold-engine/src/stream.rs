@@ -105,6 +105,10 @@ pub(crate) fn nullable(schema: &Schema) -> SchemaRef {
 
 /// Whether a query ran out of memory in an operator that cannot spill.
 pub(crate) fn is_out_of_memory(error: &EngineError) -> bool {
+    // A boxed error is not found by its type.
+    if let EngineError::Query(query) = error {
+        return matches!(query.find_root(), DataFusionError::ResourcesExhausted(_));
+    }
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(e) = source {
         if let Some(df) = e.downcast_ref::<DataFusionError>()

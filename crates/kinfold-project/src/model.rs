@@ -315,12 +315,27 @@ pub struct GenericTest {
     pub target: TestTarget,
     /// The column, if it is a column's test.
     pub column: Option<Located<String>>,
+    /// Whether the column's name keeps its case in SQL (`quote: true`).
+    pub quotes_column: bool,
     /// What it means.
     pub description: Option<Located<String>>,
     /// Arguments without `config`, text not yet rendered (`to: ref('customers')`).
     pub arguments: Vec<(Located<String>, Value)>,
     /// `severity`, `where`, `limit`, `tags`, …, weakest first.
     pub config: Vec<ConfigLayer>,
+}
+
+impl GenericTest {
+    /// The column as the test's SQL names it: the argument `column_name`.
+    #[must_use]
+    pub fn column_name(&self) -> Option<String> {
+        let name = &self.column.as_ref()?.value;
+        Some(if self.quotes_column {
+            format!("\"{}\"", name.replace('"', "\"\""))
+        } else {
+            name.clone()
+        })
+    }
 }
 
 /// A SQL file below the test folders: a query that must return no row.

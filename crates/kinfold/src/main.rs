@@ -25,7 +25,11 @@ const CANNOT_RUN: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(&cli.global);
+    // A join without end keeps a thread of each core and never lets go of it. The others renew
+    // leases, move bytes, and hear Ctrl-C.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores * 2 + 2)
         .enable_all()
         .thread_stack_size(8 << 20)
         .build()

@@ -167,7 +167,8 @@ impl Workspace {
         self.found.extend(found);
         self.found
             .sort_by_key(|d| d.primary.as_ref().map(|p| (p.span.file, p.span.start)));
-        self.found.dedup();
+        self.found
+            .dedup_by(|later, earlier| later == earlier || is_repeated(later, earlier));
         Ok(Bound { rendered, compiled })
     }
 
@@ -186,6 +187,18 @@ impl Workspace {
     pub fn files(&self) -> &SourceMap {
         &self.project.files
     }
+}
+
+/// Whether rendering says again that the target of a reference in a YAML file does not exist.
+fn is_repeated(later: &Diagnostic, earlier: &Diagnostic) -> bool {
+    let place = |d: &Diagnostic| d.primary.as_ref().map(|label| label.span);
+    earlier.code == kinfold_project::codes::UNKNOWN_REFERENCE
+        && [
+            kinfold_compile::render::codes::UNKNOWN_REF,
+            kinfold_compile::render::codes::UNKNOWN_SOURCE,
+        ]
+        .contains(&later.code)
+        && place(later) == place(earlier)
 }
 
 /// `--vars` as values for templates.

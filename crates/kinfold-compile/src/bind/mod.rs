@@ -1,5 +1,6 @@
 //! SQL text → the DataFusion plan that will run, or everything that is wrong with the text.
 
+mod names;
 mod pieces;
 mod problem;
 
@@ -20,6 +21,7 @@ use sqlparser::dialect::DuckDbDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span as SqlSpan, Token, Tokenizer};
 
+pub use names::repeated_columns;
 pub use problem::{Problem, closest};
 use problem::{byte_range, from_planner};
 

@@ -14,6 +14,7 @@ use sqlparser::ast::{
     TableFactor, TableWithJoins, Value, Visit, Visitor, With,
 };
 
+use super::names::repeated_items;
 use super::problem::{Problem, byte_range, from_planner};
 
 /// Binds a whole statement and says why it does not.
@@ -158,6 +159,11 @@ impl Pieces<'_> {
         if self.found.len() == before
             && let Err(error) = self.bind_body(SetExpr::Select(Box::new(select.clone())), with)
         {
+            let repeated = repeated_items(self.sql, select);
+            if !repeated.is_empty() {
+                self.found.extend(repeated);
+                return;
+            }
             let place = select
                 .having
                 .as_ref()

@@ -216,3 +216,28 @@ fn spans_count_characters_before_the_place() {
         "unknown-column",
     );
 }
+
+#[test]
+fn a_name_that_a_result_has_twice_is_shown_where_it_comes_again() {
+    for marked in [
+        format!("SELECT order_id, «order_id» FROM {O}"),
+        format!("SELECT order_id AS x, «amount AS X» FROM {O}"),
+        format!("SELECT order_id, «amount AS order_id» FROM {O}"),
+        format!("WITH a AS (SELECT order_id, «order_id» FROM {O}) SELECT order_id FROM a"),
+    ] {
+        one(&marked, "duplicate-column");
+    }
+    // These the planner accepts, so they are judged by their columns.
+    for marked in [
+        format!("SELECT a.order_id, «b.order_id» FROM {O} a CROSS JOIN {O} b"),
+        format!("SELECT a.order_id, «b.*» FROM {O} a CROSS JOIN (SELECT order_id FROM {O}) b"),
+        format!("SELECT 1 AS one, «*» FROM {O} a CROSS JOIN {O} b"),
+    ] {
+        let sql = marked.replace(['«', '»'], "");
+        let plan = binder().bind(&sql).unwrap();
+        let found = repeated_columns(&sql, plan.schema().as_arrow());
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = marked.split(['«', '»']).nth(1).unwrap();
+        assert_eq!(&sql[found[0].range.clone().unwrap()], expected);
+    }
+}

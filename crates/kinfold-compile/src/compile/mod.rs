@@ -17,7 +17,7 @@ pub use contract::{companion_schema, segment_extra_columns};
 pub use delivery::CompiledSync;
 pub use fingerprint::Fingerprint;
 
-use crate::bind::{Binder, Problem};
+use crate::bind::{Binder, Problem, repeated_columns};
 use crate::codes;
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{
@@ -252,6 +252,15 @@ impl Compiler<'_> {
     ) -> Option<()> {
         let relation = node.relation.clone()?;
         let columns = plan.schema().as_arrow();
+        if let Some(sql) = &node.sql {
+            // Nobody could name one of them.
+            let repeated = repeated_columns(&sql.text, columns);
+            if !repeated.is_empty() {
+                let diagnosed = repeated.into_iter().map(|p| diagnose(p, node, sql));
+                self.found.extend(diagnosed);
+                return None;
+            }
+        }
         if matches!(
             node.config.materialized.value,
             Materialization::View | Materialization::Ephemeral

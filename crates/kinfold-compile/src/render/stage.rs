@@ -592,8 +592,8 @@ impl<'p> Stage<'p> {
     ) -> bool {
         let declared = test.declared;
         let mut vars: Vec<(String, Value)> = vec![("model".to_owned(), relation)];
-        if let Some(column) = &declared.column {
-            vars.push(("column_name".to_owned(), Value::from(column.value.as_str())));
+        if let Some(column) = declared.column_name() {
+            vars.push(("column_name".to_owned(), Value::from(column)));
         }
         let before = problems.len();
         for (name, value) in &declared.arguments {

@@ -169,6 +169,7 @@ fn test(
         test,
         target: attachment.target.clone(),
         column,
+        quotes_column: attachment.column.is_some_and(|column| column.quote),
         description,
         arguments,
         config: layers,

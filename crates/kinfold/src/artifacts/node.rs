@@ -141,8 +141,8 @@ impl Known<'_> {
             .map(|(key, value)| (key.value.clone(), value.to_json()))
             .collect();
         let column = test.column.as_ref().map(|column| &column.value);
-        if let Some(column) = column {
-            kwargs.insert("column_name".to_owned(), column.clone().into());
+        if let Some(name) = test.column_name() {
+            kwargs.insert("column_name".to_owned(), name.into());
         }
         let target = match &test.target {
             TestTarget::Ref(name) => format!("ref('{name}')"),

@@ -94,9 +94,23 @@ impl CommandError {
                 close: Some(close), ..
             } => Some(format!("did you mean `{close}`?")),
             Self::Engine(EngineError::NotBuilt(_)) => Some("run `kinfold build` first".to_owned()),
+            Self::Engine(error) if asked_the_machine(error) => Some(
+                "no credentials were found: set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `access_key_id` \
+                 and `secret_access_key` in the environment's `storage`"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
+}
+
+/// Whether credentials were looked for in the metadata service of cloud machines, which is the last
+/// place that is tried.
+fn asked_the_machine(error: &dyn std::error::Error) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let text = error.to_string();
+        text.contains("/latest/api/token") || text.contains("/latest/meta-data/")
+    })
 }
 
 /// Runs the command of the command line.

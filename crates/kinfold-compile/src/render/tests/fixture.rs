@@ -188,6 +188,7 @@ impl Fixture {
             test: Located::new(test.to_owned(), Span::new(FileId(0), 11, 17)),
             target,
             column: column.map(|c| Located::new(c.to_owned(), Span::new(FileId(0), 23, 28))),
+            quotes_column: false,
             description: None,
             arguments: arguments
                 .iter()

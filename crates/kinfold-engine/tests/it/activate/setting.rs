@@ -99,6 +99,8 @@ pub struct Setting {
     pub engine: Engine,
     pub sync: Sync,
     pub connection: Connection,
+    /// Of runs through a destination of the test.
+    pub policy: DeliveryPolicy,
     schema: Option<SchemaRef>,
     written: i64,
     _folder: Option<tempfile::TempDir>,
@@ -113,6 +115,7 @@ impl Setting {
             engine,
             sync,
             connection: connection(ConnectionKind::Http, &[]),
+            policy: policy(),
             schema: None,
             written: 0,
             _folder: Some(folder),
@@ -254,7 +257,7 @@ impl Setting {
         let compiled = self.compiled();
         let ports = Ports {
             destination,
-            policy: policy(),
+            policy: self.policy.clone(),
             clock,
             lease: Duration::from_secs(20),
         };

@@ -129,23 +129,3 @@ async fn an_error_ends_both_streams_with_its_type() {
         );
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn zz_speed() {
-    let mut text = String::new();
-    for id in 0..400_000 {
-        text.push_str(&format!("{{\"id\": {id}, \"anonymous_id\": \"a-{id}-xxxxxxxxxxxx\", \"event\": \"Order Completed\", \"sent_at\": \"2024-01-01T10:00:00.{:03}Z\", \"properties\": {{\"url\": \"https://example.com/{id}\", \"amount\": 12.5, \"items\": [1,2,3]}}, \"context\": {{\"ip\": \"1.2.3.4\", \"ua\": \"Mozilla/5.0 (X11; Linux)\"}}}}\n", id % 1000));
-    }
-    let root = folder(&[("a.ndjson", text.as_bytes())]);
-    let source = source("a.ndjson", kinfold_project::SourceFormat::Ndjson, &[("sent_at", "timestamp"), ("event", "")]);
-    let storage = StorageOptions::default();
-    let start = std::time::Instant::now();
-    let files = input::list(root.path(), &source, &storage).await.unwrap();
-    let listed = start.elapsed();
-    let schema = input::columns(root.path(), &source, &files, &storage, &session()).await.unwrap();
-    let inferred = start.elapsed();
-    let mut landing = input::read(root.path(), &source, &files, schema, &storage, &Arc::new(RuntimeEnv::default())).await.unwrap();
-    let mut n = 0;
-    while let Some(b) = landing.rows.next().await { n += b.unwrap().num_rows(); }
-    eprintln!("{} bytes, {n} rows: list {listed:?}, infer {:?}, read {:?}", text.len(), inferred - listed, start.elapsed() - inferred);
-}

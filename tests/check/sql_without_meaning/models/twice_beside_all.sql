@@ -1,0 +1,1 @@
+SELECT *, amount AS order_id FROM {{ ref('orders') }}

@@ -1,0 +1,2 @@
+SELECT order_id AS x,
+  amount AS x FROM {{ ref('orders') }}
