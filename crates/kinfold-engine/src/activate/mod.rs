@@ -102,7 +102,7 @@ pub async fn run_sync(
         destination: made.destination.as_ref(),
         policy: made.policy,
         clock: &kinfold_sync::SystemClock::new(),
-        lease: run::lease_time(engine),
+        lease: crate::lease::lease_time(engine),
     };
     run::run(engine, &request, &ports).await
 }

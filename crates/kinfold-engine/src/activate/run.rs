@@ -16,15 +16,10 @@ use super::plan::{self, Plan};
 use super::source::PlanSource;
 use super::state::{Place, Setup, State};
 use super::{ActivateError, Ports, SyncReport, SyncRequest, ledger};
+use crate::lease::{Heartbeat, acquire};
 use crate::published::PublishedState;
 use crate::stream::Providers;
 use crate::{Engine, EngineError};
-
-/// How long a run that has died keeps others out: short where its death can be seen by its heartbeat's
-/// small files, longer where every renewal is a request.
-pub(super) fn lease_time(engine: &Engine) -> Duration {
-    Duration::from_secs(if engine.lake.url().is_local() { 8 } else { 60 })
-}
 
 /// Counts and examples; writes nothing.
 pub(super) async fn dry_run(
@@ -82,7 +77,7 @@ pub(super) async fn run(
     let started = Instant::now();
     let place = Place::of(engine, request.sync)?;
     let setup = Setup::of(request.sync, request.compiled, request.connection)?;
-    let lease = acquire(engine, &place, request, ports.lease).await?;
+    let lease = lease_of(engine, &place, request, ports.lease).await?;
     let cancel = request.cancel.child_token();
     let heartbeat = Heartbeat::start(lease.clone(), ports.lease, cancel.clone());
     let mut guarded = engine.clone();
@@ -387,107 +382,28 @@ fn ran_out_of_memory(error: &EngineError) -> bool {
     }
 }
 
-/// Takes the lease. A run that died on this machine is waited for, since nobody renews its lease.
-async fn acquire(
+/// Takes the lease of the sync, or names the run that has it.
+async fn lease_of(
     engine: &Engine,
     place: &Place,
     request: &SyncRequest<'_>,
     time: Duration,
 ) -> Result<Lease, EngineError> {
-    let me = holder(std::process::id());
-    let patience = Instant::now() + time * 2;
-    loop {
-        match engine.lake.lease(&place.lease, &me, time).await {
-            Ok(lease) => return Ok(lease),
-            Err(LakeError::LeaseHeld {
+    acquire(&engine.lake, &place.lease, time, &request.cancel)
+        .await
+        .map_err(|error| match error {
+            EngineError::Lake(LakeError::LeaseHeld {
                 holder,
                 since,
                 expires,
                 ..
-            }) => {
-                if !is_dead(&holder) || Instant::now() > patience || request.cancel.is_cancelled() {
-                    let sync = request.compiled.name.clone();
-                    return Err(ActivateError::Busy {
-                        sync,
-                        holder,
-                        since,
-                        expires,
-                    }
-                    .into());
-                }
-                tokio::time::sleep(Duration::from_millis(100).min(time / 4)).await;
+            }) => ActivateError::Busy {
+                sync: request.compiled.name.clone(),
+                holder,
+                since,
+                expires,
             }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-fn holder(process: u32) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let host = host
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .unwrap_or_default();
-    let host = if host.trim().is_empty() {
-        "this machine"
-    } else {
-        host.trim()
-    };
-    format!("process {process} on {host}")
-}
-
-/// Whether a holder is a process of this machine that has ended. Where that cannot be told it is not dead.
-fn is_dead(other: &str) -> bool {
-    let process = other
-        .strip_prefix("process ")
-        .and_then(|rest| rest.split(' ').next());
-    let Some(process) = process.and_then(|p| p.parse::<u32>().ok()) else {
-        return false;
-    };
-    let processes = std::path::Path::new("/proc");
-    other == holder(process)
-        && processes.join("self").exists()
-        && !processes.join(process.to_string()).exists()
-}
-
-/// Renews the lease until it is stopped or dropped.
-struct Heartbeat {
-    task: tokio::task::JoinHandle<()>,
-    stop: CancelToken,
-}
-
-impl Heartbeat {
-    /// If the lease is lost, `cancel` ends the delivery.
-    fn start(lease: Lease, time: Duration, cancel: CancelToken) -> Self {
-        let stop = CancelToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = stopped.cancelled() => return,
-                    () = tokio::time::sleep(time / 4) => {}
-                }
-                match lease.renew().await {
-                    Ok(()) => {}
-                    Err(error @ LakeError::LeaseLost { .. }) => {
-                        tracing::warn!(%error, "ending the delivery");
-                        return cancel.cancel();
-                    }
-                    Err(error) => tracing::warn!(%error, "the lease was not renewed"),
-                }
-            }
-        });
-        Self { task, stop }
-    }
-
-    /// Waits for a renewal in progress, so that the lease can then be released.
-    async fn stop(mut self) {
-        self.stop.cancel();
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+            .into(),
+            other => other,
+        })
 }
