@@ -8,6 +8,9 @@
 //! two processes believe to hold one lease. If they differ by more, the token still protects:
 //! it grows with every holder, and [`Lease::check`], which every commit through
 //! [`Lake::guarded`] makes, reads the object and refuses all but the newest.
+//!
+//! **Dead holders.** Where the holder was a process of this machine that has ended, nobody waits for
+//! its deadline.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,8 +21,9 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::parse_format;
+use crate::holder::has_ended;
 use crate::objects::{Tag, object_path};
-use crate::{Lake, LakeError};
+use crate::{Holder, Lake, LakeError};
 
 const FORMAT: u64 = 1;
 const SHORTEST: Duration = Duration::from_millis(20);
@@ -28,6 +32,8 @@ const SHORTEST: Duration = Duration::from_millis(20);
 struct Stored {
     format: u64,
     holder: String,
+    #[serde(default)]
+    mark: String,
     token: u64,
     since: DateTime<Utc>,
     expires: DateTime<Utc>,
@@ -72,12 +78,19 @@ impl Lake {
     /// Acquires the lease `name` (a path such as `sync/crm`) for `ttl`, to be kept by
     /// [`Lease::renew`] at a third of that.
     ///
-    /// `holder` is shown to those who come in vain: a host and a process, say.
+    /// The holder's name is shown to those who come in vain. A lease of a process of this machine
+    /// that has ended is taken over at once.
     ///
     /// # Errors
     /// [`LakeError::LeaseHeld`] if somebody holds it, [`LakeError::LeaseTooShort`] below 20 ms,
     /// [`LakeError::Name`], [`LakeError::Storage`], [`LakeError::NewerFormat`].
-    pub async fn lease(&self, name: &str, holder: &str, ttl: Duration) -> Result<Lease, LakeError> {
+    pub async fn lease(
+        &self,
+        name: &str,
+        holder: impl Into<Holder>,
+        ttl: Duration,
+    ) -> Result<Lease, LakeError> {
+        let holder = holder.into();
         if ttl < SHORTEST {
             return Err(LakeError::LeaseTooShort { ttl });
         }
@@ -90,14 +103,18 @@ impl Lake {
                 let stored: Stored = parse_format(&path, &bytes, FORMAT)?;
                 let margin = margin(stored.ttl_ms);
                 if !stored.released && now <= later(stored.expires, margin) {
-                    return Err(held(name, stored));
+                    if !has_ended(&stored.mark) {
+                        return Err(held(name, stored));
+                    }
+                    tracing::info!(lease = name, holder = stored.holder, "its holder has ended");
                 }
                 (stored.token.saturating_add(1), Some(tag))
             }
         };
         let stored = Stored {
             format: FORMAT,
-            holder: holder.to_owned(),
+            holder: holder.name,
+            mark: holder.mark,
             token,
             since: now,
             expires: later(now, ttl),

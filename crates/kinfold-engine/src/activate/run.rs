@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kinfold_lake::{LakeError, Lease};
+use kinfold_lake::{Holder, LakeError, Lease};
 use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
 
 use super::acknowledge::{AckReader, LakeAckLog};
@@ -16,7 +16,7 @@ use super::plan::{self, Plan};
 use super::source::PlanSource;
 use super::state::{Place, Setup, State};
 use super::{ActivateError, Ports, SyncReport, SyncRequest, ledger};
-use crate::lease::{Heartbeat, acquire};
+use crate::lease::Heartbeat;
 use crate::published::PublishedState;
 use crate::stream::Providers;
 use crate::{Engine, EngineError};
@@ -389,21 +389,21 @@ async fn lease_of(
     request: &SyncRequest<'_>,
     time: Duration,
 ) -> Result<Lease, EngineError> {
-    acquire(&engine.lake, &place.lease, time, &request.cancel)
-        .await
-        .map_err(|error| match error {
-            EngineError::Lake(LakeError::LeaseHeld {
-                holder,
-                since,
-                expires,
-                ..
-            }) => ActivateError::Busy {
-                sync: request.compiled.name.clone(),
-                holder,
-                since,
-                expires,
-            }
-            .into(),
-            other => other,
-        })
+    let holder = Holder::this_process();
+    let lease = engine.lake.lease(&place.lease, holder, time).await;
+    lease.map_err(|error| match error {
+        LakeError::LeaseHeld {
+            holder,
+            since,
+            expires,
+            ..
+        } => ActivateError::Busy {
+            sync: request.compiled.name.clone(),
+            holder,
+            since,
+            expires,
+        }
+        .into(),
+        other => other.into(),
+    })
 }

@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use kinfold_compile::compile::{CompiledNode, CompiledProject, Determinism};
 use kinfold_compile::render::Materialization;
-use kinfold_lake::Lease;
+use kinfold_lake::{Holder, Lease};
 use kinfold_project::{NodeId, Project, ResourceType};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use key::{Inputs, node_key};
 
-use crate::lease::{Heartbeat, acquire, lease_time};
+use crate::lease::{Heartbeat, lease_time};
 use crate::published::{Published, PublishedNode};
 use crate::stream::Providers;
 use crate::{Engine, EngineError};
@@ -120,7 +120,8 @@ pub struct BuildReport {
 pub async fn build(engine: &Engine, request: BuildRequest<'_>) -> Result<BuildReport, EngineError> {
     let time = lease_time(engine);
     let name = format!("env/{}", engine.environment.name);
-    let lease = acquire(&engine.lake, &name, time, &request.cancel).await?;
+    let holder = Holder::this_process();
+    let lease = engine.lake.lease(&name, holder, time).await?;
     let heartbeat = Heartbeat::start(lease.clone(), time, request.cancel.clone());
     let result = run(engine.guarded(&lease), request).await;
     heartbeat.stop().await;

@@ -79,7 +79,10 @@ async fn fight(lake: Lake, name: String, tasks: usize, rounds: usize, crash_ever
                 let dies = (task + round) % crash_every == 0;
                 let ttl = Duration::from_millis(if dies { 200 } else { 60_000 });
                 let lease = loop {
-                    match lake.lease(&name, &format!("task {task}"), ttl).await {
+                    match lake
+                        .lease(&name, format!("task {task}").as_str(), ttl)
+                        .await
+                    {
                         Ok(lease) => break lease,
                         Err(LakeError::LeaseHeld { holder, .. }) => {
                             assert!(holder.starts_with("task "));
