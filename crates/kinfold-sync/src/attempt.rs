@@ -53,7 +53,8 @@ impl Sender<'_> {
     pub(crate) async fn send(&self, batch: Batch) -> Acknowledgement {
         let mut outcomes = HashMap::with_capacity(batch.changes.len());
         // A stack, second half below the first, so that halves are sent in plan order.
-        let mut pieces = vec![Piece::new(batch.clone(), false)];
+        let mut pieces = Vec::new();
+        pieces.extend(sendable(&batch, &mut outcomes).map(|batch| Piece::new(batch, false)));
         while let Some(piece) = pieces.pop() {
             self.advance(piece, &mut pieces, &mut outcomes).await;
         }
@@ -232,6 +233,26 @@ impl Sender<'_> {
     }
 }
 
+/// The batch without the rows that are no JSON: put between the others they would break the whole request.
+fn sendable(batch: &Batch, outcomes: &mut HashMap<u64, Outcome>) -> Option<Batch> {
+    let (sound, broken): (Vec<&Change>, Vec<&Change>) = batch
+        .changes
+        .iter()
+        .partition(|change| is_well_formed(change));
+    for change in &broken {
+        let outcome = Outcome::Rejected {
+            class: FailureClass::InvalidRow,
+            message: "the row's key or fields are not a JSON object".to_owned(),
+        };
+        outcomes.insert(change.seq, outcome);
+    }
+    if broken.is_empty() {
+        return Some(batch.clone());
+    }
+    let sound: Vec<Change> = sound.into_iter().cloned().collect();
+    (!sound.is_empty()).then(|| Batch::new(batch.run.clone(), batch.operation, sound))
+}
+
 fn give_up(piece: Piece, outcomes: &mut HashMap<u64, Outcome>) {
     for change in &piece.batch.changes {
         outcomes.insert(
@@ -262,5 +283,13 @@ fn not_sent(
 }
 
 fn redact_for(message: &str, change: &Change) -> String {
-    redact(message, [&change.key, &change.fields])
+    match (change.key.parse(), change.fields.parse()) {
+        (Some(key), Some(fields)) => redact(message, [&key, &fields]),
+        // What cannot be read cannot be looked for in the message.
+        _ => "the row cannot be read, so the reason, which may quote it, is left out".to_owned(),
+    }
+}
+
+fn is_well_formed(change: &Change) -> bool {
+    change.key.is_well_formed() && change.fields.is_well_formed()
 }

@@ -1,7 +1,10 @@
 //! One row of a changeset, and the port that yields them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use serde_json::{Map, Value};
+
+use crate::ObjectText;
 
 /// What happened to a row since it was last acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,17 +32,32 @@ impl Operation {
 pub struct Change {
     /// Position in the run's plan: unique, strictly increasing in the order of the plan.
     pub seq: u64,
-    /// Canonical JSON of the key. Equal texts mean the same row at the destination.
-    pub key_text: String,
     /// What shall happen.
     pub operation: Operation,
-    /// Destination field → value; at least one field, no nulls.
-    pub key: Map<String, Value>,
+    /// Destination field → value; at least one field, no nulls. Equal texts mean the same row at the
+    /// destination.
+    pub key: ObjectText,
     /// Mapped fields without the key. A null is sent as null, a missing field is left alone.
     /// Empty for [`Operation::Remove`].
-    pub fields: Map<String, Value>,
+    pub fields: ObjectText,
     /// 128-bit hash of the mapped payload, as the state stores it.
     pub payload_hash: [u8; 16],
+    /// What earlier runs have learnt about the row.
+    pub previous: Previous,
+}
+
+/// What is known of a row from earlier runs. It goes with the row unchanged, so that whoever records its
+/// outcome need not look it up again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Previous {
+    /// Hash of the payload that the destination confirmed last.
+    pub confirmed: Option<[u8; 16]>,
+    /// Runs since in which the row failed.
+    pub attempts: u32,
+    /// Whether an attempt without an answer may have changed the row at the destination.
+    pub uncertain: bool,
+    /// The run in which the row failed first.
+    pub first_error: Option<Arc<str>>,
 }
 
 /// A failure to read the plan. The message must hold no row values.

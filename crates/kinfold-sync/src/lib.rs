@@ -22,6 +22,7 @@ mod destination;
 mod health;
 mod http;
 mod log;
+mod object_text;
 mod outcome;
 mod policy;
 mod postgres;
@@ -33,7 +34,7 @@ mod tls;
 pub use tokio_util::sync::CancellationToken as CancelToken;
 
 pub use batch::{Batch, BatchId, BatchOperation, Run};
-pub use change::{Change, ChangeSource, Operation, SourceError};
+pub use change::{Change, ChangeSource, Operation, Previous, SourceError};
 pub use clock::{Clock, SystemClock};
 pub use deliver::deliver;
 pub use destination::{
@@ -41,6 +42,7 @@ pub use destination::{
 };
 pub use http::{HttpDestination, HttpOptions};
 pub use log::{AckError, AckLog, Acknowledgement};
+pub use object_text::ObjectText;
 pub use outcome::{FailureClass, MAX_MESSAGE_CHARS, Outcome};
 pub use policy::{DeliveryPolicy, RetryPolicy};
 pub use postgres::{PostgresDestination, PostgresOptions};

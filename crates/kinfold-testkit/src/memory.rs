@@ -39,7 +39,7 @@ pub struct MemoryBehaviour {
     pub seed: u64,
     /// Faults with their probabilities, tried in order at every request.
     pub faults: Vec<(MemoryFault, f64)>,
-    /// Keys (`key_text`) that are refused.
+    /// Keys, as text, that are refused.
     pub bad_keys: BTreeSet<String>,
     /// Whether refusals name their rows, or refuse the batch as a whole.
     pub attributes: bool,
@@ -83,7 +83,7 @@ impl Default for MemoryBehaviour {
 /// What a [`MemoryDestination`] has seen.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryState {
-    /// Its rows: `key_text` → fields.
+    /// Its rows: key as text → fields.
     pub rows: BTreeMap<String, Map<String, Value>>,
     /// [`Change::seq`](kinfold_sync::Change::seq) of every row of every request, in order of arrival.
     pub sent: Vec<u64>,
@@ -184,11 +184,13 @@ impl MemoryDestination {
         }
         for change in &batch.changes {
             state.sent.push(change.seq);
-            if !state.keys_in_flight.insert(change.key_text.clone()) {
+            if !state.keys_in_flight.insert(change.key.as_str().to_owned()) {
                 let text = format!("key of row {} is in flight twice", change.seq);
                 state.violations.push(text);
             }
-            let last = state.last_seq.insert(change.key_text.clone(), change.seq);
+            let last = state
+                .last_seq
+                .insert(change.key.as_str().to_owned(), change.seq);
             if last.is_some_and(|last| last > change.seq) {
                 let text = format!("row {} comes after a later one of its key", change.seq);
                 state.violations.push(text);
@@ -203,7 +205,7 @@ impl MemoryDestination {
             *count = count.saturating_sub(1);
         }
         for change in &batch.changes {
-            state.keys_in_flight.remove(&change.key_text);
+            state.keys_in_flight.remove(change.key.as_str());
         }
     }
 
@@ -219,20 +221,23 @@ impl MemoryDestination {
                 });
                 continue;
             }
-            if self.behaviour.bad_keys.contains(&change.key_text) {
+            if self.behaviour.bad_keys.contains(change.key.as_str()) {
                 outcomes.push(bad_row());
                 continue;
             }
+            let Some(fields) = change.fields.parse() else {
+                outcomes.push(Outcome::Rejected {
+                    class: FailureClass::InvalidRow,
+                    message: "the fields cannot be read".to_owned(),
+                });
+                continue;
+            };
             *state.applied.entry(change.seq).or_default() += 1;
-            let key = change.key_text.clone();
+            let key = change.key.as_str().to_owned();
             if batch.operation == BatchOperation::Delete {
                 state.rows.remove(&key);
             } else {
-                state
-                    .rows
-                    .entry(key)
-                    .or_default()
-                    .extend(change.fields.clone());
+                state.rows.entry(key).or_default().extend(fields);
             }
             outcomes.push(Outcome::Delivered);
         }
@@ -282,7 +287,7 @@ impl Destination for MemoryDestination {
             && batch
                 .changes
                 .iter()
-                .any(|change| self.behaviour.bad_keys.contains(&change.key_text));
+                .any(|change| self.behaviour.bad_keys.contains(change.key.as_str()));
         let result = match fault {
             Some(MemoryFault::RateLimited) => SendResult::RateLimited { retry_after: None },
             Some(MemoryFault::Transient) => SendResult::Transient {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kinfold_sync::{
-    AckError, AckLog, Acknowledgement, Change, ChangeSource, Operation, Outcome, SourceError,
+    AckError, AckLog, Acknowledgement, Change, ChangeSource, ObjectText, Operation, Outcome,
+    Previous, SourceError,
 };
 use serde_json::{Map, Value};
 
@@ -20,11 +21,11 @@ pub fn change(seq: u64, operation: Operation, id: &str, fields: Value) -> Change
     };
     Change {
         seq,
-        key_text: Value::Object(key.clone()).to_string(),
         operation,
         payload_hash: hash_of(&fields),
-        key,
-        fields,
+        key: ObjectText::from(&key),
+        fields: ObjectText::from(&fields),
+        previous: Previous::default(),
     }
 }
 

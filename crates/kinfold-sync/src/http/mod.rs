@@ -9,8 +9,7 @@ use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, StatusCode, Url};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
     Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Secret,
@@ -73,21 +72,6 @@ pub struct HttpDestination {
     address: String,
     object: String,
     capabilities: Capabilities,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    sync: &'a str,
-    run_id: &'a str,
-    batch_id: String,
-    operation: &'a str,
-    records: Vec<Record<'a>>,
-}
-
-#[derive(Serialize)]
-struct Record<'a> {
-    key: &'a Map<String, Value>,
-    fields: &'a Map<String, Value>,
 }
 
 impl HttpDestination {
@@ -202,26 +186,7 @@ impl Destination for HttpDestination {
 
     async fn send(&self, batch: &Batch) -> SendResult {
         let id = batch.id.to_string();
-        let body = Body {
-            sync: &batch.run.sync,
-            run_id: &batch.run.run_id,
-            batch_id: id.clone(),
-            operation: batch.operation.as_str(),
-            records: batch
-                .changes
-                .iter()
-                .map(|change| Record {
-                    key: &change.key,
-                    fields: &change.fields,
-                })
-                .collect(),
-        };
-        let Ok(body) = serde_json::to_vec(&body) else {
-            return SendResult::Rejected {
-                class: FailureClass::InvalidRow,
-                message: "the row cannot be written as JSON".to_owned(),
-            };
-        };
+        let body = body(batch, &id);
         let sent = self
             .client
             .post(self.url.clone())
@@ -265,6 +230,47 @@ impl Destination for HttpDestination {
             self.capabilities.is_idempotent(batch.operation),
         )
     }
+}
+
+/// The request: the rows' texts as they are, between what every request has.
+fn body(batch: &Batch, id: &str) -> String {
+    const ROW: usize = r#"{"key":,"fields":},"#.len();
+    let rows: usize = batch
+        .changes
+        .iter()
+        .map(|change| ROW + change.key.as_str().len() + change.fields.as_str().len())
+        .sum();
+    let mut body = String::with_capacity(256 + rows);
+    let mut start = '{';
+    for (name, value) in [
+        ("sync", batch.run.sync.as_str()),
+        ("run_id", &batch.run.run_id),
+        ("batch_id", id),
+        ("operation", batch.operation.as_str()),
+    ] {
+        body.push(start);
+        start = ',';
+        for part in ["\"", name, "\":", &Value::from(value).to_string()] {
+            body.push_str(part);
+        }
+    }
+    body.push_str(",\"records\":");
+    start = '[';
+    for change in &batch.changes {
+        body.push(start);
+        start = ',';
+        for part in [
+            "{\"key\":",
+            change.key.as_str(),
+            ",\"fields\":",
+            change.fields.as_str(),
+            "}",
+        ] {
+            body.push_str(part);
+        }
+    }
+    body.push_str("]}");
+    body
 }
 
 /// What a request without an answer means.
@@ -380,6 +386,31 @@ mod tests {
         assert_eq!(
             url("http://a.example", "b?c#d").as_deref(),
             Ok("http://a.example/b%3Fc%23d")
+        );
+    }
+
+    #[test]
+    fn a_request_holds_the_rows_texts_as_they_are() {
+        let row = |seq, key: &str, fields: &str| crate::Change {
+            seq,
+            operation: crate::Operation::Add,
+            key: crate::ObjectText::new(key).unwrap_or_else(crate::ObjectText::empty),
+            fields: crate::ObjectText::new(fields).unwrap_or_else(crate::ObjectText::empty),
+            payload_hash: [0; 16],
+            previous: crate::Previous::default(),
+        };
+        let run = std::sync::Arc::new(crate::Run {
+            sync: "a \"b\"\n".to_owned(),
+            run_id: "r".to_owned(),
+            mode: SyncMode::Upsert,
+        });
+        let rows = vec![
+            row(0, r#"{"id":"é"}"#, r#"{"n":1e21}"#),
+            row(1, r#"{"id":2}"#, "{}"),
+        ];
+        assert_eq!(
+            body(&Batch::new(run, BatchOperation::Upsert, rows), "x"),
+            r#"{"sync":"a \"b\"\n","run_id":"r","batch_id":"x","operation":"upsert","records":[{"key":{"id":"é"},"fields":{"n":1e21}},{"key":{"id":2},"fields":{}}]}"#
         );
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kinfold_project::SyncMode;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls};
@@ -220,8 +220,8 @@ impl PostgresDestination {
     }
 
     async fn send_to(&self, client: &Client, batch: &Batch, table: &Table) -> SendResult {
-        let statements = match statements(batch, table, &self.target.key_fields) {
-            Ok(statements) => statements,
+        let (statements, unreadable) = match statements(batch, table, &self.target.key_fields) {
+            Ok(prepared) => prepared,
             Err(error) => {
                 return SendResult::Fatal {
                     class: FailureClass::Misconfigured,
@@ -248,6 +248,12 @@ impl PostgresDestination {
             }
         };
         let outcome = |(index, change): (usize, &crate::Change)| {
+            if unreadable.contains(&index) {
+                return Outcome::Rejected {
+                    class: FailureClass::InvalidRow,
+                    message: "the row's key or fields cannot be read".to_owned(),
+                };
+            }
             let missing = batch.operation == BatchOperation::Update
                 && change.operation != Operation::Clear
                 && !i64::try_from(index).is_ok_and(|index| seen.contains(&index));
@@ -265,23 +271,25 @@ impl PostgresDestination {
 }
 
 /// One statement for every set of fields that occurs in the batch: a missing field is left alone, and a
-/// null is written.
+/// null is written. Also the indexes of the rows that cannot be read, which are in no statement.
 fn statements(
     batch: &Batch,
     table: &Table,
     key_fields: &[String],
-) -> Result<Vec<Statement>, DestinationError> {
-    let mut shapes: BTreeMap<BTreeSet<&str>, Vec<Value>> = BTreeMap::new();
+) -> Result<(Vec<Statement>, BTreeSet<usize>), DestinationError> {
+    let mut shapes: BTreeMap<BTreeSet<String>, Vec<Value>> = BTreeMap::new();
+    let mut unreadable = BTreeSet::new();
     for (index, change) in batch.changes.iter().enumerate() {
-        let mut row: Map<String, Value> = change.key.clone();
+        let (Some(mut row), Some(values)) = (change.key.parse(), change.fields.parse()) else {
+            unreadable.insert(index);
+            continue;
+        };
         let mut fields = BTreeSet::new();
         match batch.operation {
             BatchOperation::Delete => {}
             operation => {
-                for (field, value) in &change.fields {
-                    fields.insert(field.as_str());
-                    row.insert(field.clone(), value.clone());
-                }
+                fields.extend(values.keys().cloned());
+                row.extend(values);
                 if operation == BatchOperation::Update {
                     row.insert(table.ordinal.clone(), Value::from(index));
                 }
@@ -289,16 +297,17 @@ fn statements(
         }
         shapes.entry(fields).or_default().push(Value::Object(row));
     }
-    shapes
+    let statements = shapes
         .into_iter()
         .map(|(fields, rows)| {
-            let fields: Vec<&str> = fields.into_iter().collect();
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
             Ok(Statement {
                 sql: statement::sql(batch.operation, table, key_fields, &fields)?,
                 rows: Value::Array(rows).to_string(),
             })
         })
-        .collect()
+        .collect::<Result<_, DestinationError>>()?;
+    Ok((statements, unreadable))
 }
 
 #[async_trait]

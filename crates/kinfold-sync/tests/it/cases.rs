@@ -19,7 +19,9 @@ use kinfold_testkit::{
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::setting::{Answers, adds, deliver_plan, lost, policy, run_of, transient, unreachable};
+use crate::setting::{
+    Answers, adds, deliver_plan, lost, policy, run_of, set, transient, unreachable,
+};
 
 async fn deliver_adds(
     count: u64,
@@ -283,8 +285,7 @@ async fn messages_hold_no_payload_values() {
 async fn batches_keep_to_rows_and_bytes_and_a_large_row_goes_alone() {
     let mut plan = adds(10);
     if let Some(row) = plan.get_mut(4) {
-        row.fields
-            .insert("bio".to_owned(), json!("x".repeat(5_000)));
+        set(row, "bio", json!("x".repeat(5_000)));
     }
     let destination = Answers::new([]);
     let mut policy = policy(100, 1);
@@ -310,10 +311,8 @@ async fn batches_keep_to_rows_and_bytes_and_a_large_row_goes_alone() {
             .changes
             .iter()
             .map(|change| {
-                json!({"key": change.key, "fields": change.fields})
-                    .to_string()
-                    .len()
-                    + 1
+                let (key, fields) = (change.key.parse(), change.fields.parse());
+                json!({"key": key, "fields": fields}).to_string().len() + 1
             })
             .sum();
         assert!(bytes <= 300, "{bytes}");

@@ -5,8 +5,8 @@ use std::time::Duration;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
     CancelToken, Change, DeliveryReport, Destination, DestinationError, FailureClass,
-    HttpDestination, HttpOptions, Operation, Outcome, Secret, StoppedEarly, SystemClock, Target,
-    deliver,
+    HttpDestination, HttpOptions, ObjectText, Operation, Outcome, Secret, StoppedEarly,
+    SystemClock, Target, deliver,
 };
 use kinfold_testkit::{Fault, Loopback, MemoryLog, MemorySource, Rejection, Script, change};
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ fn assert_all_stored(server: &Loopback) {
     let records = server.records("contacts");
     assert_eq!(records.len(), 20);
     for plan in adds(20) {
-        assert_eq!(records.get(&plan.key_text), Some(&plan.fields));
+        assert_eq!(records.get(plan.key.as_str()).cloned(), plan.fields.parse());
     }
 }
 
@@ -260,6 +260,47 @@ async fn exactly_the_refused_records_are_rejected_named_or_not() {
         }
         assert_eq!(server.records("contacts").len(), 18);
     }
+}
+
+#[tokio::test]
+async fn a_row_that_is_no_json_is_rejected_and_breaks_no_other() {
+    let server = Loopback::start().await.unwrap();
+    let mut plan = adds(20);
+    for (seq, fields) in [
+        (3, r#"{"n":1},"fields":{"n":2}"#),
+        (4, "{n}"),
+        (15, "{}}"),
+        (16, "{}}"),
+        (17, "{}}"),
+        (18, "{}}"),
+        (19, "{}}"),
+    ] {
+        plan[seq].fields = ObjectText::new(fields).unwrap();
+    }
+    let log = MemoryLog::new();
+    let report = deliver_plan(
+        SyncMode::Upsert,
+        &plan,
+        &destination(&server),
+        &log,
+        &policy(5, 1),
+    )
+    .await;
+    assert_eq!(report.counters.delivered, 13, "{report:?}");
+    assert_eq!(report.counters.rejected, 7);
+    // Of the last batch nothing is left to send.
+    assert_eq!(report.requests, 3);
+    assert_eq!(server.records("contacts").len(), 13);
+    let (class, _) = log
+        .outcomes()
+        .get(&3)
+        .and_then(|outcome| {
+            outcome
+                .failure()
+                .map(|(class, message)| (class, message.to_owned()))
+        })
+        .unwrap();
+    assert_eq!(class, FailureClass::InvalidRow);
 }
 
 #[tokio::test]
@@ -484,7 +525,8 @@ async fn a_storm_of_faults_ends_with_the_destination_equal_to_the_plan() {
         assert_eq!(report.counters.delivered, 498, "{report:?}");
         assert_eq!(report.counters.rejected, 2);
         let records = server.records("contacts");
-        let stored = |change: &Change| records.get(&change.key_text) == Some(&change.fields);
+        let stored =
+            |change: &Change| records.get(change.key.as_str()).cloned() == change.fields.parse();
         assert_eq!(plan.iter().filter(|change| stored(change)).count(), 498);
         assert_eq!(server.applied(), 498);
     }

@@ -71,13 +71,13 @@ fn number(rows: impl Iterator<Item = (Operation, u32, Value)>) -> Vec<Change> {
 /// What the destination holds after the plan, without faults and one row at a time.
 fn expected(plan: &[Change], bad_keys: &BTreeSet<String>) -> Rows {
     let mut rows = Rows::new();
-    for change in plan.iter().filter(|c| !bad_keys.contains(&c.key_text)) {
+    for change in plan.iter().filter(|c| !bad_keys.contains(c.key.as_str())) {
         if change.operation == Operation::Remove {
-            rows.remove(&change.key_text);
+            rows.remove(change.key.as_str());
         } else {
-            rows.entry(change.key_text.clone())
+            rows.entry(change.key.as_str().to_owned())
                 .or_default()
-                .extend(change.fields.clone());
+                .extend(change.fields.parse().unwrap());
         }
     }
     rows
@@ -109,7 +109,7 @@ fn any_faults() -> impl Strategy<Value = Vec<(MemoryFault, f64)>> {
 fn some_keys(plan: &[Change], every: usize) -> BTreeSet<String> {
     plan.iter()
         .step_by(every.max(1))
-        .map(|change| change.key_text.clone())
+        .map(|change| change.key.as_str().to_owned())
         .collect()
 }
 
@@ -384,7 +384,7 @@ proptest! {
         let bad_keys: BTreeSet<String> = bad
             .iter()
             .filter(|_| !plan.is_empty())
-            .map(|index| index.get(&plan).key_text.clone())
+            .map(|index| index.get(&plan).key.as_str().to_owned())
             .collect();
         let destination = MemoryDestination::new(MemoryBehaviour {
             bad_keys: bad_keys.clone(),
@@ -398,7 +398,7 @@ proptest! {
         let outcomes = log.outcomes();
         for change in &plan {
             let rejected = outcomes.get(&change.seq).map(Outcome::as_str) == Some("rejected");
-            prop_assert_eq!(rejected, bad_keys.contains(&change.key_text));
+            prop_assert_eq!(rejected, bad_keys.contains(change.key.as_str()));
         }
         prop_assert_eq!(report.counters.rejected, bad_keys.len() as u64);
         // Halving costs at most two requests for every bad row and level.

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    Change, DeliveryReport, Destination, DestinationError, FailureClass, Operation, Outcome,
-    PostgresDestination, PostgresOptions, StoppedEarly, Target,
+    Change, DeliveryReport, Destination, DestinationError, FailureClass, ObjectText, Operation,
+    Outcome, PostgresDestination, PostgresOptions, StoppedEarly, Target,
 };
 use kinfold_testkit::{MemoryLog, PostgresServer, change};
 use serde_json::{Map, Value, json};
 use tokio_postgres::{Client, NoTls};
 
-use crate::setting::{deliver_plan, policy};
+use crate::setting::{deliver_plan, policy, set};
 
 async fn connect(server: &PostgresServer) -> Client {
     let (client, connection) = tokio_postgres::connect(&server.dsn(), NoTls).await.unwrap();
@@ -46,11 +46,7 @@ fn destination(server: &PostgresServer, target: Target) -> PostgresDestination {
 /// A change with any key.
 fn keyed(seq: u64, operation: Operation, key: Value, fields: Value) -> Change {
     let mut change = change(seq, operation, "", fields);
-    change.key_text = key.to_string();
-    change.key = match key {
-        Value::Object(key) => key,
-        _ => Map::new(),
-    };
+    change.key = ObjectText::new(key.to_string()).unwrap();
     change
 }
 
@@ -213,12 +209,14 @@ async fn bad_rows_are_found_and_the_others_delivered() {
         (59, "name", json!("nul\u{0}byte")),
     ] {
         if let Some(change) = plan.get_mut(seq) {
-            change.fields.insert(field.to_owned(), value);
+            set(change, field, value);
         }
     }
+    // Good JSON, and a number that nobody can hold.
+    plan[40].fields = ObjectText::new(r#"{"name":"x","n":1e999}"#).unwrap();
     let (report, log) = deliver(&destination, SyncMode::Upsert, &plan, 25).await;
-    assert_eq!(report.counters.delivered, 54);
-    assert_eq!(report.counters.rejected, 6);
+    assert_eq!(report.counters.delivered, 53);
+    assert_eq!(report.counters.rejected, 7);
     let outcomes = log.outcomes();
     for (seq, class, words) in [
         (
@@ -230,6 +228,7 @@ async fn bad_rows_are_found_and_the_others_delivered() {
         (12, FailureClass::InvalidRow, "null value in column `name`"),
         (30, FailureClass::Conflict, "contacts_mail_key"),
         (31, FailureClass::InvalidRow, "out of range"),
+        (40, FailureClass::InvalidRow, "the row cannot be read"),
         (59, FailureClass::InvalidRow, "SQLSTATE 22P05"),
     ] {
         let (found, message) = outcomes.get(&seq).and_then(Outcome::failure).unwrap();
@@ -239,7 +238,7 @@ async fn bad_rows_are_found_and_the_others_delivered() {
             assert!(!message.contains(value), "{message}");
         }
     }
-    assert_eq!(rows(&client, "contacts").await.len(), 56);
+    assert_eq!(rows(&client, "contacts").await.len(), 55);
 }
 
 #[tokio::test]

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
     Batch, BatchOperation, CancelToken, Capabilities, Change, DeliveryPolicy, DeliveryReport,
-    Destination, DestinationError, FailureClass, Operation, Outcome, RetryPolicy, Run, SendResult,
-    deliver,
+    Destination, DestinationError, FailureClass, ObjectText, Operation, Outcome, RetryPolicy, Run,
+    SendResult, deliver,
 };
 use kinfold_testkit::{FakeClock, MemoryLog, MemorySource, change};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub fn run_of(mode: SyncMode) -> Arc<Run> {
     Arc::new(Run {
@@ -51,6 +51,13 @@ pub fn adds(count: u64) -> Vec<Change> {
             )
         })
         .collect()
+}
+
+/// Gives a row another value.
+pub fn set(change: &mut Change, field: &str, value: Value) {
+    let mut fields = change.fields.parse().unwrap();
+    fields.insert(field.to_owned(), value);
+    change.fields = ObjectText::from(&fields);
 }
 
 pub async fn deliver_plan(
