@@ -1,9 +1,11 @@
 //! The acknowledgement log: one immutable object for each call of `record`.
 //!
 //! Objects are named by fencing token and number, so a process that has lost its lease cannot overwrite
-//! what its successor records, and the newest record of a row is the one that counts.
+//! what its successor records, and the newest record of a row is the one that counts. A row is known by
+//! its position in the plan; confirmed rows are ranges of positions.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,25 +14,46 @@ use kinfold_sync::{AckError, AckLog, Acknowledgement, Outcome};
 use serde::{Deserialize, Serialize};
 
 use super::ActivateError;
-use super::lines::{self, hex};
-use super::plan::{Plan, operation_word};
+use super::plan::Plan;
 use super::state::Place;
 use crate::EngineError;
 
-/// The outcome of one row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct AckLine {
-    pub(super) seq: u64,
-    pub(super) key: String,
-    pub(super) operation: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) hash: Option<String>,
-    /// `delivered`, `rejected`, `retryable` or `unknown`.
-    pub(super) outcome: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) class: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) message: Option<String>,
+/// Different messages that are kept of one delivery; later ones are left out.
+const MOST_MESSAGES: usize = 10_000;
+
+/// What one call of `record` wrote.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Record {
+    /// First and last position of rows that the destination confirmed.
+    delivered: Vec<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Failed {
+    seq: u64,
+    /// `rejected`, `retryable` or `unknown`.
+    outcome: String,
+    class: String,
+    message: String,
+}
+
+impl Record {
+    fn add(&mut self, seq: u64, outcome: &Outcome) {
+        match outcome.failure() {
+            None => match self.delivered.last_mut() {
+                Some((_, last)) if *last + 1 == seq => *last = seq,
+                _ => self.delivered.push((seq, seq)),
+            },
+            Some((class, message)) => self.failed.push(Failed {
+                seq,
+                outcome: outcome.as_str().to_owned(),
+                class: class.as_str().to_owned(),
+                message: message.to_owned(),
+            }),
+        }
+    }
 }
 
 /// Writes the log of one delivery.
@@ -48,7 +71,7 @@ impl LakeAckLog {
         place: &Place,
         plan: &Plan,
         token: u64,
-        recorded: &Recorded,
+        recorded: &Outcomes,
     ) -> Self {
         let prefix = format!("{}/ack-{token:020}-", place.run(&plan.delivery));
         Self {
@@ -62,30 +85,14 @@ impl LakeAckLog {
 #[async_trait]
 impl AckLog for LakeAckLog {
     async fn record(&mut self, acknowledgements: &[Acknowledgement]) -> Result<(), AckError> {
-        let name = format!("{}{:012}.ndjson", self.prefix, self.next);
-        let mut bytes = vec![];
-        for acknowledgement in acknowledgements {
-            for (change, (seq, outcome)) in acknowledgement
-                .batch
-                .changes
-                .iter()
-                .zip(&acknowledgement.outcomes)
-            {
-                let failure = outcome.failure();
-                let line = AckLine {
-                    seq: *seq,
-                    key: change.key_text.clone(),
-                    operation: operation_word(change.operation).to_owned(),
-                    hash: (!change.operation.is_leaving()).then(|| hex(&change.payload_hash)),
-                    outcome: Outcome::as_str(outcome).to_owned(),
-                    class: failure.map(|(class, _)| class.as_str().to_owned()),
-                    message: failure.map(|(_, message)| message.to_owned()),
-                };
-                lines::append(&mut bytes, &line, &name).map_err(AckError::new)?;
-            }
+        let mut record = Record::default();
+        for (seq, outcome) in acknowledgements.iter().flat_map(|a| &a.outcomes) {
+            record.add(*seq, outcome);
         }
+        let name = format!("{}{:012}.json", self.prefix, self.next);
+        let json = serde_json::to_vec(&record).map_err(AckError::new)?;
         self.lake
-            .put_new(&name, Bytes::from(bytes))
+            .put_new(&name, Bytes::from(json))
             .await
             .map_err(AckError::new)?;
         self.next += 1;
@@ -95,20 +102,24 @@ impl AckLog for LakeAckLog {
 
 /// A set of positions of a plan: one bit each.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Positions(Vec<u64>);
+pub(super) struct Positions {
+    words: Vec<u64>,
+    count: u64,
+}
 
 impl Positions {
     /// Adds a position; whether it was new.
     pub(super) fn insert(&mut self, seq: u64) -> bool {
         let word = usize::try_from(seq / 64).unwrap_or(usize::MAX);
-        if self.0.len() <= word {
-            self.0.resize(word.saturating_add(1), 0);
+        if self.words.len() <= word {
+            self.words.resize(word.saturating_add(1), 0);
         }
         let bit = 1 << (seq % 64);
-        match self.0.get_mut(word) {
+        match self.words.get_mut(word) {
             Some(bits) => {
                 let new = *bits & bit == 0;
                 *bits |= bit;
+                self.count += u64::from(new);
                 new
             }
             None => false,
@@ -118,88 +129,136 @@ impl Positions {
     pub(super) fn contains(&self, seq: u64) -> bool {
         usize::try_from(seq / 64)
             .ok()
-            .and_then(|word| self.0.get(word))
+            .and_then(|word| self.words.get(word))
             .is_some_and(|bits| bits & (1 << (seq % 64)) != 0)
     }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
 }
 
-/// Reads the log of a delivery object by object, the newest record of each row only.
-pub(super) struct AckReader {
-    lake: Lake,
-    objects: VecDeque<String>,
-    rows: u64,
-    seen: Positions,
-}
-
-impl AckReader {
-    pub(super) async fn open(lake: &Lake, place: &Place, plan: &Plan) -> Result<Self, EngineError> {
-        let folder = place.run(&plan.delivery);
-        let prefix = format!("{folder}/ack-");
-        let mut objects: VecDeque<String> = VecDeque::new();
-        for object in lake.list(&folder).await? {
-            if object.name.starts_with(&prefix) {
-                objects.push_front(object.name);
-            }
-        }
-        let rows = plan.changes.iter().map(|chunk| chunk.rows).sum();
-        Ok(Self {
-            lake: lake.clone(),
-            objects,
-            rows,
-            seen: Positions::default(),
-        })
-    }
-
-    /// The lines of the next object; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<AckLine>>, EngineError> {
-        let Some(name) = self.objects.pop_front() else {
-            return Ok(None);
-        };
-        let mut lines: Vec<AckLine> = lines::read(&self.lake, &name).await?;
-        if lines.iter().any(|line| line.seq >= self.rows) {
-            return Err(ActivateError::Stored {
-                object: name,
-                reason: "it is not of this plan",
-            }
-            .into());
-        }
-        lines.retain(|line| self.seen.insert(line.seq));
-        Ok(Some(lines))
-    }
-
-    /// Reads to the end: which rows have an outcome, and how many of each kind.
-    pub(super) async fn recorded(mut self) -> Result<Recorded, EngineError> {
-        let mut recorded = Recorded {
-            objects: self.objects.len() as u64,
-            ..Recorded::default()
-        };
-        while let Some(lines) = self.next().await? {
-            for line in &lines {
-                recorded.rows += 1;
-                match line.outcome.as_str() {
-                    "delivered" => recorded.delivered += 1,
-                    "rejected" => recorded.rejected += 1,
-                    "unknown" => recorded.unknown += 1,
-                    _ => recorded.retryable += 1,
-                }
-            }
-        }
-        recorded.positions = self.seen;
-        Ok(recorded)
-    }
+/// Why a row was not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// `rejected`, `retryable` or `unknown`.
+    pub(super) outcome: &'static str,
+    pub(super) class: Arc<str>,
+    pub(super) message: Option<Arc<str>>,
 }
 
 /// What a log holds.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Recorded {
+#[derive(Debug, Default)]
+pub(super) struct Outcomes {
     /// Objects of the log.
     pub(super) objects: u64,
-    pub(super) positions: Positions,
-    pub(super) rows: u64,
-    pub(super) delivered: u64,
+    /// Rows with an outcome.
+    pub(super) recorded: Positions,
+    failed: HashMap<u64, Failure>,
     pub(super) rejected: u64,
     pub(super) retryable: u64,
     pub(super) unknown: u64,
+}
+
+impl Outcomes {
+    /// Reads the log of a delivery, the newest record of each row only.
+    pub(super) async fn read(lake: &Lake, place: &Place, plan: &Plan) -> Result<Self, EngineError> {
+        let folder = place.run(&plan.delivery);
+        let prefix = format!("{folder}/ack-");
+        let mut names: Vec<String> = lake
+            .list(&folder)
+            .await?
+            .into_iter()
+            .map(|o| o.name)
+            .collect();
+        names.retain(|name| name.starts_with(&prefix));
+        names.sort();
+        let mut outcomes = Self {
+            objects: names.len() as u64,
+            ..Self::default()
+        };
+        let rows = plan.rows();
+        let (mut classes, mut messages) = (Texts::default(), Texts::default());
+        for name in names.into_iter().rev() {
+            let stored = |reason| ActivateError::Stored {
+                object: name.clone(),
+                reason,
+            };
+            let bytes = lake
+                .get(&name)
+                .await?
+                .ok_or_else(|| stored("it is missing"))?;
+            let record: Record = serde_json::from_slice(&bytes)
+                .map_err(|_| stored("it does not hold acknowledgements"))?;
+            let in_plan = record
+                .delivered
+                .iter()
+                .all(|(first, last)| first <= last && *last < rows)
+                && record.failed.iter().all(|failed| failed.seq < rows);
+            if !in_plan {
+                return Err(stored("it is not of this plan").into());
+            }
+            for seq in record
+                .delivered
+                .iter()
+                .flat_map(|(first, last)| *first..=*last)
+            {
+                outcomes.recorded.insert(seq);
+            }
+            for failed in record.failed {
+                let known = outcomes.fail(failed, &mut classes, &mut messages);
+                known.ok_or_else(|| stored("an outcome is not known"))?;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn fail(&mut self, failed: Failed, classes: &mut Texts, messages: &mut Texts) -> Option<()> {
+        let (count, outcome) = match failed.outcome.as_str() {
+            "rejected" => (&mut self.rejected, "rejected"),
+            "retryable" => (&mut self.retryable, "retryable"),
+            "unknown" => (&mut self.unknown, "unknown"),
+            _ => return None,
+        };
+        if self.recorded.insert(failed.seq) {
+            *count += 1;
+            let failure = Failure {
+                outcome,
+                class: classes.keep(failed.class)?,
+                message: messages.keep(failed.message),
+            };
+            self.failed.insert(failed.seq, failure);
+        }
+        Some(())
+    }
+
+    /// Rows that were confirmed.
+    pub(super) fn delivered(&self) -> u64 {
+        self.recorded.count() - self.failed.len() as u64
+    }
+
+    /// Why a row was not confirmed; none if it was, or has no outcome.
+    pub(super) fn failure(&self, seq: u64) -> Option<&Failure> {
+        self.failed.get(&seq)
+    }
+}
+
+/// Texts that are kept once each.
+#[derive(Default)]
+struct Texts(std::collections::HashSet<Arc<str>>);
+
+impl Texts {
+    fn keep(&mut self, text: String) -> Option<Arc<str>> {
+        if let Some(kept) = self.0.get(text.as_str()) {
+            return Some(Arc::clone(kept));
+        }
+        let kept: Arc<str> = text.into();
+        (self.0.len() < MOST_MESSAGES).then(|| {
+            self.0.insert(Arc::clone(&kept));
+            kept
+        })
+    }
 }
 
 #[cfg(test)]
@@ -216,5 +275,15 @@ mod tests {
             assert!(set.contains(seq));
         }
         assert!(!set.contains(65));
+        assert_eq!(set.count(), 4);
+    }
+
+    #[test]
+    fn confirmed_rows_are_ranges() {
+        let mut record = Record::default();
+        for seq in [1, 2, 3, 7, 8, 5] {
+            record.add(seq, &Outcome::Delivered);
+        }
+        assert_eq!(record.delivered, [(1, 3), (7, 8), (5, 5)]);
     }
 }

@@ -1,17 +1,18 @@
 //! From classified rows to chunks, counts and examples.
 
-use datafusion::execution::SendableRecordBatchStream;
-use futures::TryStreamExt;
+use std::sync::Arc;
+
 use kinfold_lake::Lake;
 use kinfold_project::Sync;
-use kinfold_sync::CancelToken;
 use serde::{Deserialize, Serialize};
 
-use super::compare::{Class, Classified, Row};
+use super::chunk::{Chunk, ChunkWriter};
+use super::compare::{Class, Row};
 use super::guard::{self, Extent, Held};
-use super::lines::{Chunk, ChunkWriter, hex};
+use super::keys::Hash;
+use super::lines::{Lines, LinesWriter};
 use super::mask;
-use super::plan::{Counts, PlanLine};
+use super::plan::Counts;
 use super::report::Example;
 use crate::EngineError;
 
@@ -21,27 +22,54 @@ const EXAMPLES: usize = 5;
 /// Rows by class.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    acknowledged: u64,
+    /// Keys that the destination has confirmed.
+    pub(super) acknowledged: u64,
     unchanged: u64,
     settled: u64,
+    adopted: u64,
     adds: u64,
     updates: u64,
     leaving: u64,
+    waiting: u64,
+    waiting_to_leave: u64,
     /// Rows of the model that cannot be sent; all copies of a key count.
     pub(super) invalid: u64,
+    /// Planned rows that are void, because their key came again.
+    pub(super) retracted: u64,
 }
 
 impl Tally {
-    fn count(&mut self, row: &Row<'_>) {
-        self.acknowledged += u64::from(row.acknowledged);
-        match row.class {
-            Class::Add => self.adds += 1,
-            Class::Update => self.updates += 1,
-            Class::Remove | Class::Clear => self.leaving += 1,
-            Class::Unchanged => self.unchanged += 1,
-            Class::Settle => self.settled += 1,
-            Class::Keep | Class::Forget => {}
-            Class::NullKey | Class::DuplicateKey | Class::NoForm => self.invalid += row.copies,
+    fn of(&mut self, class: Class) -> Option<&mut u64> {
+        Some(match class {
+            Class::Add => &mut self.adds,
+            Class::Update => &mut self.updates,
+            Class::Remove | Class::Clear => &mut self.leaving,
+            Class::Unchanged => &mut self.unchanged,
+            Class::Settle => &mut self.settled,
+            Class::Adopt => &mut self.adopted,
+            Class::Waiting => &mut self.waiting,
+            Class::WaitingToLeave => &mut self.waiting_to_leave,
+            Class::Keep | Class::Forget => return None,
+            Class::NullKey | Class::DuplicateKey | Class::NoForm => &mut self.invalid,
+        })
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (sum, part) in [
+            (&mut self.acknowledged, other.acknowledged),
+            (&mut self.unchanged, other.unchanged),
+            (&mut self.settled, other.settled),
+            (&mut self.adopted, other.adopted),
+            (&mut self.adds, other.adds),
+            (&mut self.updates, other.updates),
+            (&mut self.leaving, other.leaving),
+            (&mut self.waiting, other.waiting),
+            (&mut self.waiting_to_leave, other.waiting_to_leave),
+            (&mut self.invalid, other.invalid),
+            (&mut self.retracted, other.retracted),
+        ] {
+            // A part alone may be below nothing, when it takes back what another one counted.
+            *sum = sum.wrapping_add(part);
         }
     }
 
@@ -49,7 +77,7 @@ impl Tally {
         let sending = self.adds + self.updates;
         Extent {
             acknowledged: self.acknowledged,
-            present: sending + self.unchanged + self.settled,
+            present: sending + self.unchanged + self.settled + self.adopted + self.waiting,
             sending,
             leaving: self.leaving,
         }
@@ -72,6 +100,8 @@ impl Tally {
             held: kept,
             invalid: self.invalid,
             unchanged: self.unchanged + self.settled,
+            adopted: self.adopted,
+            waiting: self.waiting + self.waiting_to_leave,
             adds: self.adds,
             updates: self.updates,
             removals: self.leaving,
@@ -80,7 +110,7 @@ impl Tally {
     }
 }
 
-/// A key that cannot be sent, as it stands in a chunk.
+/// Rows that cannot be sent: a key and how many rows of the model have it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct InvalidLine {
     pub(super) key: Option<String>,
@@ -88,100 +118,216 @@ pub(super) struct InvalidLine {
     pub(super) rows: u64,
 }
 
-/// The chunks of a changeset.
+/// What a comparison found.
 #[derive(Debug, Default)]
-pub(super) struct Chunks {
+pub(super) struct Changeset {
+    pub(super) tally: Tally,
+    /// Rows to send that left the model.
     pub(super) leaving: Vec<Chunk>,
+    /// Rows to send that the model has.
     pub(super) sending: Vec<Chunk>,
+    /// What only the state has to learn.
     pub(super) notes: Vec<Chunk>,
-    pub(super) invalid: Vec<Chunk>,
+    pub(super) invalid: Vec<Lines>,
+    examples: Vec<(Hash, Example)>,
 }
 
-/// Writes the changes as chunks whose names start with `prefix`.
-pub(super) async fn write(
-    lake: &Lake,
-    prefix: &str,
-    mut classified: SendableRecordBatchStream,
-    cancel: &CancelToken,
-) -> Result<(Tally, Chunks), EngineError> {
-    let writer = |kind: &str| ChunkWriter::new(lake, format!("{prefix}{kind}-"));
-    let (mut leaving, mut sending) = (writer("leave"), writer("send"));
-    let (mut notes, mut invalid) = (writer("note"), writer("invalid"));
-    let mut tally = Tally::default();
-    while let Some(batch) = classified.try_next().await? {
-        if cancel.is_cancelled() {
-            return Err(EngineError::Cancelled);
+impl Changeset {
+    pub(super) fn extend(&mut self, other: Self) {
+        self.tally.add(&other.tally);
+        self.leaving.extend(other.leaving);
+        self.sending.extend(other.sending);
+        self.notes.extend(other.notes);
+        self.invalid.extend(other.invalid);
+        self.examples.extend(other.examples);
+    }
+
+    /// Takes out what was planned for keys that are not to be kept.
+    pub(super) async fn retain(
+        &mut self,
+        lake: &Lake,
+        keep: impl Fn(Hash) -> bool + Send + std::marker::Sync,
+    ) -> Result<(), EngineError> {
+        for chunks in [&mut self.sending, &mut self.notes] {
+            let mut kept = vec![];
+            for chunk in std::mem::take(chunks) {
+                kept.extend(chunk.retain(lake, &keep).await?);
+            }
+            *chunks = kept;
         }
-        let rows = Classified::new(&batch)?;
-        for row in rows.rows() {
-            let row = row?;
-            tally.count(&row);
-            match row.class {
-                Class::Unchanged | Class::Keep => {}
-                Class::Add => sending.push(&line("add", &row)).await?,
-                Class::Update => sending.push(&line("update", &row)).await?,
-                Class::Remove => leaving.push(&line("remove", &row)).await?,
-                Class::Clear => leaving.push(&line("clear", &row)).await?,
-                Class::Settle => notes.push(&line("settle", &row)).await?,
-                Class::Forget => notes.push(&line("forget", &row)).await?,
-                Class::NullKey | Class::DuplicateKey | Class::NoForm => {
-                    let line = InvalidLine {
-                        key: row.key.map(ToOwned::to_owned),
-                        reason: row.class.invalid_reason().unwrap_or_default().to_owned(),
-                        rows: row.copies,
-                    };
-                    invalid.push(&line).await?;
+        self.examples.retain(|(key, _)| keep(*key));
+        Ok(())
+    }
+
+    /// Up to [`EXAMPLES`] rows of each operation, masked.
+    pub(super) fn examples(self) -> Vec<Example> {
+        let mut chosen: Vec<Example> = vec![];
+        for (_, example) in self.examples {
+            let same = |other: &&Example| other.operation == example.operation;
+            if chosen.iter().filter(same).count() < EXAMPLES {
+                chosen.push(example);
+            }
+        }
+        chosen.sort_by_key(|example| example.operation);
+        chosen
+    }
+}
+
+/// Makes the sinks of one comparison.
+#[derive(Clone)]
+pub(super) enum SinkMaker<'a> {
+    /// Counts and takes examples; writes nothing.
+    Look {
+        /// Mapped fields without the key.
+        fields: &'a [String],
+    },
+    /// Writes chunks.
+    Write {
+        lake: &'a Lake,
+        /// Names of chunks start with it.
+        prefix: String,
+    },
+}
+
+impl SinkMaker<'_> {
+    /// Sinks whose chunks have names of their own.
+    pub(super) fn attempt(&self, number: u32) -> Self {
+        match self {
+            Self::Write { lake, prefix } => Self::Write {
+                lake,
+                prefix: format!("{prefix}{number}-"),
+            },
+            look @ Self::Look { .. } => look.clone(),
+        }
+    }
+
+    pub(super) fn make(&self, name: &str) -> Sink {
+        let kind = match self {
+            Self::Look { fields } => Kind::Look {
+                fields: fields.iter().cloned().collect(),
+                examples: vec![],
+            },
+            Self::Write { lake, prefix } => {
+                let writer = |kind: &str| ChunkWriter::new(lake, format!("{prefix}{name}-{kind}-"));
+                Kind::Write {
+                    leaving: writer("leave"),
+                    sending: writer("send"),
+                    notes: writer("note"),
+                    invalid: LinesWriter::new(lake, format!("{prefix}{name}-invalid-")),
                 }
             }
+        };
+        Sink {
+            tally: Tally::default(),
+            kind,
         }
-    }
-    let chunks = Chunks {
-        leaving: leaving.finish().await?,
-        sending: sending.finish().await?,
-        notes: notes.finish().await?,
-        invalid: invalid.finish().await?,
-    };
-    Ok((tally, chunks))
-}
-
-fn line(operation: &str, row: &Row<'_>) -> PlanLine {
-    let sent = matches!(row.class, Class::Add | Class::Update);
-    PlanLine {
-        operation: operation.to_owned(),
-        key: row.key.unwrap_or_default().to_owned(),
-        payload: row.payload.filter(|_| sent).map(ToOwned::to_owned),
-        hash: row.hash.filter(|_| sent).map(hex),
     }
 }
 
-/// Counts the changes and takes the first few of each kind, masked. Writes nothing.
-pub(super) async fn look(
-    mut classified: SendableRecordBatchStream,
-    fields: &[String],
-    cancel: &CancelToken,
-) -> Result<(Tally, Vec<Example>), EngineError> {
-    let mut tally = Tally::default();
-    let mut examples: Vec<Example> = vec![];
-    while let Some(batch) = classified.try_next().await? {
-        if cancel.is_cancelled() {
-            return Err(EngineError::Cancelled);
+/// Where classified rows go.
+pub(super) struct Sink {
+    tally: Tally,
+    kind: Kind,
+}
+
+enum Kind {
+    Look {
+        fields: Arc<[String]>,
+        examples: Vec<(Hash, Example)>,
+    },
+    Write {
+        leaving: ChunkWriter,
+        sending: ChunkWriter,
+        notes: ChunkWriter,
+        invalid: LinesWriter,
+    },
+}
+
+impl Sink {
+    pub(super) async fn push(&mut self, row: &Row<'_>) -> Result<(), EngineError> {
+        if let Some(count) = self.tally.of(row.class) {
+            *count = count.wrapping_add(1);
         }
-        let rows = Classified::new(&batch)?;
-        for row in rows.rows() {
-            let row = row?;
-            tally.count(&row);
-            let operation = match row.class {
-                Class::Add => "add",
-                Class::Update => "update",
-                Class::Remove => "remove",
-                Class::Clear => "clear",
-                _ => continue,
-            };
-            if examples.iter().filter(|e| e.operation == operation).count() < EXAMPLES {
-                examples.extend(mask::example(operation, &row, fields));
+        match &mut self.kind {
+            Kind::Look { fields, examples } => {
+                let sent = matches!(
+                    row.class,
+                    Class::Add | Class::Update | Class::Remove | Class::Clear
+                );
+                let same = |(_, e): &&(Hash, Example)| e.operation == row.class.word();
+                // More than are shown, because some may be taken back.
+                if sent && examples.iter().filter(same).count() < EXAMPLES * 4 {
+                    let example = mask::example(row, fields);
+                    examples.extend(example.map(|example| (row.key_hash, example)));
+                }
+                Ok(())
             }
+            Kind::Write {
+                leaving,
+                sending,
+                notes,
+                invalid,
+            } => match row.class {
+                Class::Unchanged | Class::Keep | Class::Waiting | Class::WaitingToLeave => Ok(()),
+                Class::Add | Class::Update => sending.push(row).await,
+                Class::Remove | Class::Clear => leaving.push(row).await,
+                Class::Settle | Class::Forget | Class::Adopt => notes.push(row).await,
+                Class::NullKey | Class::DuplicateKey | Class::NoForm => {
+                    invalid.push(&invalid_line(row.class, row.key)).await
+                }
+            },
         }
     }
-    examples.sort_by_key(|example| example.operation);
-    Ok((tally, examples))
+
+    /// The row that was pushed first for a key is void: the key has come again. It is one of the
+    /// duplicates now, unless it could not be sent anyway.
+    pub(super) async fn retract(&mut self, first: Class, key: &str) -> Result<(), EngineError> {
+        if first == Class::NoForm {
+            return Ok(());
+        }
+        // The first row may have gone to another sink; sums are what counts.
+        if let Some(count) = self.tally.of(first) {
+            *count = count.wrapping_sub(1);
+        }
+        self.tally.invalid = self.tally.invalid.wrapping_add(1);
+        self.tally.retracted += u64::from(first.is_planned());
+        if let Kind::Write { invalid, .. } = &mut self.kind {
+            invalid
+                .push(&invalid_line(Class::DuplicateKey, Some(key)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn finish(self) -> Result<Changeset, EngineError> {
+        let tally = self.tally;
+        Ok(match self.kind {
+            Kind::Look { examples, .. } => Changeset {
+                tally,
+                examples,
+                ..Changeset::default()
+            },
+            Kind::Write {
+                leaving,
+                sending,
+                notes,
+                invalid,
+            } => Changeset {
+                tally,
+                leaving: leaving.finish().await?,
+                sending: sending.finish().await?,
+                notes: notes.finish().await?,
+                invalid: invalid.finish().await?,
+                examples: vec![],
+            },
+        })
+    }
+}
+
+fn invalid_line(class: Class, key: Option<&str>) -> InvalidLine {
+    InvalidLine {
+        key: key.map(ToOwned::to_owned),
+        reason: class.word().to_owned(),
+        rows: 1,
+    }
 }

@@ -1,33 +1,46 @@
-//! The model against the state: one classified row for each key of either.
+//! The model against the state: what the destination lacks.
+//!
+//! The state is loaded into a [`KeyTable`], the rows of the model stream past it, and what the model
+//! was not seen to have is left over. Where the table of all keys would be too large, keys are taken
+//! in several parts by their hash, and model and state are read once for each.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::cast::AsArray;
-use datafusion::arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Int64Array, StringArray,
-};
+use datafusion::arrow::array::{Array, ArrayRef, BinaryArray, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type};
-use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, DataFusionError, ScalarValue};
-use datafusion::execution::{
-    FunctionRegistry, SendableRecordBatchStream, SessionState, TaskContext,
+use datafusion::arrow::datatypes::{
+    DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, lit};
-use datafusion::physical_plan::execute_stream;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::TryStreamExt;
 use kinfold_compile::compile::CompiledSync;
-use kinfold_compile::relation::{ViewRelation, pin, register};
+use kinfold_compile::relation::register;
 use kinfold_project::{OnLeave, Sync, SyncMode};
+use kinfold_sync::CancelToken;
+use tokio::task::JoinSet;
 
-use super::canonical::{JsonObject, PayloadHash};
-use crate::stream::Providers;
+use super::canonical::{Cell, ObjectEncoder, text_hash};
+use super::changeset::{Changeset, Sink, SinkMaker};
+use super::keys::{Copies, Hash, KeyTable, Known, PLACE_BYTES, StateRow, Trouble};
+use super::state::State;
+use crate::stream::{Providers, is_out_of_memory, streams_of};
 use crate::{Engine, EngineError};
 
-const COMPARE: &str = include_str!("../../../../sql/changeset/compare.sql");
+const LOAD: &str = include_str!("../../../../sql/state/load.sql");
+const LEAVING: &str = include_str!("../../../../sql/state/leaving.sql");
+
+/// Most bytes of a table of keys; more keys are taken in parts.
+const TABLE_BYTES: usize = 512 << 20;
+/// More parts than this do not help any more.
+const MOST_PARTS: u32 = 1_024;
 
 /// What the changeset says of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Class {
     Add,
     Update,
@@ -41,179 +54,673 @@ pub(super) enum Class {
     Settle,
     /// It left the model and was never confirmed.
     Forget,
+    /// It shall count as confirmed without being sent.
+    Adopt,
+    /// It failed, nothing about it has changed, and it is not due yet.
+    Waiting,
+    /// The same of a row that the model has no more.
+    WaitingToLeave,
     NullKey,
     DuplicateKey,
     NoForm,
 }
 
 impl Class {
-    fn of(word: &str) -> Option<Self> {
-        Some(match word {
-            "add" => Self::Add,
-            "update" => Self::Update,
-            "remove" => Self::Remove,
-            "clear" => Self::Clear,
-            "unchanged" => Self::Unchanged,
-            "keep" => Self::Keep,
-            "settle" => Self::Settle,
-            "forget" => Self::Forget,
-            "invalid_null_key" => Self::NullKey,
-            "invalid_duplicate_key" => Self::DuplicateKey,
-            "invalid_value" => Self::NoForm,
-            _ => return None,
-        })
-    }
-
-    /// The stable word of the reason why rows cannot be sent.
-    pub(super) fn invalid_reason(self) -> Option<&'static str> {
-        match self {
-            Self::NullKey => Some("invalid_null_key"),
-            Self::DuplicateKey => Some("invalid_duplicate_key"),
-            Self::NoForm => Some("invalid_value"),
-            _ => None,
-        }
-    }
-}
-
-/// The classified rows. The query may be run again with joins that spill.
-pub(super) async fn compare(
-    engine: &Engine,
-    sync: &Sync,
-    compiled: &CompiledSync,
-    providers: &Providers,
-    state: Arc<dyn TableProvider>,
-    spilling: bool,
-) -> Result<SendableRecordBatchStream, EngineError> {
-    let mut session = engine.session(spilling);
-    session.register_udf(Arc::new(ScalarUDF::new_from_impl(PayloadHash::new())))?;
-    let mapped = mapped(compiled, providers)?;
-    register(
-        &session,
-        "main",
-        "mapped",
-        Arc::new(ViewRelation::new(mapped)),
-    )?;
-    register(&session, "main", "state", state)?;
-    let once = matches!(sync.mode.value, SyncMode::Insert | SyncMode::Append);
-    let leaving = match sync.on_leave.value {
-        OnLeave::Keep => "keep",
-        OnLeave::Clear => "clear",
-        OnLeave::Delete | OnLeave::LeaveAudience => "remove",
-    };
-    let parameters = vec![
-        ("once", ScalarValue::from(once)),
-        ("leaving", ScalarValue::from(leaving)),
+    const ALL: [Self; 14] = [
+        Self::Add,
+        Self::Update,
+        Self::Remove,
+        Self::Clear,
+        Self::Unchanged,
+        Self::Keep,
+        Self::Settle,
+        Self::Forget,
+        Self::Adopt,
+        Self::Waiting,
+        Self::WaitingToLeave,
+        Self::NullKey,
+        Self::DuplicateKey,
+        Self::NoForm,
     ];
-    let plan = statement(&session, COMPARE, parameters).await?;
-    stream(&session, &plan).await
-}
 
-/// Plans a statement of `sql/` with named parameters.
-pub(super) async fn statement(
-    session: &SessionState,
-    sql: &str,
-    parameters: Vec<(&'static str, ScalarValue)>,
-) -> Result<LogicalPlan, DataFusionError> {
-    session
-        .create_logical_plan(sql)
-        .await?
-        .with_param_values(parameters)
-}
+    fn of(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| *class as u8 == number)
+    }
 
-/// Runs a plan into one stream.
-pub(super) async fn stream(
-    session: &SessionState,
-    plan: &LogicalPlan,
-) -> Result<SendableRecordBatchStream, EngineError> {
-    let physical = session.create_physical_plan(plan).await?;
-    Ok(execute_stream(
-        physical,
-        Arc::new(TaskContext::from(session)),
-    )?)
-}
-
-/// `key_text` and `payload` of every row of the model.
-fn mapped(compiled: &CompiledSync, providers: &Providers) -> Result<LogicalPlan, EngineError> {
-    let pinned = pin(compiled.plan.clone(), providers)?;
-    let mut columns = pinned
-        .schema()
-        .iter()
-        .map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field))));
-    let key: Vec<Expr> = columns.by_ref().take(compiled.key_fields.len()).collect();
-    let fields: Vec<Expr> = columns.collect();
-    let key = ScalarUDF::new_from_impl(JsonObject::key(compiled.key_fields.clone())).call(key);
-    let payload = match fields.is_empty() {
-        true => lit("{}"),
-        false => {
-            ScalarUDF::new_from_impl(JsonObject::payload(compiled.fields.clone())).call(fields)
+    /// The word in plans, of classes that a plan has.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Update => "update",
+            Self::Remove => "remove",
+            Self::Clear => "clear",
+            Self::Settle => "settle",
+            Self::Forget => "forget",
+            Self::Adopt => "adopt",
+            Self::Unchanged | Self::Keep | Self::Waiting | Self::WaitingToLeave => "",
+            Self::NullKey => "invalid_null_key",
+            Self::DuplicateKey => "invalid_duplicate_key",
+            Self::NoForm => "invalid_value",
         }
-    };
-    let plan = LogicalPlanBuilder::new(pinned)
-        .project([key.alias("key_text"), payload.alias("payload")])?;
-    Ok(plan.build()?)
+    }
+
+    /// Whether it is in a plan, to be sent or to be noted.
+    pub(super) fn is_planned(self) -> bool {
+        use Class as C;
+        matches!(
+            self,
+            C::Add | C::Update | C::Remove | C::Clear | C::Settle | C::Forget | C::Adopt
+        )
+    }
 }
 
-/// The columns of one batch of classified rows.
-pub(super) struct Classified {
-    classes: StringArray,
-    keys: StringArray,
-    payloads: StringArray,
-    hashes: BinaryArray,
-    copies: Int64Array,
-    acknowledged: BooleanArray,
+/// What the state says of a row that is in a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Before {
+    pub(super) confirmed: Option<[u8; 16]>,
+    pub(super) ours: bool,
+    pub(super) uncertain: bool,
+    pub(super) attempts: u32,
+    pub(super) first_error: Option<Arc<str>>,
+    pub(super) mapping: Option<Arc<str>>,
 }
 
 /// One classified row.
 pub(super) struct Row<'a> {
     pub(super) class: Class,
+    pub(super) key_hash: Hash,
+    /// None if it has no usable key.
     pub(super) key: Option<&'a str>,
-    pub(super) payload: Option<&'a str>,
-    pub(super) hash: Option<&'a [u8]>,
-    /// Rows of the model with this key.
-    pub(super) copies: u64,
-    /// Whether the destination has confirmed a payload for this key.
-    pub(super) acknowledged: bool,
+    /// The mapped values, of rows that the model has.
+    pub(super) payload: Option<(&'a str, [u8; 16])>,
+    pub(super) before: Before,
 }
 
-impl Classified {
-    pub(super) fn new(batch: &RecordBatch) -> Result<Self, EngineError> {
-        let column = |name: &str, wanted: &DataType| -> Result<ArrayRef, DataFusionError> {
-            let found = batch.column_by_name(name);
-            let found =
-                found.ok_or_else(|| DataFusionError::Internal(format!("no column {name}")))?;
-            Ok(cast(found, wanted)?)
-        };
-        let text = |name: &str| column(name, &DataType::Utf8).map(|c| c.as_string::<i32>().clone());
-        Ok(Self {
-            classes: text("class")?,
-            keys: text("key_text")?,
-            payloads: text("payload")?,
-            hashes: column("payload_hash", &DataType::Binary)?
-                .as_binary::<i32>()
-                .clone(),
-            copies: column("copies", &DataType::Int64)?
-                .as_primitive::<Int64Type>()
-                .clone(),
-            acknowledged: column("acknowledged", &DataType::Boolean)?
-                .as_boolean()
-                .clone(),
-        })
+/// How rows are classified.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    /// Rows are sent once and never again.
+    once: bool,
+    /// What becomes of rows that left the model.
+    leaving: Class,
+    /// Rows that were never confirmed count as confirmed.
+    baseline: bool,
+    /// Which rows are sent again because the mapping changed.
+    resend: Resend,
+    /// The run's clock, in microseconds since 1970.
+    now: i64,
+    /// Only these keys are looked at.
+    only: Option<Arc<HashSet<Hash>>>,
+}
+
+/// What happens to rows whose confirmed payload was made by another mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resend {
+    /// They are sent.
+    All,
+    /// They are sent if their payload differs.
+    Changed,
+    /// The new payload counts as confirmed.
+    None,
+}
+
+impl Rules {
+    pub(super) fn of(engine: &Engine, sync: &Sync) -> Self {
+        Self {
+            once: matches!(sync.mode.value, SyncMode::Insert | SyncMode::Append),
+            leaving: match sync.on_leave.value {
+                OnLeave::Keep => Class::Keep,
+                OnLeave::Clear => Class::Clear,
+                OnLeave::Delete | OnLeave::LeaveAudience => Class::Remove,
+            },
+            baseline: false,
+            resend: Resend::Changed,
+            now: engine.clock.as_of.timestamp_micros(),
+            only: None,
+        }
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = Result<Row<'_>, EngineError>> {
-        let text = |column: &'_ StringArray, row| column.is_valid(row).then_some(row);
-        (0..self.classes.len()).map(move |row| {
-            let class = Class::of(self.classes.value(row)).ok_or_else(|| {
-                DataFusionError::Internal("a class of changes is not known".to_owned())
-            })?;
-            Ok(Row {
-                class,
-                key: text(&self.keys, row).map(|row| self.keys.value(row)),
-                payload: text(&self.payloads, row).map(|row| self.payloads.value(row)),
-                hash: self.hashes.is_valid(row).then(|| self.hashes.value(row)),
-                copies: u64::try_from(self.copies.value(row)).unwrap_or_default(),
-                acknowledged: self.acknowledged.value(row),
-            })
+    /// What shall become of a row that the model has.
+    fn present(
+        &self,
+        known: Known,
+        trouble: Option<&Trouble>,
+        payload: Hash,
+        current: bool,
+    ) -> Class {
+        let waits = |trouble: &Trouble| {
+            let review = self.once && known.uncertain();
+            review || trouble.rejected && trouble.pending == payload && trouble.due > self.now
+        };
+        if !known.is_confirmed() {
+            return match trouble {
+                Some(trouble) if waits(trouble) => Class::Waiting,
+                None if self.baseline && !known.in_state() => Class::Adopt,
+                _ => Class::Add,
+            };
+        }
+        if self.once {
+            return Class::Unchanged;
+        }
+        let differs = known.confirmed != payload;
+        if differs || known.uncertain() {
+            return match trouble {
+                Some(trouble) if waits(trouble) => Class::Waiting,
+                None if !current && self.resend == Resend::None => Class::Adopt,
+                _ => Class::Update,
+            };
+        }
+        if !current && self.resend == Resend::All {
+            return Class::Update;
+        }
+        if known.troubled() {
+            return Class::Settle;
+        }
+        Class::Unchanged
+    }
+
+    /// What shall become of a row that the model has no more.
+    fn absent(&self, known: Known, trouble: Option<&Trouble>) -> Class {
+        if known.is_confirmed() {
+            let waits = |t: &Trouble| t.rejected && t.pending == 0 && t.due > self.now;
+            return match self.leaving {
+                // Somebody else brought it there.
+                Class::Remove | Class::Clear if !known.ours() => Class::Keep,
+                Class::Remove | Class::Clear if trouble.is_some_and(waits) => Class::WaitingToLeave,
+                leaving => leaving,
+            };
+        }
+        if known.uncertain() {
+            return Class::Keep;
+        }
+        Class::Forget
+    }
+}
+
+/// The mappings that made the payloads of a state, by number; 0 is none of them.
+pub(super) struct Mappings {
+    numbers: HashMap<String, u16>,
+    names: Vec<Arc<str>>,
+}
+
+/// The number of the mapping of this run.
+const CURRENT: u16 = 1;
+
+impl Mappings {
+    fn new(current: &str) -> Self {
+        Self {
+            numbers: HashMap::from([(current.to_owned(), CURRENT)]),
+            names: vec!["".into(), current.into()],
+        }
+    }
+
+    fn number(&mut self, name: &str) -> u16 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let Ok(number) = u16::try_from(self.names.len()) else {
+            return 0;
+        };
+        self.numbers.insert(name.to_owned(), number);
+        self.names.push(name.into());
+        number
+    }
+
+    fn name(&self, number: u16) -> Option<Arc<str>> {
+        let name = self.names.get(usize::from(number))?;
+        (number != 0).then(|| Arc::clone(name))
+    }
+}
+
+/// A part of the keys, by the lower bits of their hashes.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) index: u32,
+    pub(super) of: u32,
+}
+
+impl Part {
+    pub(super) fn has(self, key: Hash) -> bool {
+        self.of == 1 || key % u128::from(self.of) == u128::from(self.index)
+    }
+}
+
+/// What is compared with what.
+pub(super) struct Comparison<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) compiled: &'a CompiledSync,
+    pub(super) providers: &'a Providers,
+    pub(super) state: &'a State,
+    pub(super) rules: Rules,
+    /// Rows that the model is thought to have.
+    pub(super) expected_rows: u64,
+    pub(super) cancel: &'a CancelToken,
+}
+
+impl Comparison<'_> {
+    /// Classifies every key of the model and of the state. A comparison that runs out of memory is made
+    /// again with joins that spill and with more parts.
+    pub(super) async fn run(&self, sinks: &SinkMaker<'_>) -> Result<Changeset, EngineError> {
+        let keys = self.state.rows().max(self.expected_rows);
+        let mut parts = StateScan::parts(self.engine, keys);
+        let mut spilling = false;
+        for attempt in 0.. {
+            let sinks = sinks.attempt(attempt);
+            match self.all_parts(parts, spilling, &sinks).await {
+                Err(error) if is_out_of_memory(&error) && parts < MOST_PARTS => {
+                    // What is without effect on one of the two helps the other.
+                    parts = if spilling { parts * 2 } else { parts };
+                    spilling = true;
+                }
+                other => return other,
+            }
+        }
+        Err(EngineError::Cancelled)
+    }
+
+    async fn all_parts(
+        &self,
+        of: u32,
+        spilling: bool,
+        sinks: &SinkMaker<'_>,
+    ) -> Result<Changeset, EngineError> {
+        let mut all = Changeset::default();
+        for index in 0..of {
+            let part = Part { index, of };
+            all.extend(self.part(part, spilling, sinks).await?);
+        }
+        Ok(all)
+    }
+
+    async fn part(
+        &self,
+        part: Part,
+        spilling: bool,
+        sinks: &SinkMaker<'_>,
+    ) -> Result<Changeset, EngineError> {
+        let keys = self.state.rows().max(self.expected_rows) / u64::from(part.of);
+        let table = Arc::new(KeyTable::new(&self.engine.runtime.memory_pool, keys)?);
+        let current = self.compiled.fingerprint.to_string();
+        let mappings = Arc::new(self.scan().load(part, &table, &current).await?);
+        let (confirmed, _) = table.confirmed_and_unseen();
+
+        let mut changeset = Changeset::default();
+        let mut tasks = JoinSet::new();
+        let streams = self
+            .engine
+            .streams(&self.compiled.plan, self.providers, spilling)
+            .await?;
+        for (number, stream) in streams.into_iter().enumerate() {
+            let scan = ModelScan {
+                key_fields: self.compiled.key_fields.clone(),
+                fields: self.compiled.fields.clone(),
+                rules: self.rules.clone(),
+                part,
+                table: Arc::clone(&table),
+                mappings: Arc::clone(&mappings),
+                cancel: self.cancel.clone(),
+            };
+            tasks.spawn(scan.run(stream, sinks.make(&format!("{}-{number}", part.index))));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            let sink = ended.map_err(|error| DataFusionError::External(Box::new(error)))??;
+            changeset.extend(sink.finish().await?);
+        }
+        changeset.tally.acknowledged += confirmed;
+        if changeset.tally.retracted > 0 {
+            let table = Arc::clone(&table);
+            changeset
+                .retain(&self.engine.lake, move |key| !table.is_duplicate(key))
+                .await?;
+        }
+        let (_, unseen) = table.confirmed_and_unseen();
+        if unseen > 0 {
+            let mut sink = sinks.make(&format!("{}-left", part.index));
+            self.leaving(part, &table, &mut sink).await?;
+            changeset.extend(sink.finish().await?);
+        }
+        Ok(changeset)
+    }
+
+    fn scan(&self) -> StateScan<'_> {
+        StateScan {
+            engine: self.engine,
+            state: self.state,
+        }
+    }
+
+    /// What the model was not seen to have.
+    async fn leaving(
+        &self,
+        part: Part,
+        table: &Arc<KeyTable>,
+        sink: &mut Sink,
+    ) -> Result<(), EngineError> {
+        for mut stream in self.scan().rows(LEAVING).await? {
+            while let Some(batch) = stream.try_next().await? {
+                if self.cancel.is_cancelled() {
+                    return Err(EngineError::Cancelled);
+                }
+                let columns = Columns(&batch);
+                let hashes = columns.binary("key_hash")?;
+                let ordinals = columns.typed("ordinal", &DataType::Int64)?;
+                let ordinals = ordinals.as_primitive::<Int64Type>();
+                let keys = columns.text("key_text")?;
+                for row in 0..batch.num_rows() {
+                    let key_hash = hash_of(hashes.value(row));
+                    if !part.has(key_hash) || self.skips(key_hash) {
+                        continue;
+                    }
+                    let ordinal = ordinal(ordinals.value(row));
+                    let Some((known, trouble)) = table.newest(key_hash, ordinal) else {
+                        continue;
+                    };
+                    if !known.in_state() || known.seen() {
+                        continue;
+                    }
+                    let class = self.rules.absent(known, trouble.as_ref());
+                    let before = before(known, trouble.as_ref(), None);
+                    let key = Some(keys.value(row));
+                    sink.push(&Row {
+                        class,
+                        key_hash,
+                        key,
+                        payload: None,
+                        before,
+                    })
+                    .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn skips(&self, key: Hash) -> bool {
+        let only = self.rules.only.as_ref();
+        only.is_some_and(|only| !only.contains(&key))
+    }
+}
+
+/// The rows of a state.
+pub(super) struct StateScan<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) state: &'a State,
+}
+
+impl StateScan<'_> {
+    /// In how many parts so many keys are taken.
+    pub(super) fn parts(engine: &Engine, keys: u64) -> u32 {
+        let bytes = keys.saturating_mul(PLACE_BYTES as u64).saturating_mul(5) / 4;
+        let limit = TABLE_BYTES
+            .min(engine.options.memory_limit / 2)
+            .max(1 << 20);
+        u32::try_from(bytes / limit as u64 + 1)
+            .unwrap_or(MOST_PARTS)
+            .min(MOST_PARTS)
+    }
+
+    /// Loads what is known of the keys of a part. `current` is the mapping of this run.
+    pub(super) async fn load(
+        &self,
+        part: Part,
+        table: &KeyTable,
+        current: &str,
+    ) -> Result<Mappings, EngineError> {
+        let mut mappings = Mappings::new(current);
+        for mut stream in self.rows(LOAD).await? {
+            while let Some(batch) = stream.try_next().await? {
+                load_batch(&batch, part, table, &mut mappings)?;
+            }
+        }
+        Ok(mappings)
+    }
+
+    /// What a statement of `sql/state/` says of the state.
+    pub(super) async fn rows(
+        &self,
+        sql: &str,
+    ) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
+        let Some(provider) = self.state.provider()? else {
+            return Ok(vec![]);
+        };
+        let session = self.engine.session(false);
+        register(&session, "main", "state", provider)?;
+        let plan = session.create_logical_plan(sql).await?;
+        streams_of(&session, &plan).await
+    }
+}
+
+fn load_batch(
+    batch: &RecordBatch,
+    part: Part,
+    table: &KeyTable,
+    mappings: &mut Mappings,
+) -> Result<(), EngineError> {
+    let columns = Columns(batch);
+    let hashes = columns.binary("key_hash")?;
+    let ordinals = columns.typed("ordinal", &DataType::Int64)?;
+    let ordinals = ordinals.as_primitive::<Int64Type>();
+    let statuses = columns.text("status")?;
+    let payloads = columns.binary("payload_hash")?;
+    let (ours, uncertain) = (columns.flag("ours")?, columns.flag("uncertain")?);
+    let names = columns.text("mapping_version")?;
+    let pending = columns.binary("pending_hash")?;
+    let attempts = columns.typed("attempts", &DataType::Int32)?;
+    let attempts = attempts.as_primitive::<Int32Type>();
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let due = columns.typed("next_try", &micros)?;
+    let due = due.as_primitive::<TimestampMicrosecondType>();
+    let errors = columns.text("first_error_run")?;
+    let mut last: Option<(String, u16)> = None;
+    for row in 0..batch.num_rows() {
+        let key = hash_of(hashes.value(row));
+        if !part.has(key) {
+            continue;
+        }
+        let mapping = match text(&names, row) {
+            None => 0,
+            // Nearly all rows have the mapping of the row before.
+            Some(name) => match &last {
+                Some((before, number)) if before == name => *number,
+                _ => {
+                    let number = mappings.number(name);
+                    last = Some((name.to_owned(), number));
+                    number
+                }
+            },
+        };
+        let status = text(&statuses, row).unwrap_or_default();
+        let failed = !matches!(status, "delivered" | "gone");
+        let trouble = failed.then(|| Trouble {
+            pending: binary(&pending, row).map_or(0, hash_of),
+            rejected: status == "rejected",
+            attempts: u32::try_from(attempts.value(row)).unwrap_or(0),
+            due: if due.is_valid(row) { due.value(row) } else { 0 },
+            first_error: text(&errors, row).map(Arc::from),
+        });
+        table.load(&StateRow {
+            key,
+            ordinal: ordinal(ordinals.value(row)),
+            gone: status == "gone",
+            confirmed: binary(&payloads, row).map_or(0, hash_of),
+            mapping,
+            ours: ours.is_valid(row) && ours.value(row),
+            uncertain: uncertain.is_valid(row) && uncertain.value(row),
+            trouble,
+        })?;
+    }
+    Ok(())
+}
+
+fn before(known: Known, trouble: Option<&Trouble>, mapping: Option<Arc<str>>) -> Before {
+    Before {
+        confirmed: known.is_confirmed().then(|| known.confirmed.to_be_bytes()),
+        ours: known.ours(),
+        uncertain: known.uncertain(),
+        attempts: trouble.map_or(0, |t| t.attempts),
+        first_error: trouble.and_then(|t| t.first_error.clone()),
+        mapping,
+    }
+}
+
+/// One partition of the model on its way past the table.
+struct ModelScan {
+    key_fields: Vec<String>,
+    fields: Vec<String>,
+    rules: Rules,
+    part: Part,
+    table: Arc<KeyTable>,
+    mappings: Arc<Mappings>,
+    cancel: CancelToken,
+}
+
+impl ModelScan {
+    async fn run(
+        self,
+        mut stream: SendableRecordBatchStream,
+        mut sink: Sink,
+    ) -> Result<Sink, EngineError> {
+        while let Some(batch) = stream.try_next().await? {
+            if self.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            self.batch(&batch, &mut sink).await?;
+        }
+        Ok(sink)
+    }
+
+    async fn batch(&self, batch: &RecordBatch, sink: &mut Sink) -> Result<(), EngineError> {
+        let (keys, fields) = batch.columns().split_at(self.key_fields.len());
+        let keys = ObjectEncoder::new(&self.key_fields, keys).map_err(DataFusionError::from)?;
+        let fields = ObjectEncoder::new(&self.fields, fields).map_err(DataFusionError::from)?;
+        let (mut key, mut payload) = (String::new(), String::new());
+        for row in 0..batch.num_rows() {
+            key.clear();
+            let mut usable = true;
+            keys.write(row, &mut key, |cell| usable &= cell == Cell::Value);
+            if !usable {
+                if self.part.index == 0 && self.rules.only.is_none() {
+                    sink.push(&Row {
+                        class: Class::NullKey,
+                        key_hash: 0,
+                        key: None,
+                        payload: None,
+                        before: Before::default(),
+                    })
+                    .await?;
+                }
+                continue;
+            }
+            let key_hash = key_hash(&key);
+            let skipped = self
+                .rules
+                .only
+                .as_ref()
+                .is_some_and(|o| !o.contains(&key_hash));
+            if skipped || !self.part.has(key_hash) {
+                continue;
+            }
+            payload.clear();
+            let mut has_form = true;
+            fields.write(row, &mut payload, |cell| has_form &= cell != Cell::NoForm);
+            self.row(key_hash, &key, has_form.then_some(payload.as_str()), sink)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn row(
+        &self,
+        key_hash: Hash,
+        key: &str,
+        payload: Option<&str>,
+        sink: &mut Sink,
+    ) -> Result<(), EngineError> {
+        let payload = payload.map(|text| (text, text_hash(text)));
+        let hash = payload.map_or(0, |(_, hash)| hash_of(&hash));
+        let (copies, said) = self.table.see(key_hash, |known, trouble| {
+            let class = match payload {
+                None => Class::NoForm,
+                Some(_) => {
+                    let current = known.mapping == CURRENT;
+                    self.rules.present(known, trouble, hash, current)
+                }
+            };
+            let before = if class.is_planned() {
+                before(known, trouble, self.mappings.name(known.mapping))
+            } else {
+                Before::default()
+            };
+            (class as u8, (class, before))
+        })?;
+        let (class, before) = match (copies, said) {
+            (Copies::First, Some(said)) => said,
+            (Copies::Second(first), _) => {
+                if let Some(first) = Class::of(first) {
+                    sink.retract(first, key).await?;
+                }
+                (Class::DuplicateKey, Before::default())
+            }
+            _ => (Class::DuplicateKey, Before::default()),
+        };
+        sink.push(&Row {
+            class,
+            key_hash,
+            key: Some(key),
+            payload,
+            before,
         })
+        .await
+    }
+}
+
+/// The hash by which a key is found; never 0.
+pub(super) fn key_hash(key: &str) -> Hash {
+    hash_of(&text_hash(key)).max(1)
+}
+
+/// A stored hash as a number.
+pub(super) fn hash_of(bytes: &[u8]) -> Hash {
+    <[u8; 16]>::try_from(bytes).map_or(0, Hash::from_be_bytes)
+}
+
+fn ordinal(stored: i64) -> u32 {
+    u32::try_from(stored).unwrap_or(u32::MAX)
+}
+
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+fn binary(column: &BinaryArray, row: usize) -> Option<&[u8]> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+/// Columns of a batch by name, in the type that is asked for.
+struct Columns<'a>(&'a RecordBatch);
+
+impl Columns<'_> {
+    fn typed(&self, name: &str, wanted: &DataType) -> Result<ArrayRef, DataFusionError> {
+        let found = self.0.column_by_name(name);
+        let found = found.ok_or_else(|| DataFusionError::Internal(format!("no column {name}")))?;
+        Ok(cast(found, wanted)?)
+    }
+
+    fn text(&self, name: &str) -> Result<StringArray, DataFusionError> {
+        Ok(self
+            .typed(name, &DataType::Utf8)?
+            .as_string::<i32>()
+            .clone())
+    }
+
+    fn binary(&self, name: &str) -> Result<BinaryArray, DataFusionError> {
+        Ok(self
+            .typed(name, &DataType::Binary)?
+            .as_binary::<i32>()
+            .clone())
+    }
+
+    fn flag(&self, name: &str) -> Result<datafusion::arrow::array::BooleanArray, DataFusionError> {
+        Ok(self.typed(name, &DataType::Boolean)?.as_boolean().clone())
     }
 }

@@ -1,228 +1,268 @@
-//! From recorded outcomes to the next state. Repeating any step changes nothing.
+//! From recorded outcomes to the next state: rows that are appended to it, of which the newest of each
+//! key counts. Repeating any step changes nothing.
 
-use std::fmt;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BinaryBuilder, StringBuilder};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::TimeDelta;
+use datafusion::arrow::array::{
+    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Array, StringBuilder,
+    TimestampMicrosecondBuilder,
+};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::catalog::streaming::StreamingTable;
-use datafusion::common::{DataFusionError, ScalarValue};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::common::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
-use kinfold_compile::relation::register;
-use kinfold_lake::{Lake, Written};
+use kinfold_lake::Lake;
 
-use super::acknowledge::AckReader;
-use super::compare::{statement, stream as run};
-use super::lines::{self, unhex};
-use super::plan::{Plan, PlanLine};
+use super::acknowledge::{Failure, Outcomes};
+use super::chunk::{Chunk, ChunkRows};
+use super::compact;
+use super::plan::Plan;
 use super::state::{self, Place, State};
 use crate::{Engine, EngineError};
 
-const FOLD: &str = include_str!("../../../../sql/state/fold.sql");
+/// A refused row is tried again after so long, then after twice that, and so on.
+const FIRST_WAIT: TimeDelta = TimeDelta::hours(1);
+/// The longest wait.
+const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
+/// So many refusals of the same values, and a row is tried again only when they change or on request.
+pub(super) const MOST_ATTEMPTS: u32 = 10;
 
 /// Commits the state that the outcomes of a plan lead to.
 pub(super) async fn fold(
     engine: &Engine,
     place: &Place,
     plan: &Plan,
-    spilling: bool,
-) -> Result<Written, EngineError> {
+    outcomes: &Arc<Outcomes>,
+) -> Result<(), EngineError> {
     let before = State::open(engine, place).await?;
-    let session = engine.session(spilling);
-    let outcomes = Outcomes::new(&engine.lake, place, plan);
-    let outcomes = StreamingTable::try_new(outcomes.schema.clone(), vec![Arc::new(outcomes)])?;
-    register(&session, "main", "state", before.provider()?)?;
-    register(&session, "main", "outcomes", Arc::new(outcomes))?;
-    let parameters = vec![
-        ("run_id", ScalarValue::from(plan.run_id.as_str())),
-        ("mapping", ScalarValue::from(plan.mapping.as_str())),
-    ];
-    let logical = statement(&session, FOLD, parameters).await?;
-    let rows = run(&session, &logical).await?;
-    let note = plan.setup.note(&place.app_id, plan.ordinal);
-    Ok(engine
+    let changes = plan.changes.iter().map(|chunk| (chunk.clone(), true));
+    let notes = plan.notes.iter().map(|chunk| (chunk.clone(), false));
+    let position = Position {
+        lake: engine.lake.clone(),
+        plan: plan.clone(),
+        outcomes: Arc::clone(outcomes),
+        chunks: changes.chain(notes).collect(),
+        seq: 0,
+    };
+    let batches = stream::try_unfold(position, |position| async move {
+        let next = position.next().await;
+        next.map_err(|error| DataFusionError::External(Box::new(error)))
+    });
+    let rows = Box::pin(RecordBatchStreamAdapter::new(state::schema(), batches));
+    let note = state::note(&plan.setup, &place.app_id, plan.ordinal, before.base_rows());
+    engine
         .lake
-        .overwrite(&place.state, state::schema(), vec![rows], note)
-        .await?)
+        .append(&place.state, state::schema(), vec![rows], note)
+        .await?;
+    compact::if_due(engine, place, plan).await
 }
 
-/// What the state has to learn, as a relation: acknowledgements, then notes.
-struct Outcomes {
+/// Where the reading of a plan is.
+struct Position {
     lake: Lake,
-    place: Place,
     plan: Plan,
-    schema: SchemaRef,
-}
-
-impl fmt::Debug for Outcomes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outcomes")
-            .field("delivery", &self.plan.delivery)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Outcomes {
-    fn new(lake: &Lake, place: &Place, plan: &Plan) -> Self {
-        let text = |name| Field::new(name, DataType::Utf8, true);
-        let schema = Arc::new(Schema::new(vec![
-            text("key_text"),
-            text("operation"),
-            Field::new("payload_hash", DataType::Binary, true),
-            text("outcome"),
-            text("error_class"),
-            text("error_message"),
-        ]));
-        Self {
-            lake: lake.clone(),
-            place: place.clone(),
-            plan: plan.clone(),
-            schema,
-        }
-    }
-}
-
-impl PartitionStream for Outcomes {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let start = Position::Start {
-            lake: self.lake.clone(),
-            place: self.place.clone(),
-            plan: self.plan.clone(),
-        };
-        let schema = Arc::clone(&self.schema);
-        let batches = stream::try_unfold(start, move |position| {
-            let schema = Arc::clone(&schema);
-            async move {
-                position
-                    .next(&schema)
-                    .await
-                    .map_err(|error| DataFusionError::External(Box::new(error)))
-            }
-        });
-        Box::pin(RecordBatchStreamAdapter::new(
-            Arc::clone(&self.schema),
-            batches,
-        ))
-    }
-}
-
-/// Where a scan of [`Outcomes`] is.
-enum Position {
-    Start {
-        lake: Lake,
-        place: Place,
-        plan: Plan,
-    },
-    Acknowledgements {
-        reader: AckReader,
-        lake: Lake,
-        plan: Plan,
-    },
-    Notes {
-        lake: Lake,
-        plan: Plan,
-        next: usize,
-    },
+    outcomes: Arc<Outcomes>,
+    /// Chunks that are left; true if their rows were to be sent.
+    chunks: VecDeque<(Chunk, bool)>,
+    seq: u64,
 }
 
 impl Position {
-    async fn next(self, schema: &SchemaRef) -> Result<Option<(RecordBatch, Self)>, EngineError> {
-        let mut position = self;
-        loop {
-            position = match position {
-                Self::Start { lake, place, plan } => {
-                    let reader = AckReader::open(&lake, &place, &plan).await?;
-                    Self::Acknowledgements { reader, lake, plan }
+    async fn next(mut self) -> Result<Option<(RecordBatch, Self)>, EngineError> {
+        while let Some((chunk, sent)) = self.chunks.pop_front() {
+            let rows = chunk.read(&self.lake).await?;
+            let mut next = StateRows::new(&self.plan);
+            for row in 0..rows.len() {
+                if !sent {
+                    next.confirmed(&rows, row);
+                    continue;
                 }
-                Self::Acknowledgements {
-                    mut reader,
-                    lake,
-                    plan,
-                } => {
-                    let Some(lines) = reader.next().await? else {
-                        position = Self::Notes {
-                            lake,
-                            plan,
-                            next: 0,
-                        };
-                        continue;
-                    };
-                    let mut rows = Rows::default();
-                    for line in &lines {
-                        rows.key.append_value(&line.key);
-                        rows.operation.append_value(&line.operation);
-                        rows.hash
-                            .append_option(line.hash.as_deref().and_then(unhex));
-                        rows.outcome.append_value(&line.outcome);
-                        rows.class.append_option(line.class.as_deref());
-                        rows.message.append_option(line.message.as_deref());
+                if self.outcomes.recorded.contains(self.seq) {
+                    match self.outcomes.failure(self.seq) {
+                        None => next.confirmed(&rows, row),
+                        Some(failure) => next.failed(&rows, row, failure),
                     }
-                    return Ok(Some((
-                        rows.finish(schema)?,
-                        Self::Acknowledgements { reader, lake, plan },
-                    )));
                 }
-                Self::Notes { lake, plan, next } => {
-                    let Some(chunk) = plan.notes.get(next) else {
-                        return Ok(None);
-                    };
-                    let lines: Vec<PlanLine> = lines::read(&lake, &chunk.name).await?;
-                    let mut rows = Rows::default();
-                    for line in &lines {
-                        rows.key.append_value(&line.key);
-                        rows.operation.append_value(&line.operation);
-                        rows.hash.append_null();
-                        rows.outcome.append_value(if line.operation == "forget" {
-                            "forgotten"
-                        } else {
-                            "settled"
-                        });
-                        rows.class.append_null();
-                        rows.message.append_null();
-                    }
-                    return Ok(Some((
-                        rows.finish(schema)?,
-                        Self::Notes {
-                            lake,
-                            plan,
-                            next: next + 1,
-                        },
-                    )));
-                }
-            };
+                self.seq += 1;
+            }
+            let batch = next.finish()?;
+            if batch.num_rows() > 0 {
+                return Ok(Some((batch, self)));
+            }
         }
+        Ok(None)
     }
 }
 
-#[derive(Default)]
-struct Rows {
-    key: StringBuilder,
-    operation: StringBuilder,
-    hash: BinaryBuilder,
-    outcome: StringBuilder,
-    class: StringBuilder,
-    message: StringBuilder,
+/// When a refused row is tried again, in microseconds since 1970.
+fn due(as_of: chrono::DateTime<chrono::Utc>, attempts: u32) -> i64 {
+    if attempts >= MOST_ATTEMPTS {
+        return i64::MAX;
+    }
+    let doubled = 1_i32
+        .checked_shl(attempts.saturating_sub(1))
+        .unwrap_or(i32::MAX);
+    let wait = FIRST_WAIT
+        .checked_mul(doubled)
+        .unwrap_or(LONGEST_WAIT)
+        .min(LONGEST_WAIT);
+    as_of
+        .checked_add_signed(wait)
+        .map_or(i64::MAX, |at| at.timestamp_micros())
 }
 
-impl Rows {
-    fn finish(mut self, schema: &SchemaRef) -> Result<RecordBatch, EngineError> {
+/// Rows of the state in the making.
+struct StateRows<'a> {
+    plan: &'a Plan,
+    key_hash: BinaryBuilder,
+    key_text: StringBuilder,
+    status: StringBuilder,
+    payload_hash: BinaryBuilder,
+    ours: BooleanBuilder,
+    uncertain: BooleanBuilder,
+    mapping_version: StringBuilder,
+    last_ack_run: StringBuilder,
+    pending_hash: BinaryBuilder,
+    pending_operation: StringBuilder,
+    attempts: Int32Builder,
+    next_try: TimestampMicrosecondBuilder,
+    error_class: StringBuilder,
+    error_message: StringBuilder,
+    first_error_run: StringBuilder,
+    count: usize,
+}
+
+impl<'a> StateRows<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            key_hash: BinaryBuilder::new(),
+            key_text: StringBuilder::new(),
+            status: StringBuilder::new(),
+            payload_hash: BinaryBuilder::new(),
+            ours: BooleanBuilder::new(),
+            uncertain: BooleanBuilder::new(),
+            mapping_version: StringBuilder::new(),
+            last_ack_run: StringBuilder::new(),
+            pending_hash: BinaryBuilder::new(),
+            pending_operation: StringBuilder::new(),
+            attempts: Int32Builder::new(),
+            next_try: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
+            error_class: StringBuilder::new(),
+            error_message: StringBuilder::new(),
+            first_error_run: StringBuilder::new(),
+            count: 0,
+        }
+    }
+
+    fn key(&mut self, rows: &ChunkRows, row: usize) {
+        self.count += 1;
+        self.key_hash.append_value(rows.key_hash.value(row));
+        self.key_text.append_value(rows.key.value(row));
+    }
+
+    /// A row that was delivered, or whose note says what is known without a delivery.
+    fn confirmed(&mut self, rows: &ChunkRows, row: usize) {
+        self.key(rows, row);
+        let operation = rows.operation.value(row);
+        let gone = matches!(operation, "remove" | "clear" | "forget");
+        self.status
+            .append_value(if gone { "gone" } else { "delivered" });
+        match operation {
+            "add" | "update" | "adopt" => self.payload_hash.append_option(rows.hash(row)),
+            "settle" => self.payload_hash.append_value(rows.confirmed.value(row)),
+            _ => self.payload_hash.append_null(),
+        }
+        let delivered = matches!(operation, "add" | "update");
+        let ours = !gone && (delivered || rows.ours.value(row));
+        self.ours.append_value(ours);
+        self.uncertain.append_value(false);
+        let before = rows.mapping.is_valid(row).then(|| rows.mapping.value(row));
+        self.mapping_version.append_option(match operation {
+            "settle" => before,
+            _ if gone => None,
+            _ => Some(self.plan.mapping.as_str()),
+        });
+        let run = self.plan.run_id.as_str();
+        self.last_ack_run.append_option(delivered.then_some(run));
+        self.pending_hash.append_null();
+        self.pending_operation.append_null();
+        self.attempts.append_value(0);
+        self.next_try.append_null();
+        self.error_class.append_null();
+        self.error_message.append_null();
+        self.first_error_run.append_null();
+    }
+
+    fn failed(&mut self, rows: &ChunkRows, row: usize, failure: &Failure) {
+        self.key(rows, row);
+        self.status.append_value(failure.outcome);
+        let confirmed = &rows.confirmed;
+        let confirmed = confirmed.is_valid(row).then(|| confirmed.value(row));
+        self.payload_hash.append_option(confirmed);
+        self.ours.append_value(rows.ours.value(row));
+        let unknown = failure.outcome == "unknown";
+        self.uncertain
+            .append_value(rows.uncertain.value(row) || unknown);
+        let mapping = rows.mapping.is_valid(row).then(|| rows.mapping.value(row));
+        self.mapping_version.append_option(mapping);
+        self.last_ack_run.append_null();
+        self.pending_hash.append_option(rows.hash(row));
+        self.pending_operation
+            .append_value(rows.operation.value(row));
+        let attempts = rows.attempts.value(row).saturating_add(1);
+        self.attempts
+            .append_value(i32::try_from(attempts).unwrap_or(i32::MAX));
+        let refused = failure.outcome == "rejected";
+        self.next_try
+            .append_option(refused.then(|| due(self.plan.as_of, attempts)));
+        self.error_class.append_value(&failure.class);
+        self.error_message.append_option(failure.message.as_deref());
+        let first = rows
+            .first_error
+            .is_valid(row)
+            .then(|| rows.first_error.value(row));
+        self.first_error_run
+            .append_value(first.unwrap_or(&self.plan.run_id));
+    }
+
+    fn finish(mut self) -> Result<RecordBatch, EngineError> {
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.key.finish()),
-            Arc::new(self.operation.finish()),
-            Arc::new(self.hash.finish()),
-            Arc::new(self.outcome.finish()),
-            Arc::new(self.class.finish()),
-            Arc::new(self.message.finish()),
+            Arc::new(self.key_hash.finish()),
+            Arc::new(self.key_text.finish()),
+            Arc::new(Int64Array::from_value(self.plan.ordinal, self.count)),
+            Arc::new(self.status.finish()),
+            Arc::new(self.payload_hash.finish()),
+            Arc::new(self.ours.finish()),
+            Arc::new(self.uncertain.finish()),
+            Arc::new(self.mapping_version.finish()),
+            Arc::new(self.last_ack_run.finish()),
+            Arc::new(self.pending_hash.finish()),
+            Arc::new(self.pending_operation.finish()),
+            Arc::new(self.attempts.finish()),
+            Arc::new(self.next_try.finish()),
+            Arc::new(self.error_class.finish()),
+            Arc::new(self.error_message.finish()),
+            Arc::new(self.first_error_run.finish()),
         ];
-        RecordBatch::try_new(Arc::clone(schema), columns)
+        RecordBatch::try_new(state::schema(), columns)
             .map_err(|error| EngineError::from(DataFusionError::from(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_day_and_end() {
+        let as_of = chrono::DateTime::UNIX_EPOCH;
+        let hours = |attempts| due(as_of, attempts) / 3_600_000_000;
+        let waits: Vec<i64> = (1..MOST_ATTEMPTS).map(hours).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 24, 24, 24, 24]);
+        assert_eq!(due(as_of, MOST_ATTEMPTS), i64::MAX);
+        assert_eq!(due(as_of, u32::MAX), i64::MAX);
     }
 }

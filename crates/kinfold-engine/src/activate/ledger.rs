@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    ArrayRef, Int64Array, Int64Builder, StringArray, StringBuilder, TimestampMicrosecondArray,
-};
+use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, stream};
-use kinfold_lake::CommitNote;
+use kinfold_compile::relation::register;
+use kinfold_lake::{CommitNote, Lake};
 
-use super::acknowledge::{AckLine, AckReader};
+use super::acknowledge::Outcomes;
 use super::changeset::InvalidLine;
-use super::lines::{self, Chunk};
+use super::chunk::{Chunk, ChunkRows};
+use super::lines::{self, Lines, hex};
 use super::plan::Plan;
 use super::state::Place;
+use super::streamed::relation;
+use crate::stream::{streams_of, under_schema};
 use crate::{Engine, EngineError};
 
+const INVALID: &str = include_str!("../../../../sql/state/invalid.sql");
 const FORMAT: u64 = 1;
 
 fn text(name: &str) -> Field {
@@ -53,17 +56,35 @@ fn ledger_schema() -> SchemaRef {
 }
 
 /// Appends the outcomes of a plan to the ledger; a second time it does nothing.
-pub(super) async fn append(engine: &Engine, place: &Place, plan: &Plan) -> Result<(), EngineError> {
+pub(super) async fn append(
+    engine: &Engine,
+    place: &Place,
+    plan: &Plan,
+    outcomes: &Arc<Outcomes>,
+) -> Result<(), EngineError> {
     let schema = ledger_schema();
-    let reader = AckReader::open(&engine.lake, place, plan).await?;
-    let state = (reader, plan.clone(), Arc::clone(&schema));
-    let batches = stream::try_unfold(state, |(mut reader, plan, schema)| async move {
-        let Some(lines) = reader.next().await.map_err(external)? else {
-            return Ok(None);
-        };
-        let batch = ledger_rows(&plan, &lines, &schema)?;
-        Ok(Some((batch, (reader, plan, schema))))
-    });
+    let chunks = plan.changes.clone().into_iter();
+    let start = (
+        engine.lake.clone(),
+        plan.clone(),
+        Arc::clone(outcomes),
+        chunks,
+        0,
+    );
+    let batches = stream::try_unfold(
+        start,
+        |(lake, plan, outcomes, mut chunks, first)| async move {
+            let Some(chunk): Option<Chunk> = chunks.next() else {
+                return Ok(None);
+            };
+            let rows = chunk.read(&lake).await.map_err(external)?;
+            let batch = ledger_rows(&plan, &rows, &outcomes, first)?;
+            Ok(Some((
+                batch,
+                (lake, plan, outcomes, chunks, first + chunk.rows),
+            )))
+        },
+    );
     let note = CommitNote::new(format!("{}:ledger", place.app_id), plan.ordinal)
         .with("format", FORMAT)
         .with("run_id", plan.run_id.as_str());
@@ -79,23 +100,35 @@ pub(super) async fn append(engine: &Engine, place: &Place, plan: &Plan) -> Resul
     Ok(())
 }
 
+/// The rows of a chunk that have an outcome; `first` is the position of the first of them.
 fn ledger_rows(
     plan: &Plan,
-    lines: &[AckLine],
-    schema: &SchemaRef,
+    rows: &ChunkRows,
+    outcomes: &Outcomes,
+    first: u64,
 ) -> Result<RecordBatch, DataFusionError> {
-    let same = |value: &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(lines.iter().map(|_| value)))
-    };
-    let each = |value: fn(&AckLine) -> Option<&str>| -> ArrayRef {
-        Arc::new(lines.iter().map(value).collect::<StringArray>())
-    };
-    let seq: Int64Array = lines
-        .iter()
-        .map(|line| i64::try_from(line.seq).ok())
+    let sent: Vec<(usize, u64)> = (0..rows.len())
+        .zip(first..)
+        .filter(|(_, seq)| outcomes.recorded.contains(*seq))
         .collect();
+    let same = |value: &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(sent.iter().map(|_| value)))
+    };
+    let text = |value: &dyn Fn(usize, u64) -> Option<String>| -> ArrayRef {
+        let values = sent.iter().map(|(row, seq)| value(*row, *seq));
+        Arc::new(values.collect::<StringArray>())
+    };
+    let seq: Int64Array = sent
+        .iter()
+        .map(|(_, seq)| i64::try_from(*seq).ok())
+        .collect();
+    let outcome = |seq| {
+        outcomes
+            .failure(seq)
+            .map_or("delivered", |failure| failure.outcome)
+    };
     let json = |value: serde_json::Value| value.to_string();
-    let at = TimestampMicrosecondArray::from_value(plan.as_of.timestamp_micros(), lines.len())
+    let at = TimestampMicrosecondArray::from_value(plan.as_of.timestamp_micros(), sent.len())
         .with_timezone("UTC");
     let columns = vec![
         same(&plan.sync),
@@ -103,11 +136,11 @@ fn ledger_rows(
         same(&plan.run_id),
         same(&plan.delivery),
         Arc::new(seq),
-        each(|line| Some(&line.key)),
-        each(|line| Some(&line.operation)),
-        each(|line| line.hash.as_deref()),
-        each(|line| Some(&line.outcome)),
-        each(|line| line.class.as_deref()),
+        text(&|row, _| Some(rows.key.value(row).to_owned())),
+        text(&|row, _| Some(rows.operation.value(row).to_owned())),
+        text(&|row, _| rows.hash(row).map(|hash| hex(&hash))),
+        text(&|_, seq| Some(outcome(seq).to_owned())),
+        text(&|_, seq| Some(outcomes.failure(seq)?.class.to_string())),
         same(&plan.setup.connection),
         same(&plan.setup.object),
         same(&plan.mapping),
@@ -115,7 +148,7 @@ fn ledger_rows(
         same(&json(serde_json::json!(plan.purposes))),
         Arc::new(at),
     ];
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    Ok(RecordBatch::try_new(ledger_schema(), columns)?)
 }
 
 /// Replaces the table of keys that could not be sent by those of this run.
@@ -123,71 +156,72 @@ pub(super) async fn replace_invalid(
     engine: &Engine,
     place: &Place,
     run_id: &str,
-    chunks: Vec<Chunk>,
+    lines: Vec<Lines>,
 ) -> Result<(), EngineError> {
     let app_id = format!("{}:invalid", place.app_id);
     let before = engine.lake.snapshot(&place.invalid, None).await?;
     let ordinal = match &before {
-        None if chunks.is_empty() => return Ok(()),
-        Some(before) if chunks.is_empty() && before.num_rows() == Some(0) => return Ok(()),
+        None if lines.is_empty() => return Ok(()),
+        Some(before) if lines.is_empty() && before.num_rows() == Some(0) => return Ok(()),
         None => 1,
         Some(before) => before.transaction(&app_id).await?.unwrap_or(0) + 1,
     };
-    let schema: SchemaRef = Arc::new(Schema::new(vec![
-        text("key_text"),
-        text("reason"),
-        Field::new("rows", DataType::Int64, true),
-        text("run_id"),
-    ]));
-    let state = (
-        engine.lake.clone(),
-        chunks.into_iter(),
-        run_id.to_owned(),
-        Arc::clone(&schema),
-    );
-    let batches = stream::try_unfold(state, |(lake, mut chunks, run_id, schema)| async move {
-        let Some(chunk) = chunks.next() else {
-            return Ok(None);
-        };
-        let lines: Vec<InvalidLine> = lines::read(&lake, &chunk.name).await.map_err(external)?;
-        let batch = invalid_rows(&lines, &run_id, &schema)?;
-        Ok(Some((batch, (lake, chunks, run_id, schema))))
-    });
+    let schema = invalid_schema();
+    let lake = engine.lake.clone();
+    let noted = move || noted(lake.clone(), lines.clone());
+    let session = engine.session(false);
+    register(&session, "main", "lines", relation(noted_schema(), noted)?)?;
+    let plan = session.create_logical_plan(INVALID).await?;
+    let plan = plan.with_param_values(vec![("run_id", ScalarValue::from(run_id))])?;
+    let rows = streams_of(&session, &plan).await?;
+    let rows = rows.into_iter().map(|rows| under_schema(rows, &schema));
     let note = CommitNote::new(app_id, ordinal)
         .with("format", FORMAT)
         .with("run_id", run_id);
     engine
         .lake
-        .overwrite(
-            &place.invalid,
-            Arc::clone(&schema),
-            vec![adapted(schema, batches)],
-            note,
-        )
+        .overwrite(&place.invalid, Arc::clone(&schema), rows.collect(), note)
         .await?;
     Ok(())
 }
 
-fn invalid_rows(
-    lines: &[InvalidLine],
-    run_id: &str,
-    schema: &SchemaRef,
-) -> Result<RecordBatch, DataFusionError> {
-    let (mut keys, mut reasons) = (StringBuilder::new(), StringBuilder::new());
-    let (mut rows, mut runs) = (Int64Builder::new(), StringBuilder::new());
-    for line in lines {
-        keys.append_option(line.key.as_deref());
-        reasons.append_value(&line.reason);
-        rows.append_value(i64::try_from(line.rows).unwrap_or(i64::MAX));
-        runs.append_value(run_id);
-    }
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(keys.finish()),
-        Arc::new(reasons.finish()),
-        Arc::new(rows.finish()),
-        Arc::new(runs.finish()),
-    ];
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+fn invalid_schema() -> SchemaRef {
+    let mut fields = noted_schema().fields().to_vec();
+    fields.push(Arc::new(text("run_id")));
+    Arc::new(Schema::new(fields))
+}
+
+fn noted_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        text("key_text"),
+        text("reason"),
+        Field::new("rows", DataType::Int64, true),
+    ]))
+}
+
+/// What a comparison noted, object by object.
+fn noted(lake: Lake, lines: Vec<Lines>) -> SendableRecordBatchStream {
+    let start = (lake, lines.into_iter());
+    let batches = stream::try_unfold(start, |(lake, mut lines)| async move {
+        let Some(object) = lines.next() else {
+            return Ok(None);
+        };
+        let lines_of: Vec<InvalidLine> =
+            lines::read(&lake, &object.name).await.map_err(external)?;
+        Ok(Some((noted_rows(&lines_of)?, (lake, lines))))
+    });
+    adapted(noted_schema(), batches)
+}
+
+fn noted_rows(lines: &[InvalidLine]) -> Result<RecordBatch, DataFusionError> {
+    let keys: StringArray = lines.iter().map(|line| line.key.as_deref()).collect();
+    let reasons = StringArray::from_iter_values(lines.iter().map(|line| &line.reason));
+    let rows: Int64Array = lines
+        .iter()
+        .map(|line| i64::try_from(line.rows).ok())
+        .collect();
+    let columns: Vec<ArrayRef> = vec![Arc::new(keys), Arc::new(reasons), Arc::new(rows)];
+    Ok(RecordBatch::try_new(noted_schema(), columns)?)
 }
 
 fn external(error: EngineError) -> DataFusionError {

@@ -1,4 +1,4 @@
-//! Lines of JSON in immutable objects: the stored form of plans and acknowledgements.
+//! Lines of JSON in immutable objects: the stored form of rows that cannot be sent.
 
 use bytes::Bytes;
 use kinfold_lake::{Lake, LakeError};
@@ -8,38 +8,38 @@ use serde::{Deserialize, Serialize};
 use super::ActivateError;
 use crate::EngineError;
 
-/// A chunk has at most so many rows.
-const MAX_ROWS: u64 = 5_000;
-/// A chunk is closed once it has so many bytes.
+/// An object has at most so many lines.
+const MAX_ROWS: u64 = 20_000;
+/// An object is closed once it has so many bytes.
 const MAX_BYTES: usize = 4 << 20;
 
 /// An object with lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Chunk {
+pub(super) struct Lines {
     /// Name below `_kinfold/`.
     pub(super) name: String,
     /// Lines.
     pub(super) rows: u64,
 }
 
-/// Cuts lines into chunks.
-pub(super) struct ChunkWriter {
+/// Cuts lines into objects.
+pub(super) struct LinesWriter {
     lake: Lake,
-    /// Names of chunks are this and a number.
+    /// Names of objects are this and a number.
     prefix: String,
     bytes: Vec<u8>,
     rows: u64,
-    chunks: Vec<Chunk>,
+    objects: Vec<Lines>,
 }
 
-impl ChunkWriter {
+impl LinesWriter {
     pub(super) fn new(lake: &Lake, prefix: String) -> Self {
         Self {
             lake: lake.clone(),
             prefix,
             bytes: vec![],
             rows: 0,
-            chunks: vec![],
+            objects: vec![],
         }
     }
 
@@ -52,20 +52,20 @@ impl ChunkWriter {
         Ok(())
     }
 
-    pub(super) async fn finish(mut self) -> Result<Vec<Chunk>, EngineError> {
+    pub(super) async fn finish(mut self) -> Result<Vec<Lines>, EngineError> {
         self.flush().await?;
-        Ok(self.chunks)
+        Ok(self.objects)
     }
 
     async fn flush(&mut self) -> Result<(), EngineError> {
         if self.rows == 0 {
             return Ok(());
         }
-        let name = format!("{}{:06}.ndjson", self.prefix, self.chunks.len());
+        let name = format!("{}{:06}.ndjson", self.prefix, self.objects.len());
         self.lake
             .put_new(&name, Bytes::from(std::mem::take(&mut self.bytes)))
             .await?;
-        self.chunks.push(Chunk {
+        self.objects.push(Lines {
             name,
             rows: std::mem::take(&mut self.rows),
         });
@@ -111,7 +111,7 @@ pub(super) async fn read<T: DeserializeOwned>(
         .collect()
 }
 
-/// A hash as it stands in lines.
+/// A hash in hexadecimal digits.
 pub(super) fn hex(hash: &[u8]) -> String {
     use std::fmt::Write as _;
     hash.iter()
@@ -119,16 +119,4 @@ pub(super) fn hex(hash: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
-}
-
-/// A hash out of a line.
-pub(super) fn unhex(text: &str) -> Option<[u8; 16]> {
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    let mut hash = [0; 16];
-    for (i, byte) in hash.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()?;
-    }
-    Some(hash)
 }

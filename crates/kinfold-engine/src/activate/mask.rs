@@ -1,28 +1,24 @@
 //! Rows that a person may see without seeing people.
 
+use kinfold_sync::ObjectText;
 use serde_json::{Map, Value};
 
-use super::canonical::parse_object;
 use super::compare::{Class, Row};
 use super::report::Example;
 
 /// A row with its values masked.
-pub(super) fn example(
-    operation: &'static str,
-    row: &Row<'_>,
-    fields: &[String],
-) -> Option<Example> {
+pub(super) fn example(row: &Row<'_>, fields: &[String]) -> Option<Example> {
     let fields = match row.class {
         Class::Remove => Map::new(),
         Class::Clear => fields
             .iter()
             .map(|field| (field.clone(), Value::Null))
             .collect(),
-        _ => masked(parse_object(row.payload?)?),
+        _ => masked(ObjectText::new(row.payload?.0)?.parse()?),
     };
     Some(Example {
-        operation,
-        key: masked(parse_object(row.key?)?),
+        operation: row.class.word(),
+        key: masked(ObjectText::new(row.key?)?.parse()?),
         fields,
     })
 }

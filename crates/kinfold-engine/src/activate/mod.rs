@@ -26,12 +26,15 @@
 mod acknowledge;
 pub mod canonical;
 mod changeset;
+mod chunk;
+mod compact;
 mod compare;
 mod destination;
 mod error;
 mod files;
 mod fold;
 mod guard;
+mod keys;
 mod ledger;
 mod lines;
 mod mask;
@@ -40,6 +43,7 @@ mod report;
 mod run;
 mod source;
 mod state;
+mod streamed;
 
 use std::time::Duration;
 

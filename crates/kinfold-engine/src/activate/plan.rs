@@ -9,13 +9,13 @@ use kinfold_project::SyncMode;
 use kinfold_sync::Operation;
 use serde::{Deserialize, Serialize};
 
-use super::lines::Chunk;
+use super::chunk::Chunk;
 use super::state::{Place, Setup};
 use super::{ActivateError, SyncReport};
 use crate::EngineError;
 
 /// Newest form of a plan that this program reads and the one that it writes.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 
 /// The manifest of a plan: without it the chunks are garbage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +60,10 @@ pub(super) struct Counts {
     pub(super) held: u64,
     pub(super) invalid: u64,
     pub(super) unchanged: u64,
+    /// To be noted as confirmed without being sent.
+    pub(super) adopted: u64,
+    /// Failed before and not due yet.
+    pub(super) waiting: u64,
     pub(super) adds: u64,
     pub(super) updates: u64,
     pub(super) removals: u64,
@@ -74,6 +78,8 @@ impl Counts {
             held: self.held,
             invalid: self.invalid,
             unchanged: self.unchanged,
+            adopted: self.adopted,
+            waiting: self.waiting,
             adds: self.adds,
             updates: self.updates,
             removals: self.removals,
@@ -81,20 +87,6 @@ impl Counts {
             ..SyncReport::default()
         }
     }
-}
-
-/// One change or note of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct PlanLine {
-    /// `add`, `update`, `remove`, `clear`; of a note `forget` or `settle`.
-    pub(super) operation: String,
-    /// Canonical JSON of the key.
-    pub(super) key: String,
-    /// Canonical JSON of the fields, of rows that the model has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) payload: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) hash: Option<String>,
 }
 
 pub(super) fn operation_word(operation: Operation) -> &'static str {
@@ -128,6 +120,11 @@ impl Plan {
         SyncMode::ALL
             .into_iter()
             .find(|mode| mode.as_str() == self.mode)
+    }
+
+    /// Rows to send.
+    pub(super) fn rows(&self) -> u64 {
+        self.changes.iter().map(|chunk| chunk.rows).sum()
     }
 
     /// Makes the plan valid.

@@ -31,6 +31,10 @@ pub struct SyncReport {
     pub invalid: u64,
     /// Rows of the model that the destination has already.
     pub unchanged: u64,
+    /// Rows that failed before, have not changed and are not due yet; not part of `planned`.
+    pub waiting: u64,
+    /// Rows that now count as confirmed and were not sent; not part of `planned`.
+    pub adopted: u64,
     /// Planned rows that the destination has never confirmed, held ones included.
     pub adds: u64,
     /// Planned rows whose mapped values changed, held ones included.
@@ -79,6 +83,8 @@ impl SyncReport {
         self.suppressed += other.suppressed;
         self.invalid = other.invalid;
         self.unchanged = other.unchanged;
+        self.waiting = other.waiting;
+        self.adopted += other.adopted;
         self.adds += other.adds;
         self.updates += other.updates;
         self.removals += other.removals;

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use kinfold_lake::{Holder, LakeError, Lease};
 use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
 
-use super::acknowledge::{AckReader, LakeAckLog};
-use super::changeset::{self, Chunks, Tally};
-use super::compare::compare;
+use super::acknowledge::{LakeAckLog, Outcomes};
+use super::changeset::{Changeset, SinkMaker};
+use super::compare::{Comparison, Rules};
 use super::fold::fold;
 use super::guard::Held;
 use super::plan::{self, Plan};
@@ -30,32 +30,25 @@ pub(super) async fn dry_run(
     let place = Place::of(engine, request.sync)?;
     let setup = Setup::of(request.sync, request.compiled, request.connection)?;
     let unfinished = Plan::read(&engine.lake, &place).await?;
-    let (_, providers) = inputs(engine, request).await?;
+    let (published, providers) = inputs(engine, request).await?;
     let state = State::open(engine, &place).await?;
     if let Some(before) = &state.setup {
         setup.require(&request.compiled.name, before)?;
     }
-    let mut spilling = false;
-    let (tally, examples) = loop {
-        let looked = async {
-            let state = state.provider()?;
-            let rows = compare(
-                engine,
-                request.sync,
-                request.compiled,
-                &providers,
-                state,
-                spilling,
-            )
-            .await?;
-            changeset::look(rows, &request.compiled.fields, &request.cancel).await
-        };
-        match looked.await {
-            Err(error) if !spilling && ran_out_of_memory(&error) => spilling = true,
-            other => break other?,
-        }
+    let comparison = Comparison {
+        engine,
+        compiled: request.compiled,
+        providers: &providers,
+        state: &state,
+        rules: Rules::of(engine, request.sync),
+        expected_rows: expected_rows(&published, request),
+        cancel: &request.cancel,
     };
+    let fields = &request.compiled.fields;
+    let changeset = comparison.run(&SinkMaker::Look { fields }).await?;
+    let tally = &changeset.tally;
     let counts = tally.counts(&tally.held(request.sync));
+    let examples = changeset.examples();
     let success = counts.held == 0;
     Ok(SyncReport {
         name: request.compiled.name.clone(),
@@ -146,14 +139,16 @@ impl Runner<'_> {
         let ordinal = state.ordinal + 1;
         let delivery = format!("{}.{ordinal}", engine.clock.run_id);
         let folder = self.place.run(&delivery);
-        let (tally, chunks) = self.changeset(&providers, &state, &folder).await?;
-        ledger::replace_invalid(engine, &self.place, &engine.clock.run_id, chunks.invalid).await?;
-        let held = tally.held(request.sync);
-        let counts = tally.counts(&held);
+        let found = self
+            .changeset(&published, &providers, &state, &folder)
+            .await?;
+        ledger::replace_invalid(engine, &self.place, &engine.clock.run_id, found.invalid).await?;
+        let held = found.tally.held(request.sync);
+        let counts = found.tally.counts(&held);
         let (leaving, sending, notes) = match held {
-            Held::Nothing => (chunks.leaving, chunks.sending, chunks.notes),
+            Held::Nothing => (found.leaving, found.sending, found.notes),
             // The state stays as it is, but for what will be acknowledged.
-            Held::Leaving(_) => (vec![], chunks.sending, vec![]),
+            Held::Leaving(_) => (vec![], found.sending, vec![]),
             Held::Everything(_) => (vec![], vec![], vec![]),
         };
         if let Some(why) = &counts.held_because {
@@ -206,48 +201,39 @@ impl Runner<'_> {
 
     async fn changeset(
         &self,
+        published: &PublishedState,
         providers: &Providers,
         state: &State,
         folder: &str,
-    ) -> Result<(Tally, Chunks), EngineError> {
-        let mut spilling = false;
-        loop {
-            let written = async {
-                let (sync, compiled) = (self.request.sync, self.request.compiled);
-                let rows = compare(
-                    self.engine,
-                    sync,
-                    compiled,
-                    providers,
-                    state.provider()?,
-                    spilling,
-                )
-                .await?;
-                let prefix = format!("{folder}/{}-", u8::from(spilling));
-                changeset::write(&self.engine.lake, &prefix, rows, &self.cancel).await
-            };
-            match written.await {
-                Err(error) if !spilling && ran_out_of_memory(&error) => spilling = true,
-                other => return other,
-            }
-        }
+    ) -> Result<Changeset, EngineError> {
+        let comparison = Comparison {
+            engine: self.engine,
+            compiled: self.request.compiled,
+            providers,
+            state,
+            rules: Rules::of(self.engine, self.request.sync),
+            expected_rows: expected_rows(published, self.request),
+            cancel: &self.cancel,
+        };
+        let sinks = SinkMaker::Write {
+            lake: &self.engine.lake,
+            prefix: format!("{folder}/"),
+        };
+        comparison.run(&sinks).await
     }
 
     /// Delivers what of a plan has no outcome yet, and folds it.
     async fn finish(&self, plan: &Plan, resumed: bool) -> Result<SyncReport, EngineError> {
         let lake = &self.engine.lake;
         let closed = format!("{}/closed.json", self.place.run(&plan.delivery));
-        let recorded = AckReader::open(lake, &self.place, plan)
-            .await?
-            .recorded()
-            .await?;
+        let recorded = Outcomes::read(lake, &self.place, plan).await?;
         let mut report = plan.counts.report();
-        report.delivered = recorded.delivered;
+        report.delivered = recorded.delivered();
         report.rejected = recorded.rejected;
         report.unknown = recorded.unknown;
         report.retryable = recorded.retryable;
-        let mut folded_rows = recorded.rows;
-        let unsent = plan.counts.sending.saturating_sub(recorded.rows);
+        let mut folded_rows = recorded.recorded.count();
+        let unsent = plan.counts.sending.saturating_sub(folded_rows);
         if unsent > 0 && resumed && lake.get(&closed).await?.is_some() {
             // The run had ended early before it died; its acknowledgements may be in the state already. What
             // it did not send is part of the next changeset, and counted there.
@@ -257,7 +243,7 @@ impl Runner<'_> {
                 if resumed {
                     self.check().await?;
                 }
-                let mut source = PlanSource::new(lake, plan, recorded.clone());
+                let mut source = PlanSource::new(lake, plan, recorded.recorded.clone());
                 let mut log =
                     LakeAckLog::new(lake, &self.place, plan, self.lease.token(), &recorded);
                 let delivered = self.deliver(plan, &mut source, &mut log).await?;
@@ -283,14 +269,10 @@ impl Runner<'_> {
                 .await?;
         }
         if folded_rows > 0 || !plan.notes.is_empty() {
-            match fold(self.engine, &self.place, plan, false).await {
-                Err(error) if ran_out_of_memory(&error) => {
-                    fold(self.engine, &self.place, plan, true).await?
-                }
-                other => other?,
-            };
+            let outcomes = Arc::new(Outcomes::read(lake, &self.place, plan).await?);
+            fold(self.engine, &self.place, plan, &outcomes).await?;
             if folded_rows > 0 {
-                ledger::append(self.engine, &self.place, plan).await?;
+                ledger::append(self.engine, &self.place, plan, &outcomes).await?;
             }
         }
         plan.delete(lake, &self.place).await?;
@@ -369,17 +351,11 @@ fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether joins that spill are worth a second attempt.
-fn ran_out_of_memory(error: &EngineError) -> bool {
-    match error {
-        EngineError::Query(query) => {
-            matches!(
-                query.find_root(),
-                datafusion::common::DataFusionError::ResourcesExhausted(_)
-            )
-        }
-        other => crate::stream::is_out_of_memory(other),
-    }
+/// Rows of the relation that the sync delivers, as far as that is known.
+fn expected_rows(published: &PublishedState, request: &SyncRequest<'_>) -> u64 {
+    let reads = request.compiled.reads.iter();
+    let tables = reads.filter_map(|key| published.document.table(key)?.rows);
+    tables.max().unwrap_or(0)
 }
 
 /// Takes the lease of the sync, or names the run that has it.

@@ -3,106 +3,111 @@
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
+use datafusion::arrow::array::Array;
 use kinfold_lake::Lake;
-use kinfold_sync::{Change, ChangeSource, Operation, SourceError};
-use serde_json::{Map, Value};
+use kinfold_sync::{Change, ChangeSource, ObjectText, Operation, SourceError};
 
 use super::ActivateError;
-use super::acknowledge::Recorded;
-use super::canonical::parse_object;
-use super::lines::{self, Chunk, unhex};
-use super::plan::{Plan, PlanLine, operation_of};
+use super::acknowledge::Positions;
+use super::canonical::nulls;
+use super::chunk::{Chunk, ChunkRows};
+use super::plan::{Plan, operation_of};
 
 /// The changes of a plan that have no outcome yet, one chunk in memory at a time.
 pub(super) struct PlanSource {
     lake: Lake,
     chunks: VecDeque<Chunk>,
-    fields: Vec<String>,
-    recorded: Recorded,
-    /// Position of the next line that is read.
+    /// What a `clear` sends.
+    cleared: ObjectText,
+    recorded: Positions,
+    /// Position of the next row that is read.
     seq: u64,
     /// Changes that were not returned yet, those of later chunks included.
     left: u64,
-    buffer: VecDeque<Change>,
+    /// The chunk in memory, and its next row.
+    open: Option<(ChunkRows, usize)>,
 }
 
 impl PlanSource {
-    pub(super) fn new(lake: &Lake, plan: &Plan, recorded: Recorded) -> Self {
-        let rows: u64 = plan.changes.iter().map(|chunk| chunk.rows).sum();
+    pub(super) fn new(lake: &Lake, plan: &Plan, recorded: Positions) -> Self {
         Self {
             lake: lake.clone(),
             chunks: plan.changes.iter().cloned().collect(),
-            fields: plan.fields.clone(),
-            left: rows.saturating_sub(recorded.rows),
+            cleared: nulls(&plan.fields),
+            left: plan.rows().saturating_sub(recorded.count()),
             recorded,
             seq: 0,
-            buffer: VecDeque::new(),
+            open: None,
         }
     }
 
-    async fn fill(&mut self, chunk: &Chunk) -> Result<(), SourceError> {
-        let first = self.seq;
-        self.seq += chunk.rows;
-        if (first..self.seq).all(|seq| self.recorded.positions.contains(seq)) {
-            return Ok(());
-        }
-        let lines: Vec<PlanLine> = lines::read(&self.lake, &chunk.name)
-            .await
-            .map_err(SourceError::new)?;
-        let unreadable = |reason| {
-            SourceError::new(ActivateError::Stored {
-                object: chunk.name.clone(),
-                reason,
-            })
-        };
-        if lines.len() as u64 != chunk.rows {
-            return Err(unreadable("it does not have the rows that the plan says"));
-        }
-        for (seq, line) in (first..).zip(lines) {
-            if !self.recorded.positions.contains(seq) {
-                let change = change(seq, line, &self.fields);
-                self.buffer
-                    .push_back(change.ok_or_else(|| unreadable("a line is not a change"))?);
+    /// Opens the next chunk that has rows without an outcome; false if there is none.
+    async fn open_next(&mut self) -> Result<bool, SourceError> {
+        while let Some(chunk) = self.chunks.pop_front() {
+            let end = self.seq + chunk.rows;
+            if (self.seq..end).all(|seq| self.recorded.contains(seq)) {
+                self.seq = end;
+                continue;
             }
+            let rows = chunk.read(&self.lake).await.map_err(SourceError::new)?;
+            self.open = Some((rows, 0));
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
-}
 
-fn change(seq: u64, line: PlanLine, fields: &[String]) -> Option<Change> {
-    let operation = operation_of(&line.operation)?;
-    let (fields, payload_hash) = match operation {
-        Operation::Add | Operation::Update => (parse_object(&line.payload?)?, unhex(&line.hash?)?),
-        Operation::Remove => (Map::new(), [0; 16]),
-        Operation::Clear => (
-            fields
-                .iter()
-                .map(|field| (field.clone(), Value::Null))
-                .collect(),
-            [0; 16],
-        ),
-    };
-    Some(Change {
-        seq,
-        key: parse_object(&line.key)?,
-        key_text: line.key,
-        operation,
-        fields,
-        payload_hash,
-    })
+    fn change(&self, rows: &ChunkRows, row: usize) -> Option<Change> {
+        let operation = operation_of(rows.operation.value(row))?;
+        let (fields, payload_hash) = match operation {
+            Operation::Add | Operation::Update => {
+                let text = rows
+                    .payload
+                    .is_valid(row)
+                    .then(|| rows.payload.value(row))?;
+                (ObjectText::new(text)?, rows.hash(row)?)
+            }
+            Operation::Remove => (ObjectText::empty(), [0; 16]),
+            Operation::Clear => (self.cleared.clone(), [0; 16]),
+        };
+        Some(Change {
+            seq: self.seq,
+            operation,
+            key: ObjectText::new(rows.key.value(row))?,
+            fields,
+            payload_hash,
+            previous: kinfold_sync::Previous::default(),
+        })
+    }
 }
 
 #[async_trait]
 impl ChangeSource for PlanSource {
     async fn next(&mut self, max: usize) -> Result<Vec<Change>, SourceError> {
-        while self.buffer.is_empty() {
-            let Some(chunk) = self.chunks.pop_front() else {
-                return Ok(vec![]);
+        let mut page = vec![];
+        while page.len() < max {
+            let Some((rows, mut row)) = self.open.take() else {
+                if self.open_next().await? {
+                    continue;
+                }
+                break;
             };
-            self.fill(&chunk).await?;
+            while row < rows.len() && page.len() < max {
+                if !self.recorded.contains(self.seq) {
+                    let change = self.change(&rows, row);
+                    page.push(change.ok_or_else(|| {
+                        SourceError::new(ActivateError::Stored {
+                            object: "a chunk of the plan".to_owned(),
+                            reason: "a row is not a change",
+                        })
+                    })?);
+                }
+                self.seq += 1;
+                row += 1;
+            }
+            if row < rows.len() {
+                self.open = Some((rows, row));
+            }
         }
-        let end = max.min(self.buffer.len());
-        let page: Vec<Change> = self.buffer.drain(..end).collect();
         self.left = self.left.saturating_sub(page.len() as u64);
         Ok(page)
     }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
-use datafusion::datasource::empty::EmptyTable;
 use kinfold_compile::compile::CompiledSync;
 use kinfold_lake::{CommitNote, Snapshot, TablePath};
 use kinfold_project::{Connection, Sync};
@@ -13,39 +12,54 @@ use serde::{Deserialize, Serialize};
 use super::{ActivateError, canonical};
 use crate::{Engine, EngineError};
 
-/// Newest form of the state table that this program reads and the one that it writes.
-pub(super) const FORMAT: u64 = 1;
+/// The form of the state table that this program reads and writes.
+pub(super) const FORMAT: u64 = 2;
 const FORMAT_KEY: &str = "sync_state_format";
 const SETUP_KEY: &str = "sync_setup";
+const BASE_KEY: &str = "sync_state_base_rows";
+/// A state is rewritten when more rows than this and half of it were appended, or
+const MOST_APPENDED: u64 = 50_000;
+/// when it has more files than this.
+const MOST_FILES: u64 = 64;
 
-/// Columns of the state table.
+/// Columns of the state table. It is a log: every fold appends rows, and of several rows with one key
+/// the one with the greatest `ordinal` counts.
 ///
 /// | column | meaning |
 /// |---|---|
+/// | `key_hash` | first 128 bits of BLAKE3 over `key_text` |
 /// | `key_text` | canonical JSON of the key: what a removal needs when the model has the row no more |
+/// | `ordinal` | number of the fold that wrote the row |
+/// | `status` | outcome of the last attempt: `delivered`, `rejected`, `retryable`, `unknown`; `gone`: there is nothing of it any more |
 /// | `payload_hash` | of the payload that the destination has confirmed; null if it never has |
-/// | `status` | outcome of the last attempt: `delivered`, `rejected`, `retryable`, `unknown` |
+/// | `ours` | whether it was confirmed to this sync; if not, this sync never removes it |
 /// | `uncertain` | whether an attempt without an answer may have changed what was confirmed |
+/// | `mapping_version` | fingerprint of the mapping that made the confirmed payload |
+/// | `last_ack_run` | the run of the last confirmation, if the last attempt was it |
 /// | `pending_hash`, `pending_operation` | what was attempted and not confirmed |
 /// | `attempts` | runs that failed since the last confirmation |
+/// | `next_try` | when a refused row is tried again though nothing about it has changed |
 /// | `error_class`, `error_message`, `first_error_run` | of the last and the first of these |
-/// | `last_ack_run` | the run of the last confirmation |
-/// | `mapping_version` | fingerprint of the mapping that made the confirmed payload |
 pub(super) fn schema() -> SchemaRef {
     let column = |name, data_type| Field::new(name, data_type, true);
+    let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     Arc::new(Schema::new(vec![
+        column("key_hash", DataType::Binary),
         column("key_text", DataType::Utf8),
-        column("payload_hash", DataType::Binary),
+        column("ordinal", DataType::Int64),
         column("status", DataType::Utf8),
+        column("payload_hash", DataType::Binary),
+        column("ours", DataType::Boolean),
         column("uncertain", DataType::Boolean),
+        column("mapping_version", DataType::Utf8),
+        column("last_ack_run", DataType::Utf8),
         column("pending_hash", DataType::Binary),
         column("pending_operation", DataType::Utf8),
         column("attempts", DataType::Int32),
+        column("next_try", instant),
         column("error_class", DataType::Utf8),
         column("error_message", DataType::Utf8),
         column("first_error_run", DataType::Utf8),
-        column("last_ack_run", DataType::Utf8),
-        column("mapping_version", DataType::Utf8),
     ]))
 }
 
@@ -196,14 +210,15 @@ impl Setup {
         }
         Ok(())
     }
+}
 
-    /// The note of a commit to the state.
-    pub(super) fn note(&self, app_id: &str, ordinal: i64) -> CommitNote {
-        let setup = serde_json::to_value(self).unwrap_or_default();
-        CommitNote::new(app_id, ordinal)
-            .with(FORMAT_KEY, FORMAT)
-            .with(SETUP_KEY, setup)
-    }
+/// The note of a commit to the state. `base_rows` are the rows that went into
+/// its last rewriting: at least as many as came out of it.
+pub(super) fn note(setup: &Setup, app_id: &str, ordinal: i64, base_rows: u64) -> CommitNote {
+    CommitNote::new(app_id, ordinal)
+        .with(FORMAT_KEY, FORMAT)
+        .with(SETUP_KEY, serde_json::to_value(setup).unwrap_or_default())
+        .with(BASE_KEY, base_rows)
 }
 
 /// The state of a sync as it is stored.
@@ -213,6 +228,7 @@ pub(super) struct State {
     pub(super) setup: Option<Setup>,
     /// Ordinal of the last plan that was folded, 0 if none was.
     pub(super) ordinal: i64,
+    base_rows: u64,
 }
 
 impl State {
@@ -222,11 +238,12 @@ impl State {
                 snapshot: None,
                 setup: None,
                 ordinal: 0,
+                base_rows: 0,
             });
         };
         let ordinal = snapshot.transaction(&place.app_id).await?.unwrap_or(0);
         // Maintenance commits carry notes of their own, so the last fold may be a few versions back.
-        let mut setup = None;
+        let (mut setup, mut base_rows) = (None, 0);
         for version in (0..=snapshot.version()).rev() {
             let Some(note) = snapshot.note(version).await? else {
                 continue;
@@ -246,6 +263,8 @@ impl State {
                 }
                 .into());
             }
+            let base = note.metadata.get(BASE_KEY);
+            base_rows = base.and_then(serde_json::Value::as_u64).unwrap_or(0);
             setup = note
                 .metadata
                 .get(SETUP_KEY)
@@ -264,14 +283,31 @@ impl State {
             snapshot: Some(snapshot),
             setup,
             ordinal,
+            base_rows,
         })
     }
 
-    /// Its rows.
-    pub(super) fn provider(&self) -> Result<Arc<dyn TableProvider>, EngineError> {
-        match &self.snapshot {
-            Some(snapshot) => Ok(snapshot.provider()?),
-            None => Ok(Arc::new(EmptyTable::new(schema()))),
-        }
+    /// Its rows, older ones of the same key included.
+    pub(super) fn rows(&self) -> u64 {
+        let snapshot = self.snapshot.as_ref();
+        snapshot.map_or(0, |snapshot| snapshot.num_rows().unwrap_or(1))
+    }
+
+    /// The rows that went into its last rewriting.
+    pub(super) fn base_rows(&self) -> u64 {
+        self.base_rows
+    }
+
+    /// The table, if there is one.
+    pub(super) fn provider(&self) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
+        let snapshot = self.snapshot.as_ref();
+        Ok(snapshot.map(Snapshot::provider).transpose()?)
+    }
+
+    /// Whether so much was appended that reading it costs more than rewriting it.
+    pub(super) fn is_compaction_due(&self) -> bool {
+        let appended = self.rows().saturating_sub(self.base_rows);
+        let files = self.snapshot.as_ref().map_or(0, Snapshot::num_files);
+        appended > self.base_rows / 2 + MOST_APPENDED || files > MOST_FILES
     }
 }

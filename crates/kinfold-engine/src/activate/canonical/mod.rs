@@ -5,15 +5,21 @@
 //! has one spelling (the ECMAScript idea of RFC 8785, "JSON Canonicalization Scheme"), a time one zone.
 //! Text is taken as it is: it is not Unicode-normalised, because the destination would see the difference.
 
-mod function;
-mod parse;
+mod hash;
 mod value;
 
 use datafusion::arrow::datatypes::DataType;
 
-pub use function::{JsonObject, PayloadHash};
-pub use parse::parse_object;
+pub use hash::text_hash;
 pub use value::{Cell, ObjectEncoder};
+
+/// The canonical object in which each of these fields is null.
+pub(super) fn nulls(fields: &[String]) -> kinfold_sync::ObjectText {
+    let nulls: std::collections::BTreeMap<&str, ()> =
+        fields.iter().map(|field| (field.as_str(), ())).collect();
+    let text = serde_json::to_string(&nulls).unwrap_or_default();
+    kinfold_sync::ObjectText::new(text).unwrap_or_else(kinfold_sync::ObjectText::empty)
+}
 
 /// Whether values of a type have a JSON form.
 #[must_use]

@@ -1,5 +1,6 @@
 //! Rows as bytes of a file.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,31 +65,42 @@ impl Writer {
 
     pub(super) fn encode(&self, batch: &Batch) -> Result<Bytes, NotWritten> {
         match self.format {
-            FileFormat::Ndjson => self.ndjson(batch),
-            FileFormat::Csv => Ok(self.csv(batch)),
+            FileFormat::Ndjson => Ok(Self::ndjson(batch)),
+            FileFormat::Csv => self.csv(batch),
             FileFormat::Parquet => self.parquet(batch),
         }
     }
 
     /// The row as one object: the operation, the key, the fields that the change has.
-    fn row(batch: &Batch, change: &Change) -> Map<String, Value> {
+    fn row(batch: &Batch, change: &Change) -> Result<Map<String, Value>, NotWritten> {
         let mut row = Map::new();
         row.insert(OPERATION.to_owned(), Value::from(word(batch, change)));
-        row.extend(change.key.clone());
-        row.extend(change.fields.clone());
-        row
+        row.extend(change.key.parse().ok_or(NotWritten)?);
+        row.extend(change.fields.parse().ok_or(NotWritten)?);
+        Ok(row)
     }
 
-    fn ndjson(&self, batch: &Batch) -> Result<Bytes, NotWritten> {
-        let mut bytes = vec![];
+    /// The texts of key and fields are joined as they are.
+    fn ndjson(batch: &Batch) -> Bytes {
+        let mut lines = String::new();
         for change in &batch.changes {
-            serde_json::to_writer(&mut bytes, &Self::row(batch, change)).map_err(|_| NotWritten)?;
-            bytes.push(b'\n');
+            let _ = write!(lines, "{{\"{OPERATION}\":\"{}\"", word(batch, change));
+            for text in [&change.key, &change.fields] {
+                let text = text.as_str();
+                let inner = text
+                    .get(1..text.len().saturating_sub(1))
+                    .unwrap_or_default();
+                if !inner.is_empty() {
+                    lines.push(',');
+                    lines.push_str(inner);
+                }
+            }
+            lines.push_str("}\n");
         }
-        Ok(bytes.into())
+        lines.into()
     }
 
-    fn csv(&self, batch: &Batch) -> Bytes {
+    fn csv(&self, batch: &Batch) -> Result<Bytes, NotWritten> {
         let mut text = String::new();
         push_csv(&mut text, Some(OPERATION));
         for column in &self.columns {
@@ -97,10 +109,11 @@ impl Writer {
         }
         text.push_str("\r\n");
         for change in &batch.changes {
+            let row = Self::row(batch, change)?;
             push_csv(&mut text, Some(word(batch, change)));
             for column in &self.columns {
                 text.push(',');
-                match change.key.get(column).or_else(|| change.fields.get(column)) {
+                match row.get(column) {
                     None | Some(Value::Null) => push_csv(&mut text, None),
                     Some(Value::String(value)) => push_csv(&mut text, Some(value)),
                     Some(other) => push_csv(&mut text, Some(&other.to_string())),
@@ -108,15 +121,13 @@ impl Writer {
             }
             text.push_str("\r\n");
         }
-        text.into()
+        Ok(text.into())
     }
 
     fn parquet(&self, batch: &Batch) -> Result<Bytes, NotWritten> {
-        let rows: Vec<_> = batch
-            .changes
-            .iter()
-            .map(|change| Self::row(batch, change))
-            .collect();
+        let rows = batch.changes.iter();
+        let rows = rows.map(|change| Self::row(batch, change));
+        let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
         let builder =
             ReaderBuilder::new(Arc::clone(&self.schema)).with_batch_size(rows.len().max(1));
         let mut decoder = builder.build_decoder().map_err(|_| NotWritten)?;

@@ -10,7 +10,9 @@ use kinfold_testkit::{FakeClock, Fault, Loopback, Script};
 use serde_json::json;
 
 use super::receiver::{Fate, Receiver};
-use super::setting::{Setting, at, connection, field, guard, mirror, plain, rows, sync, text};
+use super::setting::{
+    Setting, at, connection, field, guard, mirror, plain, rows, small_engine, sync, text,
+};
 
 fn key(id: &str) -> String {
     json!({"id": id}).to_string()
@@ -471,4 +473,56 @@ async fn a_check_that_fails_plans_nothing() {
         .await
         .unwrap();
     assert_eq!(receiver.checks(), checks);
+}
+
+/// More keys than one table takes: they are compared in parts, and the state is rewritten after so many rows.
+#[tokio::test]
+async fn many_keys_are_compared_in_parts() {
+    const ROWS: u32 = 60_000;
+    let mut setting = Setting::new(mirror()).await;
+    let folder = tempfile::tempdir().unwrap();
+    setting.engine = small_engine(folder.path(), 2 << 20).await;
+    setting.policy.max_rows = 5_000;
+    let receiver = Receiver::default();
+    let clock = FakeClock::new();
+    let names: Vec<String> = (0..=ROWS).map(|n| format!("k{n}")).collect();
+    let model = |gone: u32, changed: u32| -> Vec<(&str, f64)> {
+        let present = names
+            .iter()
+            .zip(0..ROWS)
+            .filter(|(_, n)| gone == 0 || n % gone != 0);
+        let value = |n| f64::from(u8::from(changed > 0 && n % changed == 0));
+        present.map(|(name, n)| (name.as_str(), value(n))).collect()
+    };
+    setting.publish(plain(&model(0, 0))).await;
+    let first = setting.run_through(&receiver, &clock).await.unwrap();
+    assert_eq!((first.adds, first.delivered), (60_000, 60_000));
+    assert_eq!(setting.state().await.len(), 60_000);
+    // Appended once, and rewritten.
+    assert_eq!(setting.state_version().await, Some(1));
+
+    let mut rows = model(100, 7);
+    rows.push(("k1", 0.0));
+    rows.push(("k14", 5.0));
+    rows.push(("k14", 5.0));
+    setting.publish(plain(&rows)).await;
+    receiver.take();
+    let next = setting.run_through(&receiver, &clock).await.unwrap();
+    let gone = (0..ROWS).filter(|n| n % 100 == 0).count() as u64;
+    let changed = (0..ROWS)
+        .filter(|n| n % 7 == 0 && n % 100 != 0 && *n != 14)
+        .count() as u64;
+    assert_eq!((next.adds, next.updates, next.removals), (0, changed, gone));
+    assert_eq!(next.invalid, 5);
+    assert_eq!(next.unchanged, u64::from(ROWS) - gone - changed - 2);
+    assert_eq!(receiver.take().len() as u64, gone + changed);
+    assert_eq!(
+        field(&setting.invalid().await, "key_text"),
+        [key("k14"), key("k1")]
+    );
+    let again = setting.run_through(&receiver, &clock).await.unwrap();
+    assert_eq!(
+        (again.planned, again.unchanged),
+        (0, u64::from(ROWS) - gone - 2)
+    );
 }

@@ -72,6 +72,7 @@ struct Counts {
     held: u64,
     invalid: u64,
     unchanged: u64,
+    waiting: u64,
     delivered: u64,
     rejected: u64,
     retryable: u64,
@@ -111,6 +112,8 @@ impl Oracle {
             let known = self.known.get(id).cloned().unwrap_or_default();
             let once = matches!(self.mode, SyncMode::Insert | SyncMode::Append);
             match known.acknowledged {
+                // It may be there already, and sending it again would make a second one.
+                None if once && known.unknown => counts.waiting += 1,
                 None => {
                     counts.adds += 1;
                     planned.insert(*id, (Operation::Add, Some(*value)));
@@ -257,6 +260,7 @@ async fn follow(mode: SyncMode, on_leave: OnLeave, steps: Vec<Step>) {
             held: report.held,
             invalid: report.invalid,
             unchanged: report.unchanged,
+            waiting: report.waiting,
             delivered: report.delivered,
             rejected: report.rejected,
             retryable: report.retryable,

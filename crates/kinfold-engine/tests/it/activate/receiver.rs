@@ -142,28 +142,22 @@ impl Destination for Receiver {
         inner.batches_left = inner.batches_left.map(|left| left - 1);
         let mut outcomes = vec![];
         for change in &batch.changes {
-            let fate = inner
-                .fates
-                .get(&change.key_text)
-                .copied()
-                .unwrap_or_default();
+            let key = change.key.as_str();
+            let fields = change.fields.parse().unwrap();
+            let fate = inner.fates.get(key).copied().unwrap_or_default();
             inner.sent.push(Sent {
-                key: change.key_text.clone(),
+                key: key.to_owned(),
                 operation: change.operation,
                 on_wire: batch.operation,
-                fields: change.fields.clone(),
+                fields: fields.clone(),
                 batch: batch.id.to_string(),
                 fate,
             });
             if matches!(fate, Fate::Deliver | Fate::Lose) {
                 if change.operation == Operation::Remove {
-                    inner.rows.remove(&change.key_text);
+                    inner.rows.remove(key);
                 } else {
-                    inner
-                        .rows
-                        .entry(change.key_text.clone())
-                        .or_default()
-                        .extend(change.fields.clone());
+                    inner.rows.entry(key.to_owned()).or_default().extend(fields);
                 }
             }
             let message = "as told".to_owned();

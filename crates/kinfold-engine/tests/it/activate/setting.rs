@@ -308,8 +308,25 @@ impl Setting {
         lines
     }
 
+    /// The rows of the state that count: the newest of each key, if it does not say that there is nothing.
     pub async fn state(&self) -> Vec<serde_json::Value> {
-        self.table("_kinfold/sync/crm/state").await
+        let mut newest: BTreeMap<String, serde_json::Value> = BTreeMap::new();
+        for row in self.table("_kinfold/sync/crm/state").await {
+            let key = row["key_text"].as_str().unwrap().to_owned();
+            let ordinal = |row: &serde_json::Value| row["ordinal"].as_i64();
+            let older = newest
+                .get(&key)
+                .is_none_or(|found| ordinal(found) < ordinal(&row));
+            if older {
+                newest.insert(key, row);
+            }
+        }
+        let live = newest.into_values().filter(|row| row["status"] != "gone");
+        live.map(|mut row| {
+            row.as_object_mut().unwrap().shift_remove("ordinal");
+            row
+        })
+        .collect()
     }
 
     pub async fn ledger(&self) -> Vec<serde_json::Value> {
@@ -362,7 +379,16 @@ pub fn policy() -> DeliveryPolicy {
     }
 }
 
+/// An engine of the folder with less memory.
+pub async fn small_engine(root: &Path, memory_limit: usize) -> Engine {
+    open(root, memory_limit).await
+}
+
 async fn engine(root: &Path) -> Engine {
+    open(root, EngineOptions::default().memory_limit).await
+}
+
+async fn open(root: &Path, memory_limit: usize) -> Engine {
     let environment = ResolvedEnvironment {
         name: "prod".to_owned(),
         lake: "lake".to_owned(),
@@ -373,7 +399,7 @@ async fn engine(root: &Path) -> Engine {
     let clock = RunClock::at(Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap());
     let options = EngineOptions {
         target_partitions: 2,
-        ..EngineOptions::default()
+        memory_limit,
     };
     Engine::open(root, "shop", environment, clock, options)
         .await
