@@ -1,9 +1,11 @@
 //! One batch from its first request to an outcome for every row: repeating, halving, giving up.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff;
+use crate::concurrency::Load;
 use crate::health::Health;
 use crate::{
     Acknowledgement, Batch, Change, Clock, DeliveryPolicy, Destination, FailureClass, Outcome,
@@ -54,7 +56,10 @@ impl Sender<'_> {
         let mut outcomes = HashMap::with_capacity(batch.changes.len());
         // A stack, second half below the first, so that halves are sent in plan order.
         let mut pieces = Vec::new();
-        pieces.extend(sendable(&batch, &mut outcomes).map(|batch| Piece::new(batch, false)));
+        pieces.extend(
+            self.sendable(&batch, &mut outcomes)
+                .map(|batch| Piece::new(batch, false)),
+        );
         while let Some(piece) = pieces.pop() {
             self.advance(piece, &mut pieces, &mut outcomes).await;
         }
@@ -78,11 +83,18 @@ impl Sender<'_> {
         pieces: &mut Vec<Piece>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
-        let Some(waited) = self.health.may_send().await else {
-            return give_up(piece, outcomes);
+        let Some(mut request) = self.health.may_send(piece.batch.changes.len()).await else {
+            return self.give_up(piece, outcomes);
         };
-        piece.first_failure = piece.first_failure.map(|at| at.saturating_add(waited));
-        match self.destination.send(&piece.batch).await {
+        // Waiting is not failing, and waiting in line is no rate limit.
+        let later = |at: Option<Duration>, by| at.map(|at| at.saturating_add(by));
+        piece.first_failure = later(piece.first_failure, request.waited);
+        piece.throttled_since = later(piece.throttled_since, request.waited_in_line);
+        let result = self.destination.send(&piece.batch).await;
+        request.load = load_of(&result);
+        // It is over before anything waits for the next.
+        drop(request);
+        match result {
             SendResult::Rows(rows) => {
                 self.health.answered();
                 self.settle_rows(piece, rows, pieces, outcomes).await;
@@ -91,7 +103,7 @@ impl Sender<'_> {
                 self.health.answered();
                 if let [change] = piece.batch.changes.as_slice() {
                     let message = redact_for(&message, change);
-                    outcomes.insert(change.seq, Outcome::Rejected { class, message });
+                    self.settle(change.seq, Outcome::Rejected { class, message }, outcomes);
                 } else {
                     let maybe_applied = piece.maybe_applied;
                     let (first, second) = piece.batch.halves();
@@ -118,7 +130,7 @@ impl Sender<'_> {
                     self.health.stop(StoppedEarly::Throttled {
                         limit: self.policy.max_throttle,
                     });
-                    return give_up(piece, outcomes);
+                    return self.give_up(piece, outcomes);
                 }
                 pieces.push(piece);
             }
@@ -134,7 +146,7 @@ impl Sender<'_> {
                     self.retry(piece, class, message, pieces, outcomes).await;
                 } else {
                     piece.last = Some((class, message));
-                    give_up(piece, outcomes);
+                    self.give_up(piece, outcomes);
                 }
             }
             SendResult::Fatal { class, message } => {
@@ -143,7 +155,7 @@ impl Sender<'_> {
                     message: message.clone(),
                 });
                 piece.last = Some((class, message));
-                give_up(piece, outcomes);
+                self.give_up(piece, outcomes);
             }
         }
     }
@@ -162,7 +174,7 @@ impl Sender<'_> {
                 FailureClass::MalformedAnswer,
                 "the answer has another number of rows than the batch".to_owned(),
             ));
-            return give_up(piece, outcomes);
+            return self.give_up(piece, outcomes);
         }
         let mut again = Vec::new();
         let mut last = None;
@@ -183,7 +195,7 @@ impl Sender<'_> {
                     continue;
                 }
             };
-            outcomes.insert(change.seq, outcome);
+            self.settle(change.seq, outcome, outcomes);
         }
         if let Some((class, message)) = last {
             let batch = Batch::new(piece.batch.run, piece.batch.operation, again);
@@ -226,39 +238,63 @@ impl Sender<'_> {
         }
         piece.last = Some((class, message));
         if exhausted || !self.health.wait(wait).await {
-            give_up(piece, outcomes);
+            self.give_up(piece, outcomes);
         } else {
             pieces.push(piece);
         }
     }
+
+    fn give_up(&self, piece: Piece, outcomes: &mut HashMap<u64, Outcome>) {
+        for change in &piece.batch.changes {
+            let outcome = not_sent(change, piece.last.as_ref(), piece.maybe_applied);
+            self.settle(change.seq, outcome, outcomes);
+        }
+    }
+
+    fn settle(&self, seq: u64, outcome: Outcome, outcomes: &mut HashMap<u64, Outcome>) {
+        self.health.settled(&outcome);
+        outcomes.insert(seq, outcome);
+    }
+
+    /// The batch without the rows that are no JSON: put between the others they would break the whole request.
+    fn sendable(&self, batch: &Batch, outcomes: &mut HashMap<u64, Outcome>) -> Option<Batch> {
+        let (sound, broken): (Vec<&Change>, Vec<&Change>) = batch
+            .changes
+            .iter()
+            .partition(|change| is_well_formed(change));
+        for change in &broken {
+            let outcome = Outcome::Rejected {
+                class: FailureClass::InvalidRow,
+                message: "the row's key or fields are not a JSON object".to_owned(),
+            };
+            self.settle(change.seq, outcome, outcomes);
+        }
+        if broken.is_empty() {
+            return Some(batch.clone());
+        }
+        let sound: Vec<Change> = sound.into_iter().cloned().collect();
+        (!sound.is_empty()).then(|| Batch::new(Arc::clone(&batch.run), batch.operation, sound))
+    }
 }
 
-/// The batch without the rows that are no JSON: put between the others they would break the whole request.
-fn sendable(batch: &Batch, outcomes: &mut HashMap<u64, Outcome>) -> Option<Batch> {
-    let (sound, broken): (Vec<&Change>, Vec<&Change>) = batch
-        .changes
-        .iter()
-        .partition(|change| is_well_formed(change));
-    for change in &broken {
-        let outcome = Outcome::Rejected {
-            class: FailureClass::InvalidRow,
-            message: "the row's key or fields are not a JSON object".to_owned(),
-        };
-        outcomes.insert(change.seq, outcome);
-    }
-    if broken.is_empty() {
-        return Some(batch.clone());
-    }
-    let sound: Vec<Change> = sound.into_iter().cloned().collect();
-    (!sound.is_empty()).then(|| Batch::new(batch.run.clone(), batch.operation, sound))
-}
-
-fn give_up(piece: Piece, outcomes: &mut HashMap<u64, Outcome>) {
-    for change in &piece.batch.changes {
-        outcomes.insert(
-            change.seq,
-            not_sent(change, piece.last.as_ref(), piece.maybe_applied),
-        );
+/// What an answer says about the load of the destination.
+fn load_of(result: &SendResult) -> Load {
+    match result {
+        SendResult::Rows(_) => Load::Worked,
+        SendResult::RateLimited { .. }
+        | SendResult::Transient {
+            class: FailureClass::Unavailable | FailureClass::TimedOut | FailureClass::RateLimited,
+            ..
+        }
+        | SendResult::Unknown {
+            class: FailureClass::Unavailable | FailureClass::TimedOut,
+            ..
+        } => Load::Pressure,
+        // A refusal may come before the work, and a broken connection says nothing of it.
+        SendResult::Rejected { .. }
+        | SendResult::Transient { .. }
+        | SendResult::Unknown { .. }
+        | SendResult::Fatal { .. } => Load::Nothing,
     }
 }
 

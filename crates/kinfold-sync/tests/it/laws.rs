@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    CancelToken, Change, DeliveryReport, Operation, Outcome, StoppedEarly, deliver,
+    Budget, CancelToken, Change, DeliveryReport, Operation, Outcome, StoppedEarly, deliver,
 };
 use kinfold_testkit::{
     FakeClock, MemoryBehaviour, MemoryDestination, MemoryFault, MemoryLog, MemorySource, change,
@@ -163,6 +163,7 @@ proptest! {
         let mut policy = policy(max_rows, concurrency);
         policy.retry.max_attempts = attempts;
         policy.max_consecutive_failures = 6;
+        policy.concurrency_start = 1 + usize::try_from(seed % 4).unwrap();
         let cancel = CancelToken::new();
         let clock = FakeClock::new();
         let mut source = MemorySource::new(plan.clone());
@@ -172,8 +173,9 @@ proptest! {
         let report = block_on(async {
             let run = run_of(SyncMode::Mirror);
             let mut acknowledgements = log.clone();
+            let budget = Budget::unlimited();
             let mut delivery = pin!(deliver(
-                &run, &mut source, &destination, &mut acknowledgements, &policy, &clock, &cancel,
+                &run, &mut source, &destination, &mut acknowledgements, &policy, &clock, &budget, &cancel,
             ));
             let mut polls = 0;
             loop {
@@ -217,6 +219,8 @@ proptest! {
         }
         prop_assert_eq!(state.violations, Vec::<String>::new());
         prop_assert!(state.most_in_flight <= concurrency);
+        prop_assert_eq!(state.most_in_flight, report.max_in_flight);
+        prop_assert!((1..=concurrency).contains(&report.limit));
     }
 
     #[test]
