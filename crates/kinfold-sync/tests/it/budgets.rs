@@ -86,6 +86,7 @@ impl Destination for Door<'_> {
             max_rows: 1_000,
             max_bytes: 1 << 20,
             max_in_flight: 64,
+            reads: false,
         }
     }
 

@@ -628,7 +628,7 @@ async fn memory_does_not_grow_with_the_plan() {
 
 #[tokio::test]
 async fn too_many_rejected_rows_stop_the_delivery() {
-    let bad = |seq: u64| seq >= 100 && seq % 2 == 0;
+    let bad = |seq: u64| seq >= 100 && seq.is_multiple_of(2);
     let destination = MemoryDestination::new(MemoryBehaviour {
         bad_keys: adds(1_000)
             .iter()
@@ -703,4 +703,29 @@ async fn what_is_in_flight_when_too_many_rows_are_rejected_is_recorded() {
     let sent = destination.state().sent.len() as u64;
     assert_eq!(report.counters.rejected, sent);
     assert!((25..=80).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
+async fn what_is_in_memory_can_be_read_back_and_altered() {
+    let destination = MemoryDestination::new(MemoryBehaviour::default());
+    let log = MemoryLog::new();
+    let plan = adds(3);
+    deliver_plan(SyncMode::Upsert, &plan, &destination, &log, &policy(10, 1)).await;
+    let keys: Vec<_> = plan.iter().rev().map(|change| change.key.clone()).collect();
+    let sent: Vec<_> = plan
+        .iter()
+        .rev()
+        .map(|change| change.fields.parse())
+        .collect();
+    assert_eq!(destination.read(&keys).await.unwrap(), sent);
+    if let Some(key) = keys.first() {
+        destination.alter(key, None);
+    }
+    let found = destination.read(&keys).await.unwrap();
+    assert_eq!(found.first(), Some(&None));
+    assert_eq!(found.get(1), sent.get(1));
+
+    // Most destinations cannot.
+    let refused = Answers::new([]).read(&keys).await;
+    assert_eq!(refused, Err(DestinationError::Unreadable));
 }

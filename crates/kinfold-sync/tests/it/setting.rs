@@ -140,6 +140,7 @@ impl Destination for Answers {
             max_rows: 1_000,
             max_bytes: 1 << 20,
             max_in_flight: 64,
+            reads: false,
         }
     }
 
