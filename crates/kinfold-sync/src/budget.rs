@@ -265,6 +265,9 @@ impl Membership {
     pub(crate) fn hold(&self, until: Duration) {
         let mut state = self.shared.state();
         state.not_before = state.not_before.max(until);
+        drop(state);
+        // Some would rather give up than wait so long.
+        self.shared.changed.notify_waiters();
     }
 
     /// Until when a rate limit holds all deliveries.
@@ -272,23 +275,30 @@ impl Membership {
         self.shared.state().not_before
     }
 
-    /// Waits until a request with so many rows may be sent; `None` if halted before. The request is in
-    /// flight until the permit is dropped.
+    /// Waits until a request with so many rows may be sent. The request is in flight until the permit is
+    /// dropped.
+    ///
+    /// # Errors
+    /// Halted before, or held for longer than `longest`.
     pub(crate) async fn acquire(
         &self,
         rows: u64,
         clock: &dyn Clock,
         halt: &CancelToken,
-    ) -> Option<Permit<'_>> {
+        longest: Duration,
+    ) -> Result<Permit<'_>, NoPermit> {
         let waiting = Waiting::new(self);
         loop {
             // Listening begins before looking, so that no change is missed between the two.
             let mut changed = std::pin::pin!(self.shared.changed.notified());
             changed.as_mut().enable();
             if halt.is_cancelled() {
-                return None;
+                return Err(NoPermit::Halted);
             }
             let now = clock.elapsed();
+            if self.held_until().saturating_sub(now) > longest {
+                return Err(NoPermit::Held);
+            }
             let turn = self.shared.state().ask(
                 (self.id, waiting.ticket),
                 rows,
@@ -296,11 +306,11 @@ impl Membership {
                 self.shared.max_in_flight,
             );
             match turn {
-                Turn::Granted => return Some(Permit { membership: self }),
+                Turn::Granted => return Ok(Permit { membership: self }),
                 Turn::At(ready) => {
                     tokio::select! {
                         biased;
-                        () = halt.cancelled() => return None,
+                        () = halt.cancelled() => return Err(NoPermit::Halted),
                         () = &mut changed => {}
                         () = clock.sleep(ready.saturating_sub(now)) => {}
                     }
@@ -308,7 +318,7 @@ impl Membership {
                 Turn::Later => {
                     tokio::select! {
                         biased;
-                        () = halt.cancelled() => return None,
+                        () = halt.cancelled() => return Err(NoPermit::Halted),
                         () = &mut changed => {}
                     }
                 }
@@ -359,6 +369,15 @@ impl Drop for Waiting<'_> {
         // The line has moved on.
         shared.changed.notify_waiters();
     }
+}
+
+/// Why a request must not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPermit {
+    /// The delivery has ended.
+    Halted,
+    /// A rate limit holds the account for too long.
+    Held,
 }
 
 /// A request in flight.

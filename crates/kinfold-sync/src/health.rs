@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::budget::{Membership, Permit};
+use crate::budget::{Membership, NoPermit, Permit};
 use crate::concurrency::{Concurrency, Load};
 use crate::error_rate::Recent;
 use crate::{Budget, CancelToken, Clock, DeliveryPolicy, FailureClass, Outcome, StoppedEarly};
@@ -106,17 +106,19 @@ impl<'a> Health<'a> {
     pub(crate) async fn may_send(&self, rows: usize) -> Option<Request<'_>> {
         let begun = self.clock.elapsed();
         let slot = self.slot().await?;
-        if self.budget.held_until().saturating_sub(begun) > self.policy.max_throttle {
-            // Met by another delivery to the account.
-            self.stop(StoppedEarly::Throttled {
-                limit: self.policy.max_throttle,
-            });
-            return None;
-        }
-        let permit = self
+        let limit = self.policy.max_throttle;
+        let asked = self
             .budget
-            .acquire(rows as u64, self.clock, &self.halt)
-            .await?;
+            .acquire(rows as u64, self.clock, &self.halt, limit);
+        let permit = match asked.await {
+            Ok(permit) => permit,
+            Err(NoPermit::Halted) => return None,
+            Err(NoPermit::Held) => {
+                // By a rate limit that another delivery to the account may have met.
+                self.stop(StoppedEarly::Throttled { limit });
+                return None;
+            }
+        };
         let now = self.clock.elapsed();
         let free_from = self.budget.held_until().clamp(begun, now);
         self.requests.fetch_add(1, Ordering::Relaxed);

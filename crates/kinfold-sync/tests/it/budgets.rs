@@ -279,6 +279,27 @@ async fn a_rate_limit_holds_every_delivery_to_the_account() {
     assert!(elapsed < 3 * SECOND);
 }
 
+#[tokio::test]
+async fn a_delivery_that_waits_in_line_does_not_sit_out_a_limit_that_is_too_long() {
+    let account = Account::new(64);
+    let budget = requests_per(1, 10 * SECOND);
+    let one = Door::new(&account, 0, SECOND);
+    let other = Door::new(&account, 1, SECOND);
+    one.answers.lock().unwrap().push(limited(86_400));
+    let policy = policy(1, 1);
+    let reports = tokio::join!(
+        deliver_through(&one, 5, &budget, &policy),
+        deliver_through(&other, 5, &budget, &policy)
+    );
+    for report in [reports.0, reports.1] {
+        assert!(matches!(
+            report.stopped_early,
+            Some(StoppedEarly::Throttled { .. })
+        ));
+    }
+    assert!(account.clock.elapsed() < 20 * SECOND);
+}
+
 /// Polls so many times and drops the future.
 async fn poll_and_drop<T>(polls: usize, future: impl Future<Output = T>) {
     let mut future = pin!(future);
