@@ -1,5 +1,6 @@
 //! One batch from its first request to an outcome for every row: repeating, halving, giving up.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,9 @@ use crate::{
 };
 
 /// Rows that still need an outcome, and what happened to them so far.
-struct Piece {
-    batch: Batch,
+struct Piece<'b> {
+    /// The whole batch as it came, or a part of it.
+    batch: Cow<'b, Batch>,
     /// Requests that used up an attempt.
     attempts: u32,
     /// When the first of them failed, by the clock, moved on by every wait for a rate limit.
@@ -28,8 +30,8 @@ struct Piece {
     last: Option<(FailureClass, String)>,
 }
 
-impl Piece {
-    fn new(batch: Batch, maybe_applied: bool) -> Self {
+impl<'b> Piece<'b> {
+    fn new(batch: Cow<'b, Batch>, maybe_applied: bool) -> Self {
         Self {
             batch,
             attempts: 0,
@@ -77,10 +79,10 @@ impl Sender<'_> {
     }
 
     /// One request, and what follows from its answer: outcomes, or pieces to send next.
-    async fn advance(
+    async fn advance<'b>(
         &self,
-        mut piece: Piece,
-        pieces: &mut Vec<Piece>,
+        mut piece: Piece<'b>,
+        pieces: &mut Vec<Piece<'b>>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
         let Some(mut request) = self.health.may_send(piece.batch.changes.len()).await else {
@@ -106,9 +108,9 @@ impl Sender<'_> {
                     self.settle(change.seq, Outcome::Rejected { class, message }, outcomes);
                 } else {
                     let maybe_applied = piece.maybe_applied;
-                    let (first, second) = piece.batch.halves();
-                    pieces.push(Piece::new(second, maybe_applied));
-                    pieces.push(Piece::new(first, maybe_applied));
+                    let (first, second) = piece.batch.into_owned().halves();
+                    pieces.push(Piece::new(Cow::Owned(second), maybe_applied));
+                    pieces.push(Piece::new(Cow::Owned(first), maybe_applied));
                 }
             }
             SendResult::RateLimited { retry_after } => {
@@ -161,11 +163,11 @@ impl Sender<'_> {
     }
 
     /// Takes the outcomes of an answer row by row; rows that may be retried become a piece of their own.
-    async fn settle_rows(
+    async fn settle_rows<'b>(
         &self,
-        mut piece: Piece,
+        mut piece: Piece<'b>,
         rows: Vec<Outcome>,
-        pieces: &mut Vec<Piece>,
+        pieces: &mut Vec<Piece<'b>>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
         if rows.len() != piece.batch.changes.len() {
@@ -178,27 +180,28 @@ impl Sender<'_> {
         }
         let mut again = Vec::new();
         let mut last = None;
-        for (change, outcome) in piece.batch.changes.into_iter().zip(rows) {
+        for (change, outcome) in piece.batch.changes.iter().zip(rows) {
             let outcome = match outcome {
                 Outcome::Delivered => Outcome::Delivered,
                 Outcome::Rejected { class, message } => Outcome::Rejected {
                     class,
-                    message: redact_for(&message, &change),
+                    message: redact_for(&message, change),
                 },
                 Outcome::Unknown { class, message } => Outcome::Unknown {
                     class,
-                    message: redact_for(&message, &change),
+                    message: redact_for(&message, change),
                 },
                 Outcome::Retryable { class, message } => {
-                    last = Some((class, redact_for(&message, &change)));
-                    again.push(change);
+                    last = Some((class, redact_for(&message, change)));
+                    again.push(change.clone());
                     continue;
                 }
             };
             self.settle(change.seq, outcome, outcomes);
         }
         if let Some((class, message)) = last {
-            let batch = Batch::new(piece.batch.run, piece.batch.operation, again);
+            let run = Arc::clone(&piece.batch.run);
+            let batch = Cow::Owned(Batch::new(run, piece.batch.operation, again));
             let rest = Piece {
                 batch,
                 maybe_applied: false,
@@ -213,12 +216,12 @@ impl Sender<'_> {
     }
 
     /// Counts an attempt and waits before the next, or gives up.
-    async fn retry(
+    async fn retry<'b>(
         &self,
-        mut piece: Piece,
+        mut piece: Piece<'b>,
         class: FailureClass,
         message: String,
-        pieces: &mut Vec<Piece>,
+        pieces: &mut Vec<Piece<'b>>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
         let retry = &self.policy.retry;
@@ -244,7 +247,7 @@ impl Sender<'_> {
         }
     }
 
-    fn give_up(&self, piece: Piece, outcomes: &mut HashMap<u64, Outcome>) {
+    fn give_up(&self, piece: Piece<'_>, outcomes: &mut HashMap<u64, Outcome>) {
         for change in &piece.batch.changes {
             let outcome = not_sent(change, piece.last.as_ref(), piece.maybe_applied);
             self.settle(change.seq, outcome, outcomes);
@@ -257,7 +260,11 @@ impl Sender<'_> {
     }
 
     /// The batch without the rows that are no JSON: put between the others they would break the whole request.
-    fn sendable(&self, batch: &Batch, outcomes: &mut HashMap<u64, Outcome>) -> Option<Batch> {
+    fn sendable<'b>(
+        &self,
+        batch: &'b Batch,
+        outcomes: &mut HashMap<u64, Outcome>,
+    ) -> Option<Cow<'b, Batch>> {
         let (sound, broken): (Vec<&Change>, Vec<&Change>) = batch
             .changes
             .iter()
@@ -270,10 +277,11 @@ impl Sender<'_> {
             self.settle(change.seq, outcome, outcomes);
         }
         if broken.is_empty() {
-            return Some(batch.clone());
+            return Some(Cow::Borrowed(batch));
         }
         let sound: Vec<Change> = sound.into_iter().cloned().collect();
-        (!sound.is_empty()).then(|| Batch::new(Arc::clone(&batch.run), batch.operation, sound))
+        (!sound.is_empty())
+            .then(|| Cow::Owned(Batch::new(Arc::clone(&batch.run), batch.operation, sound)))
     }
 }
 
