@@ -1,9 +1,12 @@
 //! One batch from its first request to an outcome for every row: repeating, halving, giving up.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff;
+use crate::concurrency::Load;
 use crate::health::Health;
 use crate::{
     Acknowledgement, Batch, Change, Clock, DeliveryPolicy, Destination, FailureClass, Outcome,
@@ -11,8 +14,9 @@ use crate::{
 };
 
 /// Rows that still need an outcome, and what happened to them so far.
-struct Piece {
-    batch: Batch,
+struct Piece<'b> {
+    /// The whole batch as it came, or a part of it.
+    batch: Cow<'b, Batch>,
     /// Requests that used up an attempt.
     attempts: u32,
     /// When the first of them failed, by the clock, moved on by every wait for a rate limit.
@@ -26,8 +30,8 @@ struct Piece {
     last: Option<(FailureClass, String)>,
 }
 
-impl Piece {
-    fn new(batch: Batch, maybe_applied: bool) -> Self {
+impl<'b> Piece<'b> {
+    fn new(batch: Cow<'b, Batch>, maybe_applied: bool) -> Self {
         Self {
             batch,
             attempts: 0,
@@ -54,7 +58,10 @@ impl Sender<'_> {
         let mut outcomes = HashMap::with_capacity(batch.changes.len());
         // A stack, second half below the first, so that halves are sent in plan order.
         let mut pieces = Vec::new();
-        pieces.extend(sendable(&batch, &mut outcomes).map(|batch| Piece::new(batch, false)));
+        pieces.extend(
+            self.sendable(&batch, &mut outcomes)
+                .map(|batch| Piece::new(batch, false)),
+        );
         while let Some(piece) = pieces.pop() {
             self.advance(piece, &mut pieces, &mut outcomes).await;
         }
@@ -72,17 +79,24 @@ impl Sender<'_> {
     }
 
     /// One request, and what follows from its answer: outcomes, or pieces to send next.
-    async fn advance(
+    async fn advance<'b>(
         &self,
-        mut piece: Piece,
-        pieces: &mut Vec<Piece>,
+        mut piece: Piece<'b>,
+        pieces: &mut Vec<Piece<'b>>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
-        let Some(waited) = self.health.may_send().await else {
-            return give_up(piece, outcomes);
+        let Some(mut request) = self.health.may_send(piece.batch.changes.len()).await else {
+            return self.give_up(piece, outcomes);
         };
-        piece.first_failure = piece.first_failure.map(|at| at.saturating_add(waited));
-        match self.destination.send(&piece.batch).await {
+        // Waiting is not failing, and waiting in line is no rate limit.
+        let later = |at: Option<Duration>, by| at.map(|at| at.saturating_add(by));
+        piece.first_failure = later(piece.first_failure, request.waited);
+        piece.throttled_since = later(piece.throttled_since, request.waited_in_line);
+        let result = self.destination.send(&piece.batch).await;
+        request.load = load_of(&result);
+        // It is over before anything waits for the next.
+        drop(request);
+        match result {
             SendResult::Rows(rows) => {
                 self.health.answered();
                 self.settle_rows(piece, rows, pieces, outcomes).await;
@@ -91,12 +105,12 @@ impl Sender<'_> {
                 self.health.answered();
                 if let [change] = piece.batch.changes.as_slice() {
                     let message = redact_for(&message, change);
-                    outcomes.insert(change.seq, Outcome::Rejected { class, message });
+                    self.settle(change.seq, Outcome::Rejected { class, message }, outcomes);
                 } else {
                     let maybe_applied = piece.maybe_applied;
-                    let (first, second) = piece.batch.halves();
-                    pieces.push(Piece::new(second, maybe_applied));
-                    pieces.push(Piece::new(first, maybe_applied));
+                    let (first, second) = piece.batch.into_owned().halves();
+                    pieces.push(Piece::new(Cow::Owned(second), maybe_applied));
+                    pieces.push(Piece::new(Cow::Owned(first), maybe_applied));
                 }
             }
             SendResult::RateLimited { retry_after } => {
@@ -118,7 +132,7 @@ impl Sender<'_> {
                     self.health.stop(StoppedEarly::Throttled {
                         limit: self.policy.max_throttle,
                     });
-                    return give_up(piece, outcomes);
+                    return self.give_up(piece, outcomes);
                 }
                 pieces.push(piece);
             }
@@ -134,7 +148,7 @@ impl Sender<'_> {
                     self.retry(piece, class, message, pieces, outcomes).await;
                 } else {
                     piece.last = Some((class, message));
-                    give_up(piece, outcomes);
+                    self.give_up(piece, outcomes);
                 }
             }
             SendResult::Fatal { class, message } => {
@@ -143,17 +157,17 @@ impl Sender<'_> {
                     message: message.clone(),
                 });
                 piece.last = Some((class, message));
-                give_up(piece, outcomes);
+                self.give_up(piece, outcomes);
             }
         }
     }
 
     /// Takes the outcomes of an answer row by row; rows that may be retried become a piece of their own.
-    async fn settle_rows(
+    async fn settle_rows<'b>(
         &self,
-        mut piece: Piece,
+        mut piece: Piece<'b>,
         rows: Vec<Outcome>,
-        pieces: &mut Vec<Piece>,
+        pieces: &mut Vec<Piece<'b>>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
         if rows.len() != piece.batch.changes.len() {
@@ -162,31 +176,32 @@ impl Sender<'_> {
                 FailureClass::MalformedAnswer,
                 "the answer has another number of rows than the batch".to_owned(),
             ));
-            return give_up(piece, outcomes);
+            return self.give_up(piece, outcomes);
         }
         let mut again = Vec::new();
         let mut last = None;
-        for (change, outcome) in piece.batch.changes.into_iter().zip(rows) {
+        for (change, outcome) in piece.batch.changes.iter().zip(rows) {
             let outcome = match outcome {
                 Outcome::Delivered => Outcome::Delivered,
                 Outcome::Rejected { class, message } => Outcome::Rejected {
                     class,
-                    message: redact_for(&message, &change),
+                    message: redact_for(&message, change),
                 },
                 Outcome::Unknown { class, message } => Outcome::Unknown {
                     class,
-                    message: redact_for(&message, &change),
+                    message: redact_for(&message, change),
                 },
                 Outcome::Retryable { class, message } => {
-                    last = Some((class, redact_for(&message, &change)));
-                    again.push(change);
+                    last = Some((class, redact_for(&message, change)));
+                    again.push(change.clone());
                     continue;
                 }
             };
-            outcomes.insert(change.seq, outcome);
+            self.settle(change.seq, outcome, outcomes);
         }
         if let Some((class, message)) = last {
-            let batch = Batch::new(piece.batch.run, piece.batch.operation, again);
+            let run = Arc::clone(&piece.batch.run);
+            let batch = Cow::Owned(Batch::new(run, piece.batch.operation, again));
             let rest = Piece {
                 batch,
                 maybe_applied: false,
@@ -201,12 +216,12 @@ impl Sender<'_> {
     }
 
     /// Counts an attempt and waits before the next, or gives up.
-    async fn retry(
+    async fn retry<'b>(
         &self,
-        mut piece: Piece,
+        mut piece: Piece<'b>,
         class: FailureClass,
         message: String,
-        pieces: &mut Vec<Piece>,
+        pieces: &mut Vec<Piece<'b>>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
         let retry = &self.policy.retry;
@@ -226,39 +241,68 @@ impl Sender<'_> {
         }
         piece.last = Some((class, message));
         if exhausted || !self.health.wait(wait).await {
-            give_up(piece, outcomes);
+            self.give_up(piece, outcomes);
         } else {
             pieces.push(piece);
         }
     }
+
+    fn give_up(&self, piece: Piece<'_>, outcomes: &mut HashMap<u64, Outcome>) {
+        for change in &piece.batch.changes {
+            let outcome = not_sent(change, piece.last.as_ref(), piece.maybe_applied);
+            self.settle(change.seq, outcome, outcomes);
+        }
+    }
+
+    fn settle(&self, seq: u64, outcome: Outcome, outcomes: &mut HashMap<u64, Outcome>) {
+        self.health.settled(&outcome);
+        outcomes.insert(seq, outcome);
+    }
+
+    /// The batch without the rows that are no JSON: put between the others they would break the whole request.
+    fn sendable<'b>(
+        &self,
+        batch: &'b Batch,
+        outcomes: &mut HashMap<u64, Outcome>,
+    ) -> Option<Cow<'b, Batch>> {
+        let (sound, broken): (Vec<&Change>, Vec<&Change>) = batch
+            .changes
+            .iter()
+            .partition(|change| is_well_formed(change));
+        for change in &broken {
+            let outcome = Outcome::Rejected {
+                class: FailureClass::InvalidRow,
+                message: "the row's key or fields are not a JSON object".to_owned(),
+            };
+            self.settle(change.seq, outcome, outcomes);
+        }
+        if broken.is_empty() {
+            return Some(Cow::Borrowed(batch));
+        }
+        let sound: Vec<Change> = sound.into_iter().cloned().collect();
+        (!sound.is_empty())
+            .then(|| Cow::Owned(Batch::new(Arc::clone(&batch.run), batch.operation, sound)))
+    }
 }
 
-/// The batch without the rows that are no JSON: put between the others they would break the whole request.
-fn sendable(batch: &Batch, outcomes: &mut HashMap<u64, Outcome>) -> Option<Batch> {
-    let (sound, broken): (Vec<&Change>, Vec<&Change>) = batch
-        .changes
-        .iter()
-        .partition(|change| is_well_formed(change));
-    for change in &broken {
-        let outcome = Outcome::Rejected {
-            class: FailureClass::InvalidRow,
-            message: "the row's key or fields are not a JSON object".to_owned(),
-        };
-        outcomes.insert(change.seq, outcome);
-    }
-    if broken.is_empty() {
-        return Some(batch.clone());
-    }
-    let sound: Vec<Change> = sound.into_iter().cloned().collect();
-    (!sound.is_empty()).then(|| Batch::new(batch.run.clone(), batch.operation, sound))
-}
-
-fn give_up(piece: Piece, outcomes: &mut HashMap<u64, Outcome>) {
-    for change in &piece.batch.changes {
-        outcomes.insert(
-            change.seq,
-            not_sent(change, piece.last.as_ref(), piece.maybe_applied),
-        );
+/// What an answer says about the load of the destination.
+fn load_of(result: &SendResult) -> Load {
+    match result {
+        SendResult::Rows(_) => Load::Worked,
+        SendResult::RateLimited { .. }
+        | SendResult::Transient {
+            class: FailureClass::Unavailable | FailureClass::TimedOut | FailureClass::RateLimited,
+            ..
+        }
+        | SendResult::Unknown {
+            class: FailureClass::Unavailable | FailureClass::TimedOut,
+            ..
+        } => Load::Pressure,
+        // A refusal may come before the work, and a broken connection says nothing of it.
+        SendResult::Rejected { .. }
+        | SendResult::Transient { .. }
+        | SendResult::Unknown { .. }
+        | SendResult::Fatal { .. } => Load::Nothing,
     }
 }
 

@@ -14,8 +14,8 @@ use crate::attempt::Sender;
 use crate::batch::Batcher;
 use crate::health::Health;
 use crate::{
-    AckLog, Acknowledgement, Batch, BatchOperation, CancelToken, Capabilities, ChangeSource, Clock,
-    DeliveryPolicy, DeliveryReport, Destination, Run, StoppedEarly,
+    AckLog, Acknowledgement, Batch, BatchOperation, Budget, CancelToken, Capabilities,
+    ChangeSource, Clock, DeliveryPolicy, DeliveryReport, Destination, Run, StoppedEarly,
 };
 
 /// Delivers the changes of `source` to `destination` and records every outcome in `log`.
@@ -25,6 +25,13 @@ use crate::{
 /// together, so removals are over before anything is added. Dropping the future at any point is a crash:
 /// rows whose batch was not recorded are sent again when the caller resumes with the rest of the plan
 /// under the same [`Run::run_id`].
+///
+/// How many requests are in flight is found out while sending, within the limits of policy and destination.
+/// `budget` is that of the account, shared by all deliveries to it; waiting for it uses up no attempts.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is another port or limit, and all are needed"
+)]
 pub async fn deliver(
     run: &Arc<Run>,
     source: &mut dyn ChangeSource,
@@ -32,17 +39,20 @@ pub async fn deliver(
     log: &mut dyn AckLog,
     policy: &DeliveryPolicy,
     clock: &dyn Clock,
+    budget: &Budget,
     cancel: &CancelToken,
 ) -> DeliveryReport {
     let capabilities = destination.capabilities();
-    let health = Health::new(clock, policy, cancel);
+    let health = Health::new(clock, budget, policy, capabilities.max_in_flight, cancel);
     let mut delivery = Delivery {
         batcher: Batcher::new(
             Arc::clone(run),
-            policy.max_rows.min(capabilities.max_rows),
+            policy
+                .max_rows
+                .min(capabilities.max_rows)
+                .min(budget.max_rows()),
             policy.max_bytes.min(capabilities.max_bytes),
         ),
-        slots: policy.concurrency.min(capabilities.max_in_flight).max(1),
         capabilities,
         waiting: None,
         keys_in_flight: HashSet::new(),
@@ -81,7 +91,6 @@ pub(crate) fn mode_word(mode: SyncMode) -> &'static str {
 
 struct Delivery {
     batcher: Batcher,
-    slots: usize,
     capabilities: Capabilities,
     /// The next batch, when it has to wait for those in flight.
     waiting: Option<Batch>,
@@ -102,7 +111,7 @@ impl Delivery {
         let mut finished: Vec<Acknowledgement> = Vec::new();
         let mut log_failed = false;
         loop {
-            while in_flight.len() + finished.len() < self.slots {
+            while in_flight.len() + finished.len() < sender.health.limit() {
                 let read = while_sending(
                     self.next_batch(source, sender.health),
                     &mut in_flight,
@@ -216,6 +225,8 @@ impl Delivery {
         counters.retryable += not_sent;
         self.report.requests = health.requests.load(Ordering::Relaxed);
         self.report.rate_limited = health.rate_limited.load(Ordering::Relaxed);
+        self.report.max_in_flight = health.most_in_flight();
+        self.report.limit = health.limit();
         // A cancel that came when all was done changed nothing.
         let cut_short = cancel.is_cancelled() && counters.retryable > 0;
         self.report.stopped_early = health

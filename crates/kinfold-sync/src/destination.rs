@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kinfold_project::SyncMode;
+use serde_json::{Map, Value};
 
-use crate::{Batch, BatchOperation, FailureClass, Outcome};
+use crate::{Batch, BatchOperation, FailureClass, ObjectText, Outcome};
 
 /// What a sync writes to, and how. Known before anything is sent, so that [`Destination::check`] can
 /// refuse it as a whole.
@@ -39,6 +40,8 @@ pub struct Capabilities {
     pub max_bytes: usize,
     /// Most batches in flight.
     pub max_in_flight: usize,
+    /// Whether [`Destination::read`] gives back what it has.
+    pub reads: bool,
 }
 
 impl Capabilities {
@@ -201,6 +204,9 @@ pub enum DestinationError {
         /// In a few words.
         reason: String,
     },
+    /// It does not tell what it has.
+    #[error("rows cannot be read back from this destination")]
+    Unreadable,
     /// What was sent could not be completed.
     #[error("the delivery to `{address}` could not be completed: {reason}")]
     Incomplete {
@@ -225,6 +231,21 @@ pub trait Destination: Send + Sync {
 
     /// Sends one batch, once. Retrying is the caller's business. Must return within a time limit of its own.
     async fn send(&self, batch: &Batch) -> SendResult;
+
+    /// The mapped fields of the rows with these keys as the destination has them now, in the order of the
+    /// keys; `None` where it has no such row. Values have the JSON form in which they were sent: numbers
+    /// are numbers, times are text in UTC with a `Z`, null is null. A destination may have turned a value
+    /// into its own type meanwhile, so equal values need not have equal spellings.
+    ///
+    /// # Errors
+    /// [`DestinationError::Unreadable`] unless [`Capabilities::reads`]; else why the rows cannot be read.
+    async fn read(
+        &self,
+        keys: &[ObjectText],
+    ) -> Result<Vec<Option<Map<String, Value>>>, DestinationError> {
+        let _ = keys;
+        Err(DestinationError::Unreadable)
+    }
 
     /// Called once after the last batch, however the delivery ended.
     ///

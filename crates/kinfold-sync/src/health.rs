@@ -1,40 +1,62 @@
-//! What the slots of one delivery share: the rate limit, the run of failures, the decision to stop.
+//! What the slots of one delivery share: how many requests it may have in flight, the run of failures, the
+//! decision to stop.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::{CancelToken, Clock, DeliveryPolicy, FailureClass, StoppedEarly};
+use tokio::sync::Notify;
 
-#[derive(Default)]
+use crate::budget::{Membership, NoPermit, Permit};
+use crate::concurrency::{Concurrency, Load};
+use crate::error_rate::Recent;
+use crate::{Budget, CancelToken, Clock, DeliveryPolicy, FailureClass, Outcome, StoppedEarly};
+
 struct State {
-    /// No request before this point of the clock: a rate limit holds for all slots.
-    not_before: Duration,
+    concurrency: Concurrency,
+    /// Requests that have a slot: in flight, or waiting for the budget.
+    admitted: usize,
     consecutive_failures: u32,
+    recent: Recent,
     stopped: Option<StoppedEarly>,
 }
 
 pub(crate) struct Health<'a> {
     clock: &'a dyn Clock,
     policy: &'a DeliveryPolicy,
+    budget: Membership,
     /// Ends every wait: cancelled by the caller's token, or by the first reason to stop.
     halt: CancelToken,
     state: Mutex<State>,
+    /// A slot is free, or the limit has changed.
+    slots: Notify,
     pub(crate) requests: AtomicU64,
     pub(crate) rate_limited: AtomicU64,
 }
 
 impl<'a> Health<'a> {
+    /// The shared state of a delivery to a destination that takes at most `max_in_flight` requests.
     pub(crate) fn new(
         clock: &'a dyn Clock,
+        budget: &Budget,
         policy: &'a DeliveryPolicy,
+        max_in_flight: usize,
         cancel: &CancelToken,
     ) -> Self {
+        let ceiling = policy.concurrency.min(max_in_flight);
         Self {
             clock,
             policy,
+            budget: budget.join(),
             halt: cancel.child_token(),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                concurrency: Concurrency::new(policy.concurrency_start, ceiling),
+                admitted: 0,
+                consecutive_failures: 0,
+                recent: Recent::default(),
+                stopped: None,
+            }),
+            slots: Notify::new(),
             requests: AtomicU64::new(0),
             rate_limited: AtomicU64::new(0),
         }
@@ -60,6 +82,16 @@ impl<'a> Health<'a> {
         self.state().stopped.take()
     }
 
+    /// Most batches in flight, or waiting to be recorded, now.
+    pub(crate) fn limit(&self) -> usize {
+        self.state().concurrency.limit()
+    }
+
+    /// Most requests that were in flight together.
+    pub(crate) fn most_in_flight(&self) -> usize {
+        self.state().concurrency.most_in_flight()
+    }
+
     /// Waits; false if the delivery halted before or meanwhile.
     pub(crate) async fn wait(&self, duration: Duration) -> bool {
         tokio::select! {
@@ -69,22 +101,58 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// Waits until the rate limit, if there is one, is over, and says for how long; `None` if the delivery
-    /// halted.
-    pub(crate) async fn may_send(&self) -> Option<Duration> {
+    /// Waits until a request with so many rows may be sent: for a slot, for the end of a rate limit, for
+    /// the budget. `None` if the delivery halted.
+    pub(crate) async fn may_send(&self, rows: usize) -> Option<Request<'_>> {
         let begun = self.clock.elapsed();
-        while !self.halted() {
-            let now = self.clock.elapsed();
-            let wait = self.state().not_before.saturating_sub(now);
-            if wait.is_zero() {
-                self.requests.fetch_add(1, Ordering::Relaxed);
-                return Some(now.saturating_sub(begun));
-            }
-            if !self.wait(wait).await {
+        let slot = self.slot().await?;
+        let limit = self.policy.max_throttle;
+        let asked = self
+            .budget
+            .acquire(rows as u64, self.clock, &self.halt, limit);
+        let permit = match asked.await {
+            Ok(permit) => permit,
+            Err(NoPermit::Halted) => return None,
+            Err(NoPermit::Held) => {
+                // By a rate limit that another delivery to the account may have met.
+                self.stop(StoppedEarly::Throttled { limit });
                 return None;
             }
+        };
+        let now = self.clock.elapsed();
+        let free_from = self.budget.held_until().clamp(begun, now);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.state().concurrency.started();
+        Some(Request {
+            slot,
+            _permit: permit,
+            sent: now,
+            waited: now.saturating_sub(begun),
+            waited_in_line: now.saturating_sub(free_from),
+            load: Load::Nothing,
+        })
+    }
+
+    async fn slot(&self) -> Option<Slot<'_>> {
+        loop {
+            let mut changed = std::pin::pin!(self.slots.notified());
+            changed.as_mut().enable();
+            if self.halted() {
+                return None;
+            }
+            {
+                let mut state = self.state();
+                if state.admitted < state.concurrency.limit() {
+                    state.admitted += 1;
+                    return Some(Slot { health: self });
+                }
+            }
+            tokio::select! {
+                biased;
+                () = self.halt.cancelled() => return None,
+                () = &mut changed => {}
+            }
         }
-        None
     }
 
     /// The destination answered.
@@ -92,12 +160,26 @@ impl<'a> Health<'a> {
         self.state().consecutive_failures = 0;
     }
 
-    /// Holds all requests for so long.
+    /// A row got an outcome; too many rejected ones end the delivery.
+    pub(crate) fn settled(&self, outcome: &Outcome) {
+        let Some(limit) = &self.policy.max_error_rate else {
+            return;
+        };
+        let not_sent = |class| class == FailureClass::NotSent;
+        if outcome.failure().is_some_and(|(class, _)| not_sent(class)) {
+            return;
+        }
+        let rejected = matches!(outcome, Outcome::Rejected { .. });
+        let reason = self.state().recent.add(limit, rejected);
+        if let Some(reason) = reason {
+            self.stop(reason);
+        }
+    }
+
+    /// Holds all requests of all deliveries to the account for so long.
     pub(crate) fn throttle(&self, wait: Duration) {
         self.rate_limited.fetch_add(1, Ordering::Relaxed);
-        let until = self.clock.elapsed().saturating_add(wait);
-        let mut state = self.state();
-        state.not_before = state.not_before.max(until);
+        self.budget.hold(self.clock.elapsed().saturating_add(wait));
     }
 
     /// A request failed for a reason that passes; too many in a row end the delivery.
@@ -113,5 +195,41 @@ impl<'a> Health<'a> {
                 message: message.to_owned(),
             });
         }
+    }
+}
+
+/// A request that has a slot.
+struct Slot<'a> {
+    health: &'a Health<'a>,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        let mut state = self.health.state();
+        state.admitted = state.admitted.saturating_sub(1);
+        drop(state);
+        self.health.slots.notify_waiters();
+    }
+}
+
+/// A request that may be sent now, and is in flight until dropped.
+pub(crate) struct Request<'a> {
+    slot: Slot<'a>,
+    _permit: Permit<'a>,
+    sent: Duration,
+    /// How long it had to wait.
+    pub(crate) waited: Duration,
+    /// The part of it that was not for a rate limit.
+    pub(crate) waited_in_line: Duration,
+    /// What its answer says about the load of the destination.
+    pub(crate) load: Load,
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        let health = self.slot.health;
+        let now = health.clock.elapsed();
+        let round_trip = now.saturating_sub(self.sent);
+        health.state().concurrency.ended(now, round_trip, self.load);
     }
 }

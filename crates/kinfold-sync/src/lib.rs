@@ -10,15 +10,19 @@
 //! - a row is acknowledged only after its outcome is durable, and an acknowledged row is not sent again;
 //! - two changes of one key are never in flight together, and reach the destination in plan order;
 //! - a request is repeated after an unknown result only if the destination says that this is harmless;
-//! - memory is bounded by batch size times concurrency, not by the plan.
+//! - memory is bounded by batch size times concurrency, not by the plan;
+//! - no period sees more requests or rows than the [`Budget`] of the account, and no delivery starves.
 
 mod attempt;
 mod backoff;
 mod batch;
+mod budget;
 mod change;
 mod clock;
+mod concurrency;
 mod deliver;
 mod destination;
+mod error_rate;
 mod health;
 mod http;
 mod log;
@@ -34,6 +38,7 @@ mod tls;
 pub use tokio_util::sync::CancellationToken as CancelToken;
 
 pub use batch::{Batch, BatchId, BatchOperation, Run};
+pub use budget::{Budget, BudgetOptions};
 pub use change::{Change, ChangeSource, Operation, Previous, SourceError};
 pub use clock::{Clock, SystemClock};
 pub use deliver::deliver;
@@ -44,7 +49,7 @@ pub use http::{HttpDestination, HttpOptions};
 pub use log::{AckError, AckLog, Acknowledgement};
 pub use object_text::ObjectText;
 pub use outcome::{FailureClass, MAX_MESSAGE_CHARS, Outcome};
-pub use policy::{DeliveryPolicy, RetryPolicy};
+pub use policy::{DeliveryPolicy, ErrorRate, RetryPolicy};
 pub use postgres::{PostgresDestination, PostgresOptions};
 pub use redaction::redact;
 pub use report::{Counters, DeliveryReport, StoppedEarly};

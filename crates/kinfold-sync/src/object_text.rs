@@ -15,7 +15,7 @@ pub struct ObjectText(Box<str>);
 
 impl ObjectText {
     /// Wraps text that starts with `{` and ends with `}`; `None` for other text. More is not looked at:
-    /// whoever stores the text guards its integrity. [`deliver`](crate::deliver) rejects a row whose text is
+    /// whoever stores the text guards its integrity. [`deliver`](crate::deliver()) rejects a row whose text is
     /// no object after all.
     pub fn new(text: impl Into<Box<str>>) -> Option<Self> {
         let text = text.into();

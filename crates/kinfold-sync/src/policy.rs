@@ -9,14 +9,29 @@ pub struct DeliveryPolicy {
     pub max_rows: usize,
     /// Most bytes of a batch's rows as JSON; a larger row is sent alone.
     pub max_bytes: usize,
-    /// Most batches in flight, or waiting to be recorded. At least 1.
+    /// Most batches in flight, or waiting to be recorded; the destination's own limit also holds. How many
+    /// of them are used is found out while sending. At least 1.
     pub concurrency: usize,
+    /// Most batches in flight at the beginning. At least 1.
+    pub concurrency_start: usize,
     /// When a failed request is repeated.
     pub retry: RetryPolicy,
     /// How long one batch may be kept waiting by rate limits before the delivery stops.
     pub max_throttle: Duration,
     /// So many failures that pass, one after the other over all batches, and the destination counts as down.
     pub max_consecutive_failures: u32,
+    /// How many rejected rows end the delivery; without it none do.
+    pub max_error_rate: Option<ErrorRate>,
+}
+
+/// When so many rows are rejected that something else is wrong than the rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ErrorRate {
+    /// The delivery stops when more than this share, from 0 to 1, of the last rows with an outcome is
+    /// rejected.
+    pub share: f64,
+    /// No judgement before so many rows have an outcome; it is over the last ten times as many. At least 1.
+    pub min_rows: u64,
 }
 
 impl Default for DeliveryPolicy {
@@ -24,10 +39,12 @@ impl Default for DeliveryPolicy {
         Self {
             max_rows: 500,
             max_bytes: 1 << 20,
-            concurrency: 4,
+            concurrency: 32,
+            concurrency_start: 4,
             retry: RetryPolicy::default(),
             max_throttle: Duration::from_secs(15 * 60),
             max_consecutive_failures: 12,
+            max_error_rate: None,
         }
     }
 }

@@ -75,6 +75,14 @@ pub enum StoppedEarly {
         /// The policy's limit.
         limit: Duration,
     },
+    /// More rows are rejected than the policy allows.
+    #[error("{share_percent} % of the last {rows} rows were rejected")]
+    ErrorRate {
+        /// The part that was rejected, rounded down.
+        share_percent: u32,
+        /// How many rows were looked at.
+        rows: u64,
+    },
     /// The destination cannot do what the plan asks.
     #[error("the destination does not support `{what}`")]
     Unsupported {
@@ -109,6 +117,10 @@ pub struct DeliveryReport {
     pub requests: u64,
     /// Requests answered by a rate limit.
     pub rate_limited: u64,
+    /// Most requests in flight together.
+    pub max_in_flight: usize,
+    /// How many requests in flight the destination was found to bear, at the end.
+    pub limit: usize,
     /// Why it ended early, if it did.
     pub stopped_early: Option<StoppedEarly>,
 }

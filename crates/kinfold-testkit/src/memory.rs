@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
     Batch, BatchId, BatchOperation, Capabilities, Destination, DestinationError, FailureClass,
-    Outcome, SendResult,
+    ObjectText, Outcome, SendResult,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -49,6 +49,8 @@ pub struct MemoryBehaviour {
     pub modes: Vec<SyncMode>,
     /// Operations that are supported.
     pub operations: Vec<BatchOperation>,
+    /// Whether its rows can be read back.
+    pub reads: bool,
     /// A request takes up to so many turns of the scheduler.
     pub slowness: u32,
 }
@@ -75,6 +77,7 @@ impl Default for MemoryBehaviour {
                 SyncMode::Append,
             ],
             operations: all,
+            reads: true,
             slowness: 8,
         }
     }
@@ -143,6 +146,16 @@ impl MemoryDestination {
             behaviour,
             state: Mutex::new(state),
         }
+    }
+
+    /// Gives a row other fields, or none, as if somebody else had changed it.
+    pub fn alter(&self, key: &ObjectText, fields: Option<Map<String, Value>>) {
+        let key = key.as_str().to_owned();
+        let mut state = self.lock();
+        match fields {
+            Some(fields) => state.rows.insert(key, fields),
+            None => state.rows.remove(&key),
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, MemoryState> {
@@ -268,11 +281,26 @@ impl Destination for MemoryDestination {
             max_rows: 1_000,
             max_bytes: 1 << 20,
             max_in_flight: 64,
+            reads: self.behaviour.reads,
         }
     }
 
     async fn check(&self) -> Result<(), DestinationError> {
         Ok(())
+    }
+
+    async fn read(
+        &self,
+        keys: &[ObjectText],
+    ) -> Result<Vec<Option<Map<String, Value>>>, DestinationError> {
+        if !self.behaviour.reads {
+            return Err(DestinationError::Unreadable);
+        }
+        let state = self.lock();
+        Ok(keys
+            .iter()
+            .map(|key| state.rows.get(key.as_str()).cloned())
+            .collect())
     }
 
     async fn send(&self, batch: &Batch) -> SendResult {

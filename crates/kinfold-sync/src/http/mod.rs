@@ -141,6 +141,7 @@ impl HttpDestination {
                 max_rows: options.max_rows,
                 max_bytes: options.max_bytes,
                 max_in_flight: options.max_in_flight,
+                reads: false,
             },
         })
     }

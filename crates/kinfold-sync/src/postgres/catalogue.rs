@@ -156,6 +156,17 @@ impl Table {
         Ok(())
     }
 
+    /// Whether its rows can be read.
+    pub(super) fn admits_reading(&self) -> Result<(), DestinationError> {
+        if self.may_select {
+            return Ok(());
+        }
+        Err(DestinationError::PrivilegeMissing {
+            object: self.object.clone(),
+            privilege: "select",
+        })
+    }
+
     /// A column by name.
     pub(super) fn column(&self, field: &str) -> Result<&Column, DestinationError> {
         self.columns

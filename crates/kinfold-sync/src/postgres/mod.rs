@@ -3,6 +3,7 @@
 mod catalogue;
 mod dsn;
 mod failure;
+mod read;
 mod statement;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,15 +13,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kinfold_project::SyncMode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
-    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Operation,
-    Outcome, Secret, SendResult, Target,
+    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, ObjectText,
+    Operation, Outcome, Secret, SendResult, Target,
 };
 use catalogue::Table;
 use dsn::Dsn;
@@ -28,6 +29,8 @@ use statement::Statement;
 
 /// What is acknowledged must outlive a crash of the server; a stronger setting is left alone.
 const DURABLE_COMMIT: &str = include_str!("../../../../sql/postgres/durable_commit.sql");
+/// One way of writing values.
+const READ_SETTINGS: &str = include_str!("../../../../sql/postgres/read_settings.sql");
 
 /// Options of a PostgreSQL connection.
 #[derive(Clone, Debug)]
@@ -119,6 +122,7 @@ impl PostgresDestination {
                 max_rows: options.max_rows,
                 max_bytes: options.max_bytes,
                 max_in_flight: options.max_in_flight,
+                reads: true,
             },
             timeout: options.timeout,
             catalogue: OnceCell::new(),
@@ -217,6 +221,36 @@ impl PostgresDestination {
                 message: failure::reason(&error),
             }),
         }
+    }
+
+    /// The rows that the statement finds, by the index of their key. Of several rows with one key, any.
+    async fn read_from(
+        &self,
+        client: &Client,
+        statement: &Statement,
+        table: &Table,
+    ) -> Result<BTreeMap<i64, Map<String, Value>>, DestinationError> {
+        let failed = |error: tokio_postgres::Error| failure::of_check(&error, &self.dsn.address);
+        let limit = self.timeout.as_millis();
+        let begin =
+            format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; {READ_SETTINGS}");
+        client.batch_execute(&begin).await.map_err(failed)?;
+        let rows = client
+            .query_typed(&statement.sql, &[(&statement.rows, Type::TEXT)])
+            .await
+            .map_err(failed)?;
+        client.batch_execute("COMMIT").await.map_err(failed)?;
+        let mut found = BTreeMap::new();
+        for row in rows {
+            let index: i64 = row.try_get(0).map_err(failed)?;
+            let text: &str = row.try_get(1).map_err(failed)?;
+            let fields = read::fields(table, text).ok_or_else(|| DestinationError::Unexpected {
+                address: self.dsn.address.clone(),
+                reason: "a row cannot be understood".to_owned(),
+            })?;
+            found.insert(index, fields);
+        }
+        Ok(found)
     }
 
     async fn send_to(&self, client: &Client, batch: &Batch, table: &Table) -> SendResult {
@@ -318,6 +352,36 @@ impl Destination for PostgresDestination {
 
     async fn check(&self) -> Result<(), DestinationError> {
         self.table().await.map(|_| ())
+    }
+
+    async fn read(
+        &self,
+        keys: &[ObjectText],
+    ) -> Result<Vec<Option<Map<String, Value>>>, DestinationError> {
+        let work = async {
+            let table = self.table().await?;
+            table.admits_reading()?;
+            let (key_fields, fields) = (&self.target.key_fields, &self.target.fields);
+            let statement = read::statement(table, key_fields, fields, keys)?;
+            let client = self
+                .connect()
+                .await
+                .map_err(|error| failure::of_check(&error, &self.dsn.address))?;
+            let found = self.read_from(&client, &statement, table).await?;
+            // After a failure the session may be inside a transaction: only now it is kept.
+            self.keep(client);
+            Ok(found)
+        };
+        let mut found = tokio::time::timeout(self.timeout, work)
+            .await
+            .map_err(|_| DestinationError::Unavailable {
+                address: self.dsn.address.clone(),
+                reason: "no answer in time".to_owned(),
+            })??;
+        Ok((0..)
+            .take(keys.len())
+            .map(|index| found.remove(&index))
+            .collect())
     }
 
     async fn send(&self, batch: &Batch) -> SendResult {

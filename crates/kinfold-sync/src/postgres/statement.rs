@@ -157,6 +157,40 @@ pub(super) fn sql(
     ))
 }
 
+/// The statement that reads these columns, written as SQL, of rows with these keys.
+pub(super) fn read_sql(
+    table: &Table,
+    key_fields: &[String],
+    columns: &str,
+) -> Result<String, DestinationError> {
+    let definitions = key_fields
+        .iter()
+        .map(|name| {
+            Ok(format!(
+                "{} {}",
+                quoted(name),
+                table.column(name)?.type_name
+            ))
+        })
+        .collect::<Result<Vec<_>, DestinationError>>()?
+        .join(", ");
+    let matching = key_fields
+        .iter()
+        .map(|name| format!("t.{name} = x.{name}", name = quoted(name)))
+        .collect::<Vec<_>>()
+        .join(" AND ");
+    Ok(filled(
+        include_str!("../../../../sql/postgres/read.sql"),
+        &[
+            ("table", &table.name),
+            ("columns", columns),
+            ("definitions", &definitions),
+            ("match", &matching),
+            ("ordinal", &quoted(&table.ordinal)),
+        ],
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    AckError, AckLog, Acknowledgement, Batch, BatchOperation, CancelToken, Capabilities, Change,
-    ChangeSource, DeliveryReport, Destination, DestinationError, FailureClass, Operation, Outcome,
-    RetryAfter, Run, SendResult, SourceError, StoppedEarly, deliver,
+    AckError, AckLog, Acknowledgement, Batch, BatchOperation, Budget, CancelToken, Capabilities,
+    Change, ChangeSource, DeliveryReport, Destination, DestinationError, ErrorRate, FailureClass,
+    Operation, Outcome, RetryAfter, Run, SendResult, SourceError, StoppedEarly, deliver,
 };
 use kinfold_testkit::{
     FakeClock, MemoryBehaviour, MemoryDestination, MemoryLog, MemorySource, change,
@@ -37,6 +37,7 @@ async fn deliver_adds(
         &mut log.clone(),
         &policy(max_rows, 1),
         &clock,
+        &Budget::unlimited(),
         &CancelToken::new(),
     )
     .await;
@@ -439,6 +440,7 @@ async fn a_cancelled_delivery_waits_for_what_is_in_flight_and_records_it() {
     let run = run_of(SyncMode::Upsert);
     let policy = policy(10, 1);
     let clock = FakeClock::new();
+    let budget = Budget::unlimited();
     let delivery = deliver(
         &run,
         &mut source,
@@ -446,6 +448,7 @@ async fn a_cancelled_delivery_waits_for_what_is_in_flight_and_records_it() {
         &mut acknowledgements,
         &policy,
         &clock,
+        &budget,
         &cancel,
     );
     let operator = async {
@@ -477,6 +480,7 @@ async fn a_cancel_cuts_a_wait_short() {
         &mut MemoryLog::new(),
         &policy(10, 1),
         &FakeClock::new(),
+        &Budget::unlimited(),
         &cancel,
     )
     .await;
@@ -536,6 +540,7 @@ async fn a_slot_is_free_only_when_its_outcomes_are_durable() {
     let policy = policy(10, 3);
     let clock = FakeClock::new();
     let cancel = CancelToken::new();
+    let budget = Budget::unlimited();
     let delivery = deliver(
         &run,
         &mut source,
@@ -543,6 +548,7 @@ async fn a_slot_is_free_only_when_its_outcomes_are_durable() {
         &mut log,
         &policy,
         &clock,
+        &budget,
         &cancel,
     );
     let operator = async {
@@ -610,6 +616,7 @@ async fn memory_does_not_grow_with_the_plan() {
         &mut CountingLog(&recorded),
         &policy(50, 4),
         &FakeClock::new(),
+        &Budget::unlimited(),
         &CancelToken::new(),
     )
     .await;
@@ -617,4 +624,108 @@ async fn memory_does_not_grow_with_the_plan() {
     // The slots, and one batch that is being put together.
     let most = most_held.load(Ordering::SeqCst);
     assert!(most <= 50 * 6, "{most}");
+}
+
+#[tokio::test]
+async fn too_many_rejected_rows_stop_the_delivery() {
+    let bad = |seq: u64| seq >= 100 && seq.is_multiple_of(2);
+    let destination = MemoryDestination::new(MemoryBehaviour {
+        bad_keys: adds(1_000)
+            .iter()
+            .filter(|change| bad(change.seq))
+            .map(|change| change.key.as_str().to_owned())
+            .collect(),
+        ..MemoryBehaviour::default()
+    });
+    let log = MemoryLog::new();
+    let mut policy = policy(10, 1);
+    policy.max_error_rate = Some(ErrorRate {
+        share: 0.3,
+        min_rows: 20,
+    });
+    let plan = adds(1_000);
+    let report = deliver_plan(SyncMode::Upsert, &plan, &destination, &log, &policy).await;
+    // 60 of 200 rows would be no more than the share.
+    assert!(
+        matches!(
+            report.stopped_early,
+            Some(StoppedEarly::ErrorRate {
+                share_percent: 30,
+                rows: 200
+            })
+        ),
+        "{report:?}"
+    );
+    assert!(report.counters.add_up(), "{report:?}");
+    assert_eq!(report.counters.rejected, 61);
+    assert_eq!(
+        log.outcomes().len() as u64,
+        1_000 - report.counters.not_sent
+    );
+    assert!(report.counters.not_sent > 700, "{report:?}");
+
+    // Few rows are no reason to stop, however bad they are.
+    let destination = Answers::always(SendResult::Rejected {
+        class: FailureClass::InvalidRow,
+        message: "no".to_owned(),
+    });
+    let log = MemoryLog::new();
+    let report = deliver_plan(SyncMode::Upsert, &adds(19), &destination, &log, &policy).await;
+    assert!(report.stopped_early.is_none());
+    assert_eq!(report.counters.rejected, 19);
+}
+
+#[tokio::test]
+async fn what_is_in_flight_when_too_many_rows_are_rejected_is_recorded() {
+    let destination = MemoryDestination::new(MemoryBehaviour {
+        bad_keys: adds(400)
+            .iter()
+            .map(|change| change.key.as_str().to_owned())
+            .collect(),
+        attributes: true,
+        ..MemoryBehaviour::default()
+    });
+    let log = MemoryLog::new();
+    let mut policy = policy(10, 4);
+    policy.max_error_rate = Some(ErrorRate {
+        share: 0.5,
+        min_rows: 25,
+    });
+    let report = deliver_plan(SyncMode::Upsert, &adds(400), &destination, &log, &policy).await;
+    assert!(matches!(
+        report.stopped_early,
+        Some(StoppedEarly::ErrorRate {
+            share_percent: 100,
+            ..
+        })
+    ));
+    assert!(report.counters.add_up());
+    let sent = destination.state().sent.len() as u64;
+    assert_eq!(report.counters.rejected, sent);
+    assert!((25..=80).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
+async fn what_is_in_memory_can_be_read_back_and_altered() {
+    let destination = MemoryDestination::new(MemoryBehaviour::default());
+    let log = MemoryLog::new();
+    let plan = adds(3);
+    deliver_plan(SyncMode::Upsert, &plan, &destination, &log, &policy(10, 1)).await;
+    let keys: Vec<_> = plan.iter().rev().map(|change| change.key.clone()).collect();
+    let sent: Vec<_> = plan
+        .iter()
+        .rev()
+        .map(|change| change.fields.parse())
+        .collect();
+    assert_eq!(destination.read(&keys).await.unwrap(), sent);
+    if let Some(key) = keys.first() {
+        destination.alter(key, None);
+    }
+    let found = destination.read(&keys).await.unwrap();
+    assert_eq!(found.first(), Some(&None));
+    assert_eq!(found.get(1), sent.get(1));
+
+    // Most destinations cannot.
+    let refused = Answers::new([]).read(&keys).await;
+    assert_eq!(refused, Err(DestinationError::Unreadable));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    CancelToken, Change, DeliveryReport, Destination, DestinationError, FailureClass,
+    Budget, CancelToken, Change, DeliveryReport, Destination, DestinationError, FailureClass,
     HttpDestination, HttpOptions, ObjectText, Operation, Outcome, Secret, StoppedEarly,
     SystemClock, Target, deliver,
 };
@@ -547,6 +547,7 @@ async fn the_machines_clock_works_too() {
         &mut log.clone(),
         &policy,
         &SystemClock::new(),
+        &Budget::unlimited(),
         &CancelToken::new(),
     )
     .await;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    CancelToken, Change, DeliveryReport, Operation, Outcome, StoppedEarly, deliver,
+    Budget, CancelToken, Change, DeliveryReport, ErrorRate, Operation, Outcome, StoppedEarly,
+    deliver,
 };
 use kinfold_testkit::{
     FakeClock, MemoryBehaviour, MemoryDestination, MemoryFault, MemoryLog, MemorySource, change,
@@ -147,6 +148,7 @@ proptest! {
         attributes: bool,
         cancel_at in proptest::option::of(0_usize..200),
         log_fails_at in proptest::option::weighted(0.2, 0_usize..6),
+        max_errors in proptest::option::of((0.0..0.5, 0_u64..6)),
         source_fails_after in proptest::option::weighted(0.2, 0_usize..50),
     ) {
         let behaviour = MemoryBehaviour {
@@ -163,6 +165,8 @@ proptest! {
         let mut policy = policy(max_rows, concurrency);
         policy.retry.max_attempts = attempts;
         policy.max_consecutive_failures = 6;
+        policy.max_error_rate = max_errors.map(|(share, min_rows)| ErrorRate { share, min_rows });
+        policy.concurrency_start = 1 + usize::try_from(seed % 4).unwrap();
         let cancel = CancelToken::new();
         let clock = FakeClock::new();
         let mut source = MemorySource::new(plan.clone());
@@ -172,8 +176,9 @@ proptest! {
         let report = block_on(async {
             let run = run_of(SyncMode::Mirror);
             let mut acknowledgements = log.clone();
+            let budget = Budget::unlimited();
             let mut delivery = pin!(deliver(
-                &run, &mut source, &destination, &mut acknowledgements, &policy, &clock, &cancel,
+                &run, &mut source, &destination, &mut acknowledgements, &policy, &clock, &budget, &cancel,
             ));
             let mut polls = 0;
             loop {
@@ -217,6 +222,8 @@ proptest! {
         }
         prop_assert_eq!(state.violations, Vec::<String>::new());
         prop_assert!(state.most_in_flight <= concurrency);
+        prop_assert_eq!(state.most_in_flight, report.max_in_flight);
+        prop_assert!((1..=concurrency).contains(&report.limit));
     }
 
     #[test]

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on shall fail"
 )]
 
+mod budgets;
 mod cases;
 mod http;
 mod laws;

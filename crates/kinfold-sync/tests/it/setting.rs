@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    Batch, BatchOperation, CancelToken, Capabilities, Change, DeliveryPolicy, DeliveryReport,
-    Destination, DestinationError, FailureClass, ObjectText, Operation, Outcome, RetryPolicy, Run,
-    SendResult, deliver,
+    Batch, BatchOperation, Budget, CancelToken, Capabilities, Change, DeliveryPolicy,
+    DeliveryReport, Destination, DestinationError, FailureClass, ObjectText, Operation, Outcome,
+    RetryPolicy, Run, SendResult, deliver,
 };
 use kinfold_testkit::{FakeClock, MemoryLog, MemorySource, change};
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ pub fn policy(max_rows: usize, concurrency: usize) -> DeliveryPolicy {
         max_rows,
         max_bytes: 1 << 20,
         concurrency,
+        concurrency_start: concurrency,
         retry: RetryPolicy {
             max_attempts: 4,
             max_elapsed: Duration::from_secs(60),
@@ -36,6 +37,7 @@ pub fn policy(max_rows: usize, concurrency: usize) -> DeliveryPolicy {
         },
         max_throttle: Duration::from_secs(600),
         max_consecutive_failures: 1_000,
+        max_error_rate: None,
     }
 }
 
@@ -74,6 +76,7 @@ pub async fn deliver_plan(
         &mut log.clone(),
         policy,
         &FakeClock::new(),
+        &Budget::unlimited(),
         &CancelToken::new(),
     )
     .await
@@ -137,6 +140,7 @@ impl Destination for Answers {
             max_rows: 1_000,
             max_bytes: 1 << 20,
             max_in_flight: 64,
+            reads: false,
         }
     }
 

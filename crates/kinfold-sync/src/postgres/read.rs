@@ -1,0 +1,218 @@
+//! Reading back what the table has, in the JSON form in which it was sent.
+
+use serde_json::{Map, Value};
+
+use super::catalogue::Table;
+use super::statement::{self, Statement, quoted};
+use crate::{DestinationError, ObjectText};
+
+/// Payloads hold decimals up to so many digits as numbers, and longer ones as text.
+const NUMBER_DIGITS: usize = 15;
+
+/// The statement that reads these fields of these keys. Keys that cannot be read as JSON have no row.
+pub(super) fn statement(
+    table: &Table,
+    key_fields: &[String],
+    fields: &[String],
+    keys: &[ObjectText],
+) -> Result<Statement, DestinationError> {
+    let rows = keys
+        .iter()
+        .enumerate()
+        .filter_map(|(index, key)| {
+            let mut row = key.parse()?;
+            row.insert(table.ordinal.clone(), Value::from(index));
+            Some(Value::Object(row))
+        })
+        .collect();
+    let columns = fields
+        .iter()
+        .map(|field| {
+            let name = quoted(field);
+            Ok(match Form::of(&table.column(field)?.type_name) {
+                Form::Decimal => format!("trim_scale(t.{name})::text AS {name}"),
+                _ => format!("t.{name}"),
+            })
+        })
+        .collect::<Result<Vec<_>, DestinationError>>()?
+        .join(", ");
+    Ok(Statement {
+        sql: statement::read_sql(table, key_fields, &columns)?,
+        rows: Value::Array(rows).to_string(),
+    })
+}
+
+/// The fields of a row, from the text that the server writes.
+pub(super) fn fields(table: &Table, text: &str) -> Option<Map<String, Value>> {
+    let mut fields = ObjectText::new(without_spaces(text))?.parse()?;
+    for (name, value) in &mut fields {
+        let form = Form::of(&table.columns.get(name)?.type_name);
+        rewrite(form, value);
+    }
+    Some(fields)
+}
+
+/// How the server's text of a type differs from what is sent.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Same,
+    Decimal,
+    Timestamp,
+    Binary,
+}
+
+impl Form {
+    fn of(type_name: &str) -> Self {
+        let is = |name: &str| {
+            type_name
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['(', ' ', '[']))
+        };
+        if is("timestamp") {
+            Self::Timestamp
+        } else if is("bytea") {
+            Self::Binary
+        } else if is("numeric") && !type_name.ends_with("[]") {
+            Self::Decimal
+        } else {
+            Self::Same
+        }
+    }
+}
+
+fn rewrite(form: Form, value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(form, item)),
+        Value::String(text) => {
+            let other = match form {
+                Form::Same => None,
+                Form::Decimal => decimal(text),
+                Form::Timestamp => timestamp(text).map(Value::from),
+                Form::Binary => printable(text).map(Value::from),
+            };
+            if let Some(other) = other {
+                *value = other;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A number, unless a receiver that reads it as a float would lose digits.
+fn decimal(text: &str) -> Option<Value> {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let significant = digits.trim_start_matches('0');
+    let significant = match text.contains('.') {
+        true => significant,
+        false => significant.trim_end_matches('0'),
+    };
+    if significant.len() > NUMBER_DIGITS {
+        return None;
+    }
+    ObjectText::new(format!("{{\"n\":{text}}}"))?
+        .parse()?
+        .remove("n")
+}
+
+/// In UTC with a `Z`, also where the column has no time zone. Infinities stay what they are.
+fn timestamp(text: &str) -> Option<String> {
+    let time = text.strip_suffix("+00:00").unwrap_or(text);
+    time.ends_with(|last: char| last.is_ascii_digit())
+        .then(|| format!("{time}Z"))
+}
+
+/// Binary values are sent as hexadecimal digits, which the server takes for the bytes themselves: text of
+/// such bytes is given back as text.
+fn printable(text: &str) -> Option<String> {
+    let digits = text.strip_prefix("\\x")?;
+    let bytes = (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+        .collect::<Option<Vec<u8>>>()?;
+    let text = String::from_utf8(bytes).ok()?;
+    text.bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        .then_some(text)
+}
+
+/// JSON without the spaces between its tokens.
+fn without_spaces(text: &str) -> String {
+    let mut quoted = false;
+    let mut escaped = false;
+    text.chars()
+        .filter(|c| {
+            let keep = quoted || !c.is_ascii_whitespace();
+            quoted ^= *c == '"' && !escaped;
+            escaped = quoted && *c == '\\' && !escaped;
+            keep
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_rewritten_as_they_are_sent() {
+        let sent = |type_name: &str, value: Value| {
+            let mut value = value;
+            rewrite(Form::of(type_name), &mut value);
+            value
+        };
+        for (type_name, read, expected) in [
+            ("numeric(20,6)", json!("1.5"), json!(1.5)),
+            ("numeric", json!("-3"), json!(-3)),
+            ("numeric", json!("0.000000000000000012"), json!(1.2e-17)),
+            (
+                "numeric",
+                json!("12345678901.23456"),
+                json!("12345678901.23456"),
+            ),
+            (
+                "numeric",
+                json!("1000000000000000000"),
+                json!(1_000_000_000_000_000_000_i64),
+            ),
+            ("numeric", json!("NaN"), json!("NaN")),
+            (
+                "timestamp with time zone",
+                json!("2026-01-31T09:30:00.5+00:00"),
+                json!("2026-01-31T09:30:00.5Z"),
+            ),
+            (
+                "timestamp(3) without time zone",
+                json!("2026-01-31T09:30:00"),
+                json!("2026-01-31T09:30:00Z"),
+            ),
+            (
+                "timestamp with time zone",
+                json!("infinity"),
+                json!("infinity"),
+            ),
+            (
+                "timestamp with time zone[]",
+                json!(["2026-01-31T09:30:00+00:00", null]),
+                json!(["2026-01-31T09:30:00Z", null]),
+            ),
+            ("bytea", json!("\\x30306666"), json!("00ff")),
+            ("bytea", json!("\\x00ff"), json!("\\x00ff")),
+            ("text", json!("1.50"), json!("1.50")),
+        ] {
+            assert_eq!(sent(type_name, read), expected, "{type_name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn spaces_go_and_strings_stay(text in any::<String>(), key in "[ \"\\\\a\n]{0,6}") {
+            let mut map = Map::new();
+            map.insert(key, json!([text, {"a b": " \\\" "}]));
+            let value = Value::Object(map);
+            let pretty = serde_json::to_string_pretty(&value).unwrap_or_default();
+            prop_assert_eq!(without_spaces(&pretty), value.to_string());
+        }
+    }
+}
