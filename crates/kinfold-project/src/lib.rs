@@ -24,4 +24,6 @@ pub use model::{
     StorageOptions, StorageTemplate, TestTarget,
 };
 pub use node::{NodeId, ResourceType};
-pub use sync::{Connection, ConnectionKind, Guard, OnLeave, Reference, Sync, SyncMode};
+pub use sync::{
+    Connection, ConnectionKind, FirstRun, Guard, OnLeave, Reference, Resend, Sync, SyncMode,
+};

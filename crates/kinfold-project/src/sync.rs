@@ -112,6 +112,60 @@ pub enum OnLeave {
     LeaveAudience,
 }
 
+/// What the first run of a sync does with a destination that may have rows already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FirstRun {
+    /// Sends every row.
+    #[default]
+    Backfill,
+    /// Takes every row for delivered and sends nothing.
+    Baseline,
+    /// Reads the rows from the destination and sends those that differ.
+    MatchFirst,
+}
+
+impl FirstRun {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Backfill, Self::Baseline, Self::MatchFirst];
+
+    /// The word in YAML and in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Backfill => "backfill",
+            Self::Baseline => "baseline",
+            Self::MatchFirst => "match_first",
+        }
+    }
+}
+
+/// What happens to delivered rows when the mapping changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Resend {
+    /// They are sent again.
+    All,
+    /// They are sent if their mapped values differ.
+    #[default]
+    Changed,
+    /// They are not sent: the new values count as delivered.
+    None,
+}
+
+impl Resend {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::All, Self::Changed, Self::None];
+
+    /// The word in YAML and in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Changed => "changed",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A delivery of a model to an object of a destination.
 #[derive(Clone, Debug)]
 pub struct Sync {
@@ -141,7 +195,12 @@ pub struct Sync {
     pub purposes: Vec<Located<String>>,
     /// What happens to rows that leave; `Keep` unless the mode is `Mirror`, where it is `Delete`.
     pub on_leave: Located<OnLeave>,
-    /// Limits above which a run is held: `max_removals` (rows or `10%`), `max_changes`.
+    /// What the first run does.
+    pub first_run: FirstRun,
+    /// What a change of the mapping does.
+    pub resend: Resend,
+    /// Limits above which a run is held: `max_removals` (rows or `10%`), `max_changes`; and the share of
+    /// refused rows above which it stops: `max_rejected`.
     pub guards: BTreeMap<String, Located<Guard>>,
     /// Rows of one request, if the user sets it.
     pub batch_size: Option<Located<u64>>,

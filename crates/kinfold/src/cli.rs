@@ -170,21 +170,51 @@ pub enum Command {
         format: RowFormat,
     },
     /// Deliver published models to their destinations.
-    Sync {
-        /// Which syncs: names; all if not given.
-        #[arg(long, short, num_args = 1.., value_name = "NAME")]
-        select: Vec<String>,
-        /// Count and show what would be sent, send nothing.
-        #[arg(long)]
-        dry_run: bool,
-        /// The run's clock (RFC 3339).
-        #[arg(long, value_name = "TIME")]
-        as_of: Option<DateTime<Utc>>,
-    },
+    Sync(SyncArguments),
     /// Print completions for a shell.
     Completions {
         /// The shell.
         shell: Shell,
+    },
+}
+
+/// What `sync` does.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct SyncArguments {
+    /// Something else than a run.
+    #[command(subcommand)]
+    pub action: Option<SyncAction>,
+    /// Which syncs: names; all if not given.
+    #[arg(long, short, num_args = 1.., value_name = "NAME")]
+    pub select: Vec<String>,
+    /// Count and show what would be sent, send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Send at most so many rows, and remove none.
+    #[arg(long, value_name = "ROWS", conflicts_with = "dry_run")]
+    pub limit: Option<u64>,
+    /// Only the row with this key, such as `email=ann@example.com`; parts of a key are separated by
+    /// commas. May be repeated.
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = parse_key)]
+    pub only_keys: Vec<Vec<(String, String)>>,
+    /// The run's clock (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Other commands of `sync`.
+#[derive(Debug, Subcommand)]
+pub enum SyncAction {
+    /// Send what a guard held back, exactly as it was shown.
+    Approve {
+        /// The sync.
+        name: String,
+        /// The id that the run has printed.
+        id: String,
+        /// The run's clock (RFC 3339).
+        #[arg(long, value_name = "TIME")]
+        as_of: Option<DateTime<Utc>>,
     },
 }
 
@@ -197,6 +227,15 @@ pub enum RowFormat {
     Csv,
     /// One JSON object per line.
     Ndjson,
+}
+
+fn parse_key(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pair = |part: &str| {
+        let (field, value) = part.split_once('=')?;
+        Some((field.trim().to_owned(), value.to_owned()))
+    };
+    let pairs: Option<Vec<_>> = text.split(',').map(pair).collect();
+    pairs.ok_or_else(|| "a key is written like `email=ann@example.com`".to_owned())
 }
 
 fn parse_size(text: &str) -> Result<usize, String> {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use kinfold_lake::Lake;
-use kinfold_project::Sync;
 use serde::{Deserialize, Serialize};
 
+use super::SyncRequest;
+use super::canonical::text_hash;
 use super::chunk::{Chunk, ChunkWriter};
-use super::compare::{Class, Row};
+use super::compare::{Class, Row, hash_of};
 use super::guard::{self, Extent, Held};
+use super::held::Approved;
 use super::keys::Hash;
-use super::lines::{Lines, LinesWriter};
+use super::lines::{Lines, LinesWriter, hex};
 use super::mask;
 use super::plan::Counts;
 use super::report::Example;
@@ -32,6 +34,12 @@ pub(super) struct Tally {
     leaving: u64,
     waiting: u64,
     waiting_to_leave: u64,
+    /// The parts of `adds` and `updates`, and of `leaving`, that a person has let through.
+    approved_sending: u64,
+    approved_leaving: u64,
+    /// Numbers for the rows to send that the model has and for those that left it, but for approved
+    /// ones; whatever their order.
+    digests: [u128; 2],
     /// Rows of the model that cannot be sent; all copies of a key count.
     pub(super) invalid: u64,
     /// Planned rows that are void, because their key came again.
@@ -65,12 +73,41 @@ impl Tally {
             (&mut self.leaving, other.leaving),
             (&mut self.waiting, other.waiting),
             (&mut self.waiting_to_leave, other.waiting_to_leave),
+            (&mut self.approved_sending, other.approved_sending),
+            (&mut self.approved_leaving, other.approved_leaving),
             (&mut self.invalid, other.invalid),
             (&mut self.retracted, other.retracted),
         ] {
             // A part alone may be below nothing, when it takes back what another one counted.
             *sum = sum.wrapping_add(part);
         }
+        for (sum, part) in self.digests.iter_mut().zip(other.digests) {
+            *sum = sum.wrapping_add(part);
+        }
+    }
+
+    /// Names what is held: equal for equal rows.
+    fn id(&self, held: &Held) -> Option<String> {
+        let [sending, leaving] = self.digests;
+        let text = match held {
+            Held::Nothing => return None,
+            Held::Leaving(_) => leaving.to_string(),
+            Held::Everything(_) => format!("{sending} {leaving}"),
+        };
+        let mut id = hex(&text_hash(&text));
+        id.truncate(12);
+        Some(id)
+    }
+
+    /// Rows to add turned out to be there already.
+    pub(super) fn adopt(&mut self, rows: u64) {
+        self.adds -= rows;
+        self.adopted += rows;
+    }
+
+    /// Only so many rows of these kinds are sent, and nothing leaves.
+    pub(super) fn limit(&mut self, adds: u64, updates: u64) {
+        (self.adds, self.updates, self.leaving) = (adds, updates, 0);
     }
 
     fn extent(&self) -> Extent {
@@ -78,22 +115,29 @@ impl Tally {
         Extent {
             acknowledged: self.acknowledged,
             present: sending + self.unchanged + self.settled + self.adopted + self.waiting,
-            sending,
-            leaving: self.leaving,
+            sending: sending - self.approved_sending,
+            leaving: self.leaving - self.approved_leaving,
         }
     }
 
-    /// What the guards of the sync keep back of it.
-    pub(super) fn held(&self, sync: &Sync) -> Held {
-        guard::held(&sync.guards, self.extent())
+    /// What the guards of the sync keep back of it. Keys that somebody asks for by name are not guarded.
+    pub(super) fn held(&self, request: &SyncRequest<'_>) -> Held {
+        if request.scope.keys.is_empty() {
+            guard::held(&request.sync.guards, self.extent())
+        } else {
+            Held::Nothing
+        }
     }
 
     pub(super) fn counts(&self, held: &Held) -> Counts {
         let all = self.adds + self.updates + self.leaving;
         let (kept, because) = match held {
             Held::Nothing => (0, None),
-            Held::Leaving(why) => (self.leaving, Some(why.clone())),
-            Held::Everything(why) => (all, Some(why.clone())),
+            Held::Leaving(why) => (self.leaving - self.approved_leaving, Some(why.clone())),
+            Held::Everything(why) => {
+                let approved = self.approved_sending + self.approved_leaving;
+                (all - approved, Some(why.clone()))
+            }
         };
         Counts {
             sending: all - kept,
@@ -105,6 +149,7 @@ impl Tally {
             adds: self.adds,
             updates: self.updates,
             removals: self.leaving,
+            held_id: self.id(held),
             held_because: because,
         }
     }
@@ -126,6 +171,8 @@ pub(super) struct Changeset {
     pub(super) leaving: Vec<Chunk>,
     /// Rows to send that the model has.
     pub(super) sending: Vec<Chunk>,
+    /// Rows of both kinds that a person has let through; in neither of the others.
+    pub(super) approved: [Vec<Chunk>; 2],
     /// What only the state has to learn.
     pub(super) notes: Vec<Chunk>,
     pub(super) invalid: Vec<Lines>,
@@ -137,6 +184,9 @@ impl Changeset {
         self.tally.add(&other.tally);
         self.leaving.extend(other.leaving);
         self.sending.extend(other.sending);
+        for (all, part) in self.approved.iter_mut().zip(other.approved) {
+            all.extend(part);
+        }
         self.notes.extend(other.notes);
         self.invalid.extend(other.invalid);
         self.examples.extend(other.examples);
@@ -148,7 +198,8 @@ impl Changeset {
         lake: &Lake,
         keep: impl Fn(Hash) -> bool + Send + std::marker::Sync,
     ) -> Result<(), EngineError> {
-        for chunks in [&mut self.sending, &mut self.notes] {
+        let [_, approved] = &mut self.approved;
+        for chunks in [&mut self.sending, &mut self.notes, approved] {
             let mut kept = vec![];
             for chunk in std::mem::take(chunks) {
                 kept.extend(chunk.retain(lake, &keep).await?);
@@ -186,6 +237,8 @@ pub(super) enum SinkMaker<'a> {
         lake: &'a Lake,
         /// Names of chunks start with it.
         prefix: String,
+        /// What a person has let through.
+        approved: Option<Arc<Approved>>,
     },
 }
 
@@ -193,9 +246,14 @@ impl SinkMaker<'_> {
     /// Sinks whose chunks have names of their own.
     pub(super) fn attempt(&self, number: u32) -> Self {
         match self {
-            Self::Write { lake, prefix } => Self::Write {
+            Self::Write {
+                lake,
+                prefix,
+                approved,
+            } => Self::Write {
                 lake,
                 prefix: format!("{prefix}{number}-"),
+                approved: approved.clone(),
             },
             look @ Self::Look { .. } => look.clone(),
         }
@@ -207,11 +265,21 @@ impl SinkMaker<'_> {
                 fields: fields.iter().cloned().collect(),
                 examples: vec![],
             },
-            Self::Write { lake, prefix } => {
+            Self::Write {
+                lake,
+                prefix,
+                approved,
+            } => {
                 let writer = |kind: &str| ChunkWriter::new(lake, format!("{prefix}{name}-{kind}-"));
                 Kind::Write {
                     leaving: writer("leave"),
                     sending: writer("send"),
+                    approved: approved.clone().map(|approved| {
+                        (
+                            approved,
+                            [writer("approved-leave"), writer("approved-send")],
+                        )
+                    }),
                     notes: writer("note"),
                     invalid: LinesWriter::new(lake, format!("{prefix}{name}-invalid-")),
                 }
@@ -238,6 +306,7 @@ enum Kind {
     Write {
         leaving: ChunkWriter,
         sending: ChunkWriter,
+        approved: Option<(Arc<Approved>, [ChunkWriter; 2])>,
         notes: ChunkWriter,
         invalid: LinesWriter,
     },
@@ -245,28 +314,48 @@ enum Kind {
 
 impl Sink {
     pub(super) async fn push(&mut self, row: &Row<'_>) -> Result<(), EngineError> {
+        let approved = match &self.kind {
+            Kind::Write { approved, .. } => approved.as_ref().is_some_and(|(a, _)| a.has(row)),
+            Kind::Look { .. } => false,
+        };
+        if row.class.is_sent() && !approved {
+            let payload = row.payload.map_or(0, |(_, hash)| hash_of(&hash));
+            let leaving = row.class.is_leaving();
+            if let Some(digest) = self.tally.digests.get_mut(usize::from(leaving)) {
+                *digest = digest.wrapping_add(row.key_hash ^ payload.rotate_left(64));
+            }
+        }
         if let Some(count) = self.tally.of(row.class) {
             *count = count.wrapping_add(1);
         }
         match &mut self.kind {
             Kind::Look { fields, examples } => {
-                let sent = matches!(
-                    row.class,
-                    Class::Add | Class::Update | Class::Remove | Class::Clear
-                );
                 let same = |(_, e): &&(Hash, Example)| e.operation == row.class.word();
                 // More than are shown, because some may be taken back.
-                if sent && examples.iter().filter(same).count() < EXAMPLES * 4 {
+                if row.class.is_sent() && examples.iter().filter(same).count() < EXAMPLES * 4 {
                     let example = mask::example(row, fields);
                     examples.extend(example.map(|example| (row.key_hash, example)));
                 }
                 Ok(())
             }
             Kind::Write {
+                approved: Some((_, [leaving, sending])),
+                ..
+            } if approved => {
+                if row.class.is_leaving() {
+                    self.tally.approved_leaving += 1;
+                    leaving.push(row).await
+                } else {
+                    self.tally.approved_sending = self.tally.approved_sending.wrapping_add(1);
+                    sending.push(row).await
+                }
+            }
+            Kind::Write {
                 leaving,
                 sending,
                 notes,
                 invalid,
+                ..
             } => match row.class {
                 Class::Unchanged | Class::Keep | Class::Waiting | Class::WaitingToLeave => Ok(()),
                 Class::Add | Class::Update => sending.push(row).await,
@@ -310,16 +399,26 @@ impl Sink {
             Kind::Write {
                 leaving,
                 sending,
+                approved,
                 notes,
                 invalid,
-            } => Changeset {
-                tally,
-                leaving: leaving.finish().await?,
-                sending: sending.finish().await?,
-                notes: notes.finish().await?,
-                invalid: invalid.finish().await?,
-                examples: vec![],
-            },
+            } => {
+                let mut let_through = [vec![], vec![]];
+                if let Some((_, writers)) = approved {
+                    for (chunks, writer) in let_through.iter_mut().zip(writers) {
+                        *chunks = writer.finish().await?;
+                    }
+                }
+                Changeset {
+                    tally,
+                    leaving: leaving.finish().await?,
+                    sending: sending.finish().await?,
+                    approved: let_through,
+                    notes: notes.finish().await?,
+                    invalid: invalid.finish().await?,
+                    examples: vec![],
+                }
+            }
         })
     }
 }

@@ -12,7 +12,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, StringArray,
     StringBuilder, UInt32Array, UInt32Builder,
 };
-use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::compute::{filter_record_batch, not};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::CompressionType;
@@ -24,7 +24,7 @@ use kinfold_lake::{Lake, LakeError};
 use serde::{Deserialize, Serialize};
 
 use super::ActivateError;
-use super::compare::{Before, Row, hash_of};
+use super::compare::{Before, Class, Row, hash_of};
 use super::keys::Hash;
 use crate::EngineError;
 
@@ -227,6 +227,49 @@ impl Chunk {
             .filter(|batch| batch.schema().fields() == SCHEMA.fields() && batch.num_rows() >= rows);
         let batch = batch.ok_or_else(|| stored("it does not have the rows that the plan says"))?;
         Ok(ChunkRows::of(batch.slice(0, rows)))
+    }
+
+    /// Writes the same rows under another name.
+    pub(super) async fn copy(&self, lake: &Lake, name: String) -> Result<Self, EngineError> {
+        let rows = self.read(lake).await?;
+        write(lake, name, &rows.batch).await
+    }
+
+    /// Writes the rows that are not adopted, if there are any, and those that are, with that operation.
+    pub(super) async fn split_adopted(
+        self,
+        lake: &Lake,
+        rows: &ChunkRows,
+        adopted: &BooleanArray,
+    ) -> Result<(Option<Self>, Self), EngineError> {
+        let filtered = |mask: &BooleanArray| {
+            filter_record_batch(&rows.batch, mask).map_err(DataFusionError::from)
+        };
+        let base = self.name.trim_end_matches(".arrow");
+        let others = filtered(&not(adopted).map_err(DataFusionError::from)?)?;
+        let taken = filtered(adopted)?;
+        let mut columns = taken.columns().to_vec();
+        if let Some(operation) = columns.first_mut() {
+            let words = std::iter::repeat_n(Class::Adopt.word(), taken.num_rows());
+            *operation = Arc::new(StringArray::from_iter_values(words));
+        }
+        let taken = RecordBatch::try_new(Arc::clone(&SCHEMA), columns);
+        let taken = taken.map_err(DataFusionError::from)?;
+        let taken = write(lake, format!("{base}-adopted.arrow"), &taken).await?;
+        let others = match others.num_rows() {
+            0 => None,
+            _ => Some(write(lake, format!("{base}-others.arrow"), &others).await?),
+        };
+        lake.delete(&self.name).await?;
+        Ok((others, taken))
+    }
+
+    /// The first so many rows.
+    pub(super) fn first(&self, rows: u64) -> Self {
+        Self {
+            rows: self.rows.min(rows),
+            ..self.clone()
+        }
     }
 
     /// Writes the chunk again without the rows whose keys are not kept; none if nothing is left.

@@ -19,7 +19,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use kinfold_compile::compile::CompiledSync;
 use kinfold_compile::relation::register;
-use kinfold_project::{OnLeave, Sync, SyncMode};
+use kinfold_project::{FirstRun, OnLeave, Resend, Sync, SyncMode};
 use kinfold_sync::CancelToken;
 use tokio::task::JoinSet;
 
@@ -104,6 +104,16 @@ impl Class {
         }
     }
 
+    /// Whether it is sent.
+    pub(super) fn is_sent(self) -> bool {
+        matches!(self, Self::Add | Self::Update) || self.is_leaving()
+    }
+
+    /// Whether it is sent because the row left the model.
+    pub(super) fn is_leaving(self) -> bool {
+        matches!(self, Self::Remove | Self::Clear)
+    }
+
     /// Whether it is in a plan, to be sent or to be noted.
     pub(super) fn is_planned(self) -> bool {
         use Class as C;
@@ -153,19 +163,13 @@ pub(super) struct Rules {
     only: Option<Arc<HashSet<Hash>>>,
 }
 
-/// What happens to rows whose confirmed payload was made by another mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Resend {
-    /// They are sent.
-    All,
-    /// They are sent if their payload differs.
-    Changed,
-    /// The new payload counts as confirmed.
-    None,
-}
-
 impl Rules {
-    pub(super) fn of(engine: &Engine, sync: &Sync) -> Self {
+    pub(super) fn of(
+        engine: &Engine,
+        sync: &Sync,
+        state: &State,
+        only: Option<HashSet<Hash>>,
+    ) -> Self {
         Self {
             once: matches!(sync.mode.value, SyncMode::Insert | SyncMode::Append),
             leaving: match sync.on_leave.value {
@@ -173,10 +177,10 @@ impl Rules {
                 OnLeave::Clear => Class::Clear,
                 OnLeave::Delete | OnLeave::LeaveAudience => Class::Remove,
             },
-            baseline: false,
-            resend: Resend::Changed,
+            baseline: sync.first_run == FirstRun::Baseline && state.setup.is_none(),
+            resend: sync.resend,
             now: engine.clock.as_of.timestamp_micros(),
-            only: None,
+            only: only.map(Arc::new),
         }
     }
 
@@ -202,11 +206,14 @@ impl Rules {
         if self.once {
             return Class::Unchanged;
         }
+        // Rows without a difference too: what differs later is a change of the data.
+        if !current && self.resend == Resend::None && !known.troubled() {
+            return Class::Adopt;
+        }
         let differs = known.confirmed != payload;
         if differs || known.uncertain() {
             return match trouble {
                 Some(trouble) if waits(trouble) => Class::Waiting,
-                None if !current && self.resend == Resend::None => Class::Adopt,
                 _ => Class::Update,
             };
         }
@@ -306,7 +313,8 @@ impl Comparison<'_> {
         let mut spilling = false;
         for attempt in 0.. {
             let sinks = sinks.attempt(attempt);
-            match self.all_parts(parts, spilling, &sinks).await {
+            // The futures of a comparison are large, and callers keep several of them on one stack.
+            match Box::pin(self.all_parts(parts, spilling, &sinks)).await {
                 Err(error) if is_out_of_memory(&error) && parts < MOST_PARTS => {
                     // What is without effect on one of the two helps the other.
                     parts = if spilling { parts * 2 } else { parts };

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kinfold_project::template::{self, Scope};
-use kinfold_project::{Connection, ConnectionKind, Located, OnLeave, Value, ValueKind};
+use kinfold_project::{Connection, ConnectionKind, Guard, Located, OnLeave, Value, ValueKind};
 use kinfold_sync::{
-    DeliveryPolicy, Destination, DestinationError, HttpDestination, HttpOptions,
-    PostgresDestination, PostgresOptions, Secret, Target,
+    Budget, BudgetOptions, DeliveryPolicy, Destination, DestinationError, ErrorRate,
+    HttpDestination, HttpOptions, PostgresDestination, PostgresOptions, Secret, Target,
 };
 
 use super::files::{FileFormat, FilesDestination, FilesOptions};
@@ -19,6 +19,41 @@ use crate::{Engine, EngineError};
 pub(super) struct Made {
     pub(super) destination: Box<dyn Destination>,
     pub(super) policy: DeliveryPolicy,
+}
+
+/// A share of refused rows says nothing before so many rows have an outcome.
+const JUDGED_ROWS: u64 = 100;
+
+/// What the account of a connection allows. Give the same one to every sync that uses the connection.
+///
+/// # Errors
+/// [`ActivateError::Option`] and [`ActivateError::Template`] if an option cannot be read.
+pub fn budget(
+    connection: &Connection,
+    vars: &[(Located<String>, Value)],
+    environment_variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Budget, ActivateError> {
+    let options = Options {
+        connection,
+        scope: Scope {
+            environment_variable,
+            vars,
+        },
+    };
+    let each_second = |option| -> Result<Option<(u32, Duration)>, ActivateError> {
+        let number = options.number(option)?;
+        Ok(number.map(|number| {
+            (
+                u32::try_from(number).unwrap_or(u32::MAX),
+                Duration::from_secs(1),
+            )
+        }))
+    };
+    Ok(Budget::new(BudgetOptions {
+        requests: each_second("requests_per_second")?,
+        rows: each_second("rows_per_second")?,
+        max_in_flight: options.number("max_concurrency")?,
+    }))
 }
 
 /// The destination of a sync. Opens no connection.
@@ -64,6 +99,12 @@ pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Mad
             Box::new(FilesDestination::new(options, &target, schema).map_err(refused)?)
         }
     };
+    if let Some(Guard::Share(share)) = sync.guards.get("max_rejected").map(|guard| guard.value) {
+        policy.max_error_rate = Some(ErrorRate {
+            share,
+            min_rows: JUDGED_ROWS,
+        });
+    }
     if let Some(rows) = options.number("batch_size")? {
         policy.max_rows = rows;
     }
@@ -95,6 +136,7 @@ fn http(
         http.timeout =
             timeout.ok_or_else(|| options.wrong("timeout_seconds", "must be a number above 0"))?;
     }
+    http.receiver_deduplicates = options.text("receiver_deduplicates")?.as_deref() == Some("true");
     if let Some(rows) = options.number("batch_size")? {
         http.max_rows = rows;
     }

@@ -70,6 +70,26 @@ pub enum ActivateError {
         /// What the project says now.
         now: String,
     },
+    /// Nothing is held under the id that was approved.
+    #[error(
+        "sync `{sync}` holds nothing back under `{id}`; `kinfold sync --dry-run` shows what it would hold now"
+    )]
+    NotHeld {
+        /// The sync.
+        sync: String,
+        /// What was approved.
+        id: String,
+    },
+    /// A key that was asked for is not one of the sync.
+    #[error("`{given}` is not a key of sync `{sync}`, whose key is {wanted}")]
+    KeyAskedFor {
+        /// The sync.
+        sync: String,
+        /// The fields that were given, without values.
+        given: String,
+        /// The fields of the key with the kind of their values.
+        wanted: String,
+    },
     /// An option of the connection cannot be filled in.
     #[error("connection `{connection}`: {}", .problem.message)]
     Template {

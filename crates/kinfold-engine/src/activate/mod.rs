@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `state/` | Delta table: what the destination has confirmed, key by key |
 //! | `invalid/` | Delta table: keys that could not be sent in the last run |
+//! | `held.json`, `held/<id>/…` | what a guard keeps back, until it is approved or the guard lets go |
 //! | `run/plan.json` | the manifest of a plan that is not folded yet; written last, deleted first |
 //! | `run/<delivery>/…` | its chunks, acknowledgements, and `closed.json` once delivery has ended |
 
@@ -34,13 +35,16 @@ mod error;
 mod files;
 mod fold;
 mod guard;
+mod held;
 mod keys;
 mod ledger;
 mod lines;
 mod mask;
+mod matching;
 mod plan;
 mod report;
 mod run;
+mod scope;
 mod source;
 mod state;
 mod streamed;
@@ -49,8 +53,9 @@ use std::time::Duration;
 
 use kinfold_compile::compile::CompiledSync;
 use kinfold_project::{Connection, Located, Sync, Value};
-use kinfold_sync::{CancelToken, Clock, DeliveryPolicy, Destination};
+use kinfold_sync::{Budget, CancelToken, Clock, DeliveryPolicy, Destination};
 
+pub use destination::budget;
 pub use error::ActivateError;
 pub use files::{FileFormat, FilesDestination, FilesOptions};
 pub use report::{Example, SyncReport};
@@ -70,10 +75,25 @@ pub struct SyncRequest<'a> {
     pub vars: &'a [(Located<String>, Value)],
     /// Only counts and shows what would be sent. Writes nothing, needs neither lease nor credentials.
     pub dry_run: bool,
+    /// Which changes.
+    pub scope: Scope,
+    /// Sends what a guard held back under this id, though the guard still says no.
+    pub approve: Option<String>,
+    /// What the account of the connection allows, see [`budget`].
+    pub budget: Budget,
     /// Reads an environment variable, for `env_var('…')` in options of the connection.
     pub environment_variable: &'a dyn Fn(&str) -> Option<String>,
     /// Ends the delivery: batches in flight are awaited, what was acknowledged counts.
     pub cancel: CancelToken,
+}
+
+/// A part of a changeset, to try a sync out.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// At most so many rows that the model has; nothing that left the model.
+    pub limit: Option<u64>,
+    /// Only rows with these keys: destination field → value, as text. All rows if empty.
+    pub keys: Vec<Vec<(String, String)>>,
 }
 
 /// What a delivery works with. [`run_sync`] makes it from the connection.
@@ -84,6 +104,8 @@ pub struct Ports<'a> {
     pub policy: DeliveryPolicy,
     /// Where waiting comes from.
     pub clock: &'a dyn Clock,
+    /// What the account allows, shared by all syncs that use it.
+    pub budget: &'a Budget,
     /// How long a run that has died keeps others out.
     pub lease: Duration,
 }
@@ -106,6 +128,7 @@ pub async fn run_sync(
         destination: made.destination.as_ref(),
         policy: made.policy,
         clock: &kinfold_sync::SystemClock::new(),
+        budget: &request.budget,
         lease: crate::lease::lease_time(engine),
     };
     run::run(engine, &request, &ports).await

@@ -68,6 +68,9 @@ pub(super) struct Counts {
     pub(super) updates: u64,
     pub(super) removals: u64,
     pub(super) held_because: Option<String>,
+    /// Names what is held, for the one who approves it.
+    #[serde(default)]
+    pub(super) held_id: Option<String>,
 }
 
 impl Counts {
@@ -84,6 +87,7 @@ impl Counts {
             updates: self.updates,
             removals: self.removals,
             held_because: self.held_because.clone(),
+            held_id: self.held_id.clone(),
             ..SyncReport::default()
         }
     }

@@ -47,6 +47,8 @@ pub struct SyncReport {
     pub stopped: Option<String>,
     /// Which guard keeps rows back, and why.
     pub held_because: Option<String>,
+    /// What to approve to let it through.
+    pub held_id: Option<String>,
     /// Whether an interrupted run was finished first; in a dry run, whether there is one to finish.
     pub resumed: bool,
     /// The engine's run.
@@ -94,6 +96,7 @@ impl SyncReport {
             .held_because
             .take()
             .or_else(|| other.held_because.clone());
+        self.held_id = self.held_id.take().or_else(|| other.held_id.clone());
     }
 
     /// Checks that every planned row has exactly one outcome, and sets `success`.

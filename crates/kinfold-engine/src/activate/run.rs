@@ -5,17 +5,21 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kinfold_lake::{Holder, LakeError, Lease};
+use kinfold_project::FirstRun;
 use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
 
 use super::acknowledge::{LakeAckLog, Outcomes};
 use super::changeset::{Changeset, SinkMaker};
+use super::chunk::Chunk;
 use super::compare::{Comparison, Rules};
 use super::fold::fold;
 use super::guard::Held;
+use super::held::{Approved, HeldBack};
+use super::matching::adopt_equal;
 use super::plan::{self, Plan};
 use super::source::PlanSource;
 use super::state::{Place, Setup, State};
-use super::{ActivateError, Ports, SyncReport, SyncRequest, ledger};
+use super::{ActivateError, Ports, SyncReport, SyncRequest, ledger, scope};
 use crate::lease::Heartbeat;
 use crate::published::PublishedState;
 use crate::stream::Providers;
@@ -40,14 +44,14 @@ pub(super) async fn dry_run(
         compiled: request.compiled,
         providers: &providers,
         state: &state,
-        rules: Rules::of(engine, request.sync),
+        rules: Rules::of(engine, request.sync, &state, scope::keys(request, &setup)?),
         expected_rows: expected_rows(&published, request),
         cancel: &request.cancel,
     };
     let fields = &request.compiled.fields;
     let changeset = comparison.run(&SinkMaker::Look { fields }).await?;
     let tally = &changeset.tally;
-    let counts = tally.counts(&tally.held(request.sync));
+    let counts = tally.counts(&tally.held(request));
     let examples = changeset.examples();
     let success = counts.held == 0;
     Ok(SyncReport {
@@ -84,7 +88,7 @@ pub(super) async fn run(
         lease: &lease,
         cancel,
     };
-    let result = runner.run().await;
+    let result = Box::pin(runner.run()).await;
     heartbeat.stop().await;
     if let Err(error) = lease.release().await {
         tracing::warn!(%error, "the lease was not released");
@@ -119,12 +123,12 @@ impl Runner<'_> {
             self.setup.require(&plan.sync, &plan.setup)?;
             tracing::info!(sync = %plan.sync, delivery = %plan.delivery, "finishing an interrupted run");
             report.resumed = true;
-            report.add(&self.finish(&plan, true).await?);
+            report.add(&Box::pin(self.finish(&plan, true)).await?);
             if report.stopped.is_some() || self.cancel.is_cancelled() {
                 return Ok(report);
             }
         }
-        report.add(&self.deliver_changes().await?);
+        report.add(&Box::pin(self.deliver_changes()).await?);
         Ok(report)
     }
 
@@ -139,20 +143,45 @@ impl Runner<'_> {
         let ordinal = state.ordinal + 1;
         let delivery = format!("{}.{ordinal}", engine.clock.run_id);
         let folder = self.place.run(&delivery);
-        let found = self
+        let mut found = self
             .changeset(&published, &providers, &state, &folder)
             .await?;
-        ledger::replace_invalid(engine, &self.place, &engine.clock.run_id, found.invalid).await?;
-        let held = found.tally.held(request.sync);
+        if request.sync.first_run == FirstRun::MatchFirst && state.setup.is_none() {
+            self.match_first(&mut found).await?;
+        }
+        if let Some(rows) = request.scope.limit {
+            scope::limit(&engine.lake, &mut found, rows).await?;
+        }
+        let whole = request.scope.limit.is_none() && request.scope.keys.is_empty();
+        if whole {
+            let invalid = std::mem::take(&mut found.invalid);
+            ledger::replace_invalid(engine, &self.place, &engine.clock.run_id, invalid).await?;
+        }
+        let held = found.tally.held(request);
         let counts = found.tally.counts(&held);
-        let (leaving, sending, notes) = match held {
-            Held::Nothing => (found.leaving, found.sending, found.notes),
-            // The state stays as it is, but for what will be acknowledged.
-            Held::Leaving(_) => (vec![], found.sending, vec![]),
-            Held::Everything(_) => (vec![], vec![], vec![]),
+        let kept: (&[Chunk], &[Chunk]) = match &held {
+            Held::Nothing => (&[], &[]),
+            Held::Leaving(_) => (&found.leaving, &[]),
+            Held::Everything(_) => (&found.leaving, &found.sending),
         };
-        if let Some(why) = &counts.held_because {
+        if let (Some(why), Some(id)) = (&counts.held_because, &counts.held_id) {
             tracing::warn!(sync = %request.compiled.name, rows = counts.held, "held: {why}");
+            let what = (id.as_str(), why.as_str(), engine.clock.as_of);
+            HeldBack::write(&engine.lake, &self.place, what, kept.0, kept.1).await?;
+        } else if whole {
+            HeldBack::clear(&engine.lake, &self.place).await?;
+        }
+        let [mut leaving, mut sending] = found.approved;
+        let mut notes = vec![];
+        match held {
+            Held::Nothing => {
+                leaving.extend(found.leaving);
+                sending.extend(found.sending);
+                notes = found.notes;
+            }
+            // The state stays as it is, but for what will be acknowledged.
+            Held::Leaving(_) => sending.extend(found.sending),
+            Held::Everything(_) => {}
         }
         if counts.sending == 0 && notes.is_empty() {
             plan::sweep(&engine.lake, &folder).await?;
@@ -196,7 +225,7 @@ impl Runner<'_> {
             notes,
         };
         plan.write(&engine.lake, &self.place).await?;
-        self.finish(&plan, false).await
+        Box::pin(self.finish(&plan, false)).await
     }
 
     async fn changeset(
@@ -211,15 +240,46 @@ impl Runner<'_> {
             compiled: self.request.compiled,
             providers,
             state,
-            rules: Rules::of(self.engine, self.request.sync),
+            rules: Rules::of(
+                self.engine,
+                self.request.sync,
+                state,
+                scope::keys(self.request, &self.setup)?,
+            ),
             expected_rows: expected_rows(published, self.request),
             cancel: &self.cancel,
         };
+        let lake = &self.engine.lake;
+        let approved = match &self.request.approve {
+            Some(id) => {
+                let sync = &self.request.compiled.name;
+                Some(Arc::new(Approved::read(lake, &self.place, sync, id).await?))
+            }
+            None => None,
+        };
         let sinks = SinkMaker::Write {
-            lake: &self.engine.lake,
+            lake,
             prefix: format!("{folder}/"),
+            approved,
         };
         comparison.run(&sinks).await
+    }
+
+    /// Does not send what the destination has already.
+    async fn match_first(&self, found: &mut Changeset) -> Result<(), EngineError> {
+        if found.sending.is_empty() {
+            return Ok(());
+        }
+        self.check().await?;
+        let chunks = std::mem::take(&mut found.sending);
+        let (lake, sync) = (&self.engine.lake, &self.request.compiled.name);
+        let matched = adopt_equal(lake, sync, self.ports.destination, chunks).await?;
+        found
+            .tally
+            .adopt(matched.adopted.iter().map(|c| c.rows).sum());
+        found.sending = matched.sending;
+        found.notes.extend(matched.adopted);
+        Ok(())
     }
 
     /// Delivers what of a plan has no outcome yet, and folds it.
@@ -305,6 +365,7 @@ impl Runner<'_> {
             log,
             &policy,
             clock,
+            self.ports.budget,
             &self.cancel,
         )
         .await;

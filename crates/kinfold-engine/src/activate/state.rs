@@ -107,6 +107,21 @@ impl Place {
         format!("{}/run/plan.json", self.folder)
     }
 
+    /// What says what a guard keeps back.
+    pub(super) fn held_manifest(&self) -> String {
+        format!("{}/held.json", self.folder)
+    }
+
+    /// Everything that a guard keeps back.
+    pub(super) fn all_held(&self) -> String {
+        format!("{}/held", self.folder)
+    }
+
+    /// What a guard keeps back under an id.
+    pub(super) fn held(&self, id: &str) -> String {
+        format!("{}/held/{id}", self.folder)
+    }
+
     /// Everything of runs.
     pub(super) fn runs(&self) -> String {
         format!("{}/run", self.folder)

@@ -110,9 +110,20 @@ fn options_of(kind: ConnectionKind) -> (&'static [&'static str], &'static [&'sta
                 "timeout_seconds",
                 "batch_size",
                 "max_concurrency",
+                "receiver_deduplicates",
+                "requests_per_second",
+                "rows_per_second",
             ],
         ),
-        ConnectionKind::Postgres => (&["dsn"], &["schema", "batch_size"]),
+        ConnectionKind::Postgres => (
+            &["dsn"],
+            &[
+                "schema",
+                "batch_size",
+                "requests_per_second",
+                "rows_per_second",
+            ],
+        ),
         ConnectionKind::Files => (&["location"], &["format", "storage"]),
     }
 }
@@ -120,7 +131,11 @@ fn options_of(kind: ConnectionKind) -> (&'static [&'static str], &'static [&'sta
 fn check_option(key: &Located<String>, value: &Value, problems: &mut Vec<Diagnostic>) {
     let what = format!("`{}`", key.value);
     match key.value.as_str() {
-        "timeout_seconds" | "batch_size" | "max_concurrency" => {
+        "timeout_seconds"
+        | "batch_size"
+        | "max_concurrency"
+        | "requests_per_second"
+        | "rows_per_second" => {
             let allowed = match &value.kind {
                 // Jinja is filled in when a sync runs.
                 ValueKind::String(text) => text.contains("{{"),
@@ -134,6 +149,11 @@ fn check_option(key: &Located<String>, value: &Value, problems: &mut Vec<Diagnos
                     format!("{what} must be a number above 0"),
                     value.span,
                 ));
+            }
+        }
+        "receiver_deduplicates" => {
+            if !matches!(value.kind, ValueKind::Bool(_)) {
+                problems.push(wrong_type(&what, "`true` or `false`", value));
             }
         }
         "headers" | "storage" => match &value.kind {

@@ -6,7 +6,7 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity, SourceMap};
 use crate::located::{Located, Value, ValueKind};
 use crate::node::{NodeId, ResourceType};
-use crate::sync::{Guard, OnLeave, Reference, Sync, SyncMode};
+use crate::sync::{FirstRun, Guard, OnLeave, Reference, Resend, Sync, SyncMode};
 
 use super::fields::{Fields, wrong_type};
 use super::generic_tests::invalid_word;
@@ -22,13 +22,17 @@ const KEYS: &[&str] = &[
     "mapping",
     "purposes",
     "on_leave",
+    "first_run",
+    "resend",
     "guards",
     "batch_size",
     "tags",
     "enabled",
 ];
 
-const GUARDS: &[&str] = &["max_removals", "max_changes"];
+const GUARDS: &[&str] = &["max_removals", "max_changes", "max_rejected"];
+/// A guard on what the destination refuses, which is always a share.
+const MAX_REJECTED: &str = "max_rejected";
 
 /// What could be read of a sync, so that the checks across files also see one with mistakes.
 pub(super) struct Declared {
@@ -126,6 +130,14 @@ fn sync(
         }
     }
     let on_leave = on_leave(&fields, mode.as_ref(), problems);
+    let first_run = choice(
+        &fields,
+        "first_run",
+        &FirstRun::ALL,
+        FirstRun::as_str,
+        problems,
+    );
+    let resend = choice(&fields, "resend", &Resend::ALL, Resend::as_str, problems);
     let guards = guards(&fields, problems);
     let batch_size = batch_size(&fields, problems);
     let purposes = fields.texts("purposes", problems);
@@ -156,12 +168,33 @@ fn sync(
         key,
         mapping,
         purposes,
+        first_run,
+        resend,
         guards,
         batch_size,
         tags,
         enabled,
         span: item.span,
     })
+}
+
+/// One of a few words; the default if the key is missing or wrong.
+fn choice<T: Copy + Default>(
+    fields: &Fields<'_>,
+    key: &str,
+    all: &[T],
+    word_of: fn(T) -> &'static str,
+    problems: &mut Vec<Diagnostic>,
+) -> T {
+    let Some(word) = fields.text(key, problems) else {
+        return T::default();
+    };
+    let found = all.iter().find(|value| word_of(**value) == word.value);
+    if found.is_none() {
+        let words: Vec<&str> = all.iter().map(|value| word_of(*value)).collect();
+        problems.push(invalid_word(key, &word.value, word.span, &words));
+    }
+    found.copied().unwrap_or_default()
 }
 
 /// Names of syncs become folders of the lake.
@@ -295,6 +328,14 @@ fn guards(fields: &Fields<'_>, problems: &mut Vec<Diagnostic>) -> BTreeMap<Strin
             continue;
         }
         match guard(value) {
+            Some(Guard::Rows(_)) if key.value == MAX_REJECTED => problems.push(
+                Diagnostic::error(
+                    codes::INVALID_VALUE,
+                    format!("`{}` must be a share of the rows that were sent", key.value),
+                    value.span,
+                )
+                .with_help("write it like `20%`"),
+            ),
             Some(guard) => {
                 guards.insert(key.value.clone(), Located::new(guard, value.span));
             }

@@ -73,11 +73,7 @@ pub async fn run(global: &Global, options: Options, output: &Output) -> Result<D
     let overrides = move |name: &str| (name == "KINFOLD_CRM_URL").then(|| url.clone());
     let mut synced = vec![];
     if built.success {
-        let all = sync::Options {
-            select: vec![],
-            dry_run: false,
-            as_of: None,
-        };
+        let all = sync::Options::default();
         synced = sync::run_bound(&workspace, &engine, &bound, &all, &overrides, output).await?;
     }
     let received = receiver.received();

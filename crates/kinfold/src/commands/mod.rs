@@ -12,9 +12,10 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 use kinfold_engine::EngineError;
+use kinfold_engine::activate::Scope;
 use kinfold_project::{Diagnostic, SourceMap};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, SyncAction};
 use crate::report::Output;
 
 /// How a command that ran has ended.
@@ -151,15 +152,24 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
         } => list::run(global, &selection, &resource_type, output).await,
         Command::Show { name, limit } => query::show(global, &name, limit, output).await,
         Command::Query { sql, format } => query::run(global, sql, format, output).await,
-        Command::Sync {
-            select,
-            dry_run,
-            as_of,
-        } => {
-            let options = sync::Options {
-                select,
-                dry_run,
-                as_of,
+        Command::Sync(arguments) => {
+            let options = match arguments.action {
+                Some(SyncAction::Approve { name, id, as_of }) => sync::Options {
+                    select: vec![name],
+                    as_of,
+                    approve: Some(id),
+                    ..sync::Options::default()
+                },
+                None => sync::Options {
+                    select: arguments.select,
+                    dry_run: arguments.dry_run,
+                    as_of: arguments.as_of,
+                    scope: Scope {
+                        limit: arguments.limit,
+                        keys: arguments.only_keys,
+                    },
+                    approve: None,
+                },
             };
             sync::run(global, &options, output).await
         }

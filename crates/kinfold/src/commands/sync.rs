@@ -1,9 +1,12 @@
 //! `kinfold sync`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use kinfold_engine::activate::{SyncReport, SyncRequest, run_sync};
+use kinfold_engine::activate::{Scope, SyncReport, SyncRequest, budget, run_sync};
 use kinfold_engine::{Engine, EngineOptions};
 use kinfold_project::Sync;
+use kinfold_sync::Budget;
 use serde_json::json;
 
 use super::{CommandError, Done};
@@ -12,6 +15,7 @@ use crate::report::{Output, grouped};
 use crate::workspace::{Bound, Workspace};
 
 /// Options of the command.
+#[derive(Default)]
 pub struct Options {
     /// Names of syncs; all if empty.
     pub select: Vec<String>,
@@ -19,6 +23,10 @@ pub struct Options {
     pub dry_run: bool,
     /// The run's clock.
     pub as_of: Option<DateTime<Utc>>,
+    /// Which rows.
+    pub scope: Scope,
+    /// What a person has let through.
+    pub approve: Option<String>,
 }
 
 pub async fn run(
@@ -85,6 +93,7 @@ pub async fn run_bound(
     let chosen = chosen(workspace, &options.select)?;
     let cancel = super::cancelled_by_user();
     let mut ended = vec![];
+    let mut budgets: BTreeMap<String, Budget> = BTreeMap::new();
     for sync in chosen {
         let Some(compiled) = bound.compiled.syncs.iter().find(|c| c.id == sync.id) else {
             ended.push(Ended::Failed {
@@ -108,12 +117,35 @@ pub async fn run_bound(
             .iter()
             .find(|p| p.name == sync.package)
             .map(|p| p.vars.as_slice());
+        let budget = match budgets.get(&connection.name.value) {
+            Some(budget) => Ok(Budget::clone(budget)),
+            None => budget(connection, vars.unwrap_or_default(), &variable),
+        };
+        let budget = match budget {
+            Ok(budget) => budget,
+            Err(error) => {
+                let name = sync.name.value.clone();
+                let failed = Ended::Failed {
+                    name,
+                    error: causes(&error),
+                };
+                if !output.is_json() {
+                    say(&failed, options.dry_run, output);
+                }
+                ended.push(failed);
+                continue;
+            }
+        };
+        budgets.insert(connection.name.value.clone(), budget.clone());
         let request = SyncRequest {
             sync,
             compiled,
             connection,
             vars: vars.unwrap_or_default(),
             dry_run: options.dry_run,
+            scope: options.scope.clone(),
+            approve: options.approve.clone(),
+            budget,
             environment_variable: &variable,
             cancel: cancel.clone(),
         };
@@ -240,11 +272,30 @@ fn say(ended: &Ended, dry_run: bool, output: &Output) {
             sum.join(" + ")
         ));
     }
+    if report.waiting > 0 {
+        output.say(&format!(
+            "  {} refused before and not due yet: `kinfold sync rejected {}`",
+            grouped(report.waiting),
+            report.name
+        ));
+    }
+    if report.adopted > 0 {
+        output.say(&format!(
+            "  {} taken for delivered without being sent",
+            grouped(report.adopted)
+        ));
+    }
     if report.resumed {
         output.say("  an interrupted run was finished first");
     }
     if let Some(why) = &report.held_because {
         output.error(&format!("sync `{}`: {why}", report.name));
+        if let (Some(id), false) = (&report.held_id, dry_run) {
+            let name = &report.name;
+            output.say(&format!(
+                "  to send exactly these: kinfold sync approve {name} {id}"
+            ));
+        }
     }
     if let Some(why) = &report.stopped {
         output.error(&format!("sync `{}`: {why}", report.name));

@@ -173,6 +173,7 @@ impl Destination for FilesDestination {
             modes: SyncMode::ALL.to_vec(),
             idempotent: operations.clone(),
             operations,
+            reads: false,
             max_rows: 100_000,
             max_bytes: 64 << 20,
             max_in_flight: 4,

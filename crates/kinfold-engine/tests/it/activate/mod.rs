@@ -1,5 +1,6 @@
 //! Stage *activate*.
 
+mod choices;
 mod crash;
 mod deliver;
 mod files;

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Operation,
-    Outcome, SendResult,
+    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, ObjectText,
+    Operation, Outcome, SendResult,
 };
 use serde_json::{Map, Value};
 
@@ -113,6 +113,7 @@ impl Destination for Receiver {
                 BatchOperation::Delete,
             ],
             operations,
+            reads: true,
             max_rows: 1_000,
             max_bytes: 1 << 20,
             max_in_flight: 2,
@@ -128,6 +129,15 @@ impl Destination for Receiver {
             }),
             false => Ok(()),
         }
+    }
+
+    async fn read(
+        &self,
+        keys: &[ObjectText],
+    ) -> Result<Vec<Option<Map<String, Value>>>, DestinationError> {
+        let inner = self.lock();
+        let rows = keys.iter().map(|key| inner.rows.get(key.as_str()));
+        Ok(rows.map(|row| row.cloned()).collect())
     }
 
     async fn send(&self, batch: &Batch) -> SendResult {

@@ -15,15 +15,15 @@ use datafusion::physical_plan::memory::MemoryStream;
 use kinfold_compile::bind::Binder;
 use kinfold_compile::compile::{CompiledSync, Determinism, Fingerprint};
 use kinfold_compile::relation::RelationKey;
-use kinfold_engine::activate::{Ports, SyncReport, SyncRequest, run_sync, run_sync_through};
+use kinfold_engine::activate::{Ports, Scope, SyncReport, SyncRequest, run_sync, run_sync_through};
 use kinfold_engine::{Engine, EngineError, EngineOptions, PublishedNode, RunClock, StoredTable};
 use kinfold_lake::{CommitNote, Lake, LakeUrl, TablePath};
 use kinfold_project::model::{ResolvedEnvironment, StorageOptions};
 use kinfold_project::{
-    Connection, ConnectionKind, FileId, Guard, Located, NodeId, OnLeave, Reference, ResourceType,
-    Span, Sync, SyncMode, Value, ValueKind,
+    Connection, ConnectionKind, FileId, FirstRun, Guard, Located, NodeId, OnLeave, Reference,
+    Resend, ResourceType, Span, Sync, SyncMode, Value, ValueKind,
 };
-use kinfold_sync::{CancelToken, Clock, DeliveryPolicy, Destination, RetryPolicy};
+use kinfold_sync::{Budget, CancelToken, Clock, DeliveryPolicy, Destination, RetryPolicy};
 use object_store::ObjectStore;
 
 pub fn at<T>(value: T) -> Located<T> {
@@ -66,6 +66,8 @@ pub fn sync(mode: SyncMode, key: &[(&str, &str)], mapping: &[(&str, &str)]) -> S
         } else {
             OnLeave::Keep
         }),
+        first_run: FirstRun::default(),
+        resend: Resend::default(),
         guards: BTreeMap::new(),
         batch_size: None,
         tags: vec![],
@@ -101,6 +103,8 @@ pub struct Setting {
     pub connection: Connection,
     /// Of runs through a destination of the test.
     pub policy: DeliveryPolicy,
+    /// Names the mapping.
+    pub mapping: Fingerprint,
     schema: Option<SchemaRef>,
     written: i64,
     _folder: Option<tempfile::TempDir>,
@@ -116,6 +120,7 @@ impl Setting {
             sync,
             connection: connection(ConnectionKind::Http, &[]),
             policy: policy(),
+            mapping: Fingerprint::default(),
             schema: None,
             written: 0,
             _folder: Some(folder),
@@ -221,7 +226,7 @@ impl Setting {
                 .collect(),
             reads: vec![key],
             determinism: Determinism::Fixed,
-            fingerprint: Fingerprint::default(),
+            fingerprint: self.mapping,
         }
     }
 
@@ -259,9 +264,33 @@ impl Setting {
             destination,
             policy: self.policy.clone(),
             clock,
+            budget: &Budget::unlimited(),
             lease: Duration::from_secs(20),
         };
         run_sync_through(&self.engine, self.request(&compiled), ports).await
+    }
+
+    /// Through a destination of the test, a part of the changeset or what a guard held back.
+    pub async fn run_part(
+        &self,
+        destination: &dyn Destination,
+        scope: Scope,
+        approve: Option<&str>,
+    ) -> Result<SyncReport, EngineError> {
+        let compiled = self.compiled();
+        let request = SyncRequest {
+            scope,
+            approve: approve.map(ToOwned::to_owned),
+            ..self.request(&compiled)
+        };
+        let ports = Ports {
+            destination,
+            policy: self.policy.clone(),
+            clock: &kinfold_testkit::FakeClock::new(),
+            budget: &Budget::unlimited(),
+            lease: Duration::from_secs(20),
+        };
+        run_sync_through(&self.engine, request, ports).await
     }
 
     fn request<'a>(&'a self, compiled: &'a CompiledSync) -> SyncRequest<'a> {
@@ -271,6 +300,9 @@ impl Setting {
             connection: &self.connection,
             vars: &[],
             dry_run: false,
+            scope: Scope::default(),
+            approve: None,
+            budget: Budget::unlimited(),
             environment_variable: &|_| None,
             cancel: CancelToken::new(),
         }
