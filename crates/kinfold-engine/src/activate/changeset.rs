@@ -271,7 +271,7 @@ impl SinkMaker<'_> {
                 approved,
             } => {
                 let writer = |kind: &str| ChunkWriter::new(lake, format!("{prefix}{name}-{kind}-"));
-                Kind::Write {
+                Kind::Write(Box::new(Writers {
                     leaving: writer("leave"),
                     sending: writer("send"),
                     approved: approved.clone().map(|approved| {
@@ -282,7 +282,7 @@ impl SinkMaker<'_> {
                     }),
                     notes: writer("note"),
                     invalid: LinesWriter::new(lake, format!("{prefix}{name}-invalid-")),
-                }
+                }))
             }
         };
         Sink {
@@ -303,19 +303,64 @@ enum Kind {
         fields: Arc<[String]>,
         examples: Vec<(Hash, Example)>,
     },
-    Write {
-        leaving: ChunkWriter,
-        sending: ChunkWriter,
-        approved: Option<(Arc<Approved>, [ChunkWriter; 2])>,
-        notes: ChunkWriter,
-        invalid: LinesWriter,
-    },
+    Write(Box<Writers>),
+}
+
+struct Writers {
+    leaving: ChunkWriter,
+    sending: ChunkWriter,
+    approved: Option<(Arc<Approved>, [ChunkWriter; 2])>,
+    notes: ChunkWriter,
+    invalid: LinesWriter,
+}
+
+impl Writers {
+    async fn push(&mut self, row: &Row<'_>, approved: bool) -> Result<(), EngineError> {
+        if let Some((_, [leaving, sending])) = self.approved.as_mut().filter(|_| approved) {
+            let writer = if row.class.is_leaving() {
+                leaving
+            } else {
+                sending
+            };
+            return writer.push(row).await;
+        }
+        match row.class {
+            Class::Unchanged | Class::Keep | Class::Waiting | Class::WaitingToLeave => Ok(()),
+            Class::Add | Class::Update => self.sending.push(row).await,
+            Class::Remove | Class::Clear => self.leaving.push(row).await,
+            Class::Settle | Class::Forget | Class::Adopt => self.notes.push(row).await,
+            Class::NullKey | Class::DuplicateKey | Class::NoForm => {
+                self.invalid.push(&invalid_line(row.class, row.key)).await
+            }
+        }
+    }
+
+    async fn finish(self, tally: Tally) -> Result<Changeset, EngineError> {
+        let mut approved = [vec![], vec![]];
+        if let Some((_, writers)) = self.approved {
+            for (chunks, writer) in approved.iter_mut().zip(writers) {
+                *chunks = writer.finish().await?;
+            }
+        }
+        Ok(Changeset {
+            tally,
+            leaving: self.leaving.finish().await?,
+            sending: self.sending.finish().await?,
+            approved,
+            notes: self.notes.finish().await?,
+            invalid: self.invalid.finish().await?,
+            examples: vec![],
+        })
+    }
 }
 
 impl Sink {
     pub(super) async fn push(&mut self, row: &Row<'_>) -> Result<(), EngineError> {
         let approved = match &self.kind {
-            Kind::Write { approved, .. } => approved.as_ref().is_some_and(|(a, _)| a.has(row)),
+            Kind::Write(writers) => {
+                let approved = writers.approved.as_ref();
+                approved.is_some_and(|(approved, _)| approved.has(row))
+            }
             Kind::Look { .. } => false,
         };
         if row.class.is_sent() && !approved {
@@ -338,33 +383,15 @@ impl Sink {
                 }
                 Ok(())
             }
-            Kind::Write {
-                approved: Some((_, [leaving, sending])),
-                ..
-            } if approved => {
-                if row.class.is_leaving() {
-                    self.tally.approved_leaving += 1;
-                    leaving.push(row).await
-                } else {
-                    self.tally.approved_sending = self.tally.approved_sending.wrapping_add(1);
-                    sending.push(row).await
+            Kind::Write(writers) => {
+                if approved {
+                    let leaving = row.class.is_leaving();
+                    self.tally.approved_leaving += u64::from(leaving);
+                    let sending = u64::from(!leaving);
+                    self.tally.approved_sending = self.tally.approved_sending.wrapping_add(sending);
                 }
+                writers.push(row, approved).await
             }
-            Kind::Write {
-                leaving,
-                sending,
-                notes,
-                invalid,
-                ..
-            } => match row.class {
-                Class::Unchanged | Class::Keep | Class::Waiting | Class::WaitingToLeave => Ok(()),
-                Class::Add | Class::Update => sending.push(row).await,
-                Class::Remove | Class::Clear => leaving.push(row).await,
-                Class::Settle | Class::Forget | Class::Adopt => notes.push(row).await,
-                Class::NullKey | Class::DuplicateKey | Class::NoForm => {
-                    invalid.push(&invalid_line(row.class, row.key)).await
-                }
-            },
         }
     }
 
@@ -380,7 +407,8 @@ impl Sink {
         }
         self.tally.invalid = self.tally.invalid.wrapping_add(1);
         self.tally.retracted += u64::from(first.is_planned());
-        if let Kind::Write { invalid, .. } = &mut self.kind {
+        if let Kind::Write(writers) = &mut self.kind {
+            let invalid = &mut writers.invalid;
             invalid
                 .push(&invalid_line(Class::DuplicateKey, Some(key)))
                 .await?;
@@ -396,29 +424,7 @@ impl Sink {
                 examples,
                 ..Changeset::default()
             },
-            Kind::Write {
-                leaving,
-                sending,
-                approved,
-                notes,
-                invalid,
-            } => {
-                let mut let_through = [vec![], vec![]];
-                if let Some((_, writers)) = approved {
-                    for (chunks, writer) in let_through.iter_mut().zip(writers) {
-                        *chunks = writer.finish().await?;
-                    }
-                }
-                Changeset {
-                    tally,
-                    leaving: leaving.finish().await?,
-                    sending: sending.finish().await?,
-                    approved: let_through,
-                    notes: notes.finish().await?,
-                    invalid: invalid.finish().await?,
-                    examples: vec![],
-                }
-            }
+            Kind::Write(writers) => writers.finish(tally).await?,
         })
     }
 }

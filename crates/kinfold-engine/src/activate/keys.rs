@@ -376,6 +376,8 @@ impl KeyTable {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
     use proptest::prelude::*;
 
