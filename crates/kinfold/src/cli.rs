@@ -206,6 +206,26 @@ pub struct SyncArguments {
 /// Other commands of `sync`.
 #[derive(Debug, Subcommand)]
 pub enum SyncAction {
+    /// List the rows that a destination did not take, and why.
+    Rejected {
+        /// The sync.
+        name: String,
+        /// Send them again with the next run.
+        #[arg(long, conflicts_with = "forget")]
+        retry: bool,
+        /// Leave them alone until their values change.
+        #[arg(long)]
+        forget: bool,
+        /// Only the row with this key, such as `email=ann@example.com`. May be repeated.
+        #[arg(long, value_name = "FIELD=VALUE", value_parser = parse_key)]
+        only_keys: Vec<Vec<(String, String)>>,
+        /// How many rows to list.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// Print keys as they are; else they are masked.
+        #[arg(long)]
+        show_keys: bool,
+    },
     /// Send what a guard held back, exactly as it was shown.
     Approve {
         /// The sync.

@@ -37,7 +37,7 @@ pub(super) async fn if_due(engine: &Engine, place: &Place, plan: &Plan) -> Resul
 }
 
 /// The rows that count, part by part.
-async fn newest(
+pub(super) async fn newest(
     engine: &Engine,
     state: &Arc<State>,
 ) -> Result<SendableRecordBatchStream, EngineError> {

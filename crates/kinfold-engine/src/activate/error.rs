@@ -80,6 +80,14 @@ pub enum ActivateError {
         /// What was approved.
         id: String,
     },
+    /// A decision about failed rows while a run is not finished.
+    #[error(
+        "a run of sync `{sync}` was interrupted; `kinfold sync --select {sync}` finishes it first"
+    )]
+    Unfinished {
+        /// The sync.
+        sync: String,
+    },
     /// A key that was asked for is not one of the sync.
     #[error("`{given}` is not a key of sync `{sync}`, whose key is {wanted}")]
     KeyAskedFor {

@@ -99,7 +99,7 @@ impl Position {
 /// When a refused row is tried again, in microseconds since 1970.
 fn due(as_of: chrono::DateTime<chrono::Utc>, attempts: u32) -> i64 {
     if attempts >= MOST_ATTEMPTS {
-        return i64::MAX;
+        return state::NEVER;
     }
     let doubled = 1_i32
         .checked_shl(attempts.saturating_sub(1))
@@ -110,7 +110,7 @@ fn due(as_of: chrono::DateTime<chrono::Utc>, attempts: u32) -> i64 {
         .min(LONGEST_WAIT);
     as_of
         .checked_add_signed(wait)
-        .map_or(i64::MAX, |at| at.timestamp_micros())
+        .map_or(state::NEVER, |at| at.timestamp_micros())
 }
 
 /// Rows of the state in the making.
@@ -262,7 +262,7 @@ mod tests {
         let hours = |attempts| due(as_of, attempts) / 3_600_000_000;
         let waits: Vec<i64> = (1..MOST_ATTEMPTS).map(hours).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 24, 24, 24, 24]);
-        assert_eq!(due(as_of, MOST_ATTEMPTS), i64::MAX);
-        assert_eq!(due(as_of, u32::MAX), i64::MAX);
+        assert_eq!(due(as_of, MOST_ATTEMPTS), state::NEVER);
+        assert_eq!(due(as_of, u32::MAX), state::NEVER);
     }
 }

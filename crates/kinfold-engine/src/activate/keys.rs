@@ -77,7 +77,7 @@ pub(super) struct Trouble {
     pub(super) rejected: bool,
     /// Runs that failed since the last confirmation.
     pub(super) attempts: u32,
-    /// When it shall be tried again, in microseconds since 1970; `i64::MAX` for not by itself.
+    /// When it shall be tried again, in microseconds since 1970.
     pub(super) due: i64,
     /// The run of the first failure.
     pub(super) first_error: Option<Arc<str>>,

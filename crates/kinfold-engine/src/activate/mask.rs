@@ -23,7 +23,8 @@ pub(super) fn example(row: &Row<'_>, fields: &[String]) -> Option<Example> {
     })
 }
 
-fn masked(map: Map<String, Value>) -> Map<String, Value> {
+/// The same fields with their values masked.
+pub(super) fn masked(map: Map<String, Value>) -> Map<String, Value> {
     map.into_iter()
         .map(|(field, value)| (field, mask(value)))
         .collect()

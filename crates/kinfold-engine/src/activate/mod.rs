@@ -32,6 +32,7 @@ mod compact;
 mod compare;
 mod destination;
 mod error;
+mod failed;
 mod files;
 mod fold;
 mod guard;
@@ -57,6 +58,7 @@ use kinfold_sync::{Budget, CancelToken, Clock, DeliveryPolicy, Destination};
 
 pub use destination::budget;
 pub use error::ActivateError;
+pub use failed::{Decision, FailedRow, decide, failed_rows};
 pub use files::{FileFormat, FilesDestination, FilesOptions};
 pub use report::{Example, SyncReport};
 

@@ -17,12 +17,21 @@ pub(super) fn keys(
     request: &SyncRequest<'_>,
     setup: &Setup,
 ) -> Result<Option<HashSet<Hash>>, ActivateError> {
-    if request.scope.keys.is_empty() {
+    key_of(&request.compiled.name, &request.scope.keys, setup)
+}
+
+/// Keys as a person writes them, as hashes; none if there are none.
+pub(super) fn key_of(
+    sync: &str,
+    keys: &[Vec<(String, String)>],
+    setup: &Setup,
+) -> Result<Option<HashSet<Hash>>, ActivateError> {
+    if keys.is_empty() {
         return Ok(None);
     }
-    let keys = request.scope.keys.iter().map(|given| {
+    let keys = keys.iter().map(|given| {
         let text = key_text(given, setup).ok_or_else(|| ActivateError::KeyAskedFor {
-            sync: request.compiled.name.clone(),
+            sync: sync.to_owned(),
             given: listed(given.iter().map(|(field, _)| format!("`{field}`"))),
             wanted: listed(
                 setup

@@ -17,6 +17,9 @@ pub(super) const FORMAT: u64 = 2;
 const FORMAT_KEY: &str = "sync_state_format";
 const SETUP_KEY: &str = "sync_setup";
 const BASE_KEY: &str = "sync_state_base_rows";
+/// The `next_try` of rows that are not tried again by themselves: the year 9999, in microseconds, which every
+/// reader of the table can show.
+pub(super) const NEVER: i64 = 253_370_764_800_000_000;
 /// A state is rewritten when more rows than this and half of it were appended, or
 const MOST_APPENDED: u64 = 50_000;
 /// when it has more files than this.

@@ -6,13 +6,14 @@ mod demo;
 mod init;
 mod list;
 mod query;
+mod rejected;
 mod sync;
 
 use std::path::PathBuf;
 
 use clap::CommandFactory;
 use kinfold_engine::EngineError;
-use kinfold_engine::activate::Scope;
+use kinfold_engine::activate::{Decision, Scope};
 use kinfold_project::{Diagnostic, SourceMap};
 
 use crate::cli::{Cli, Command, SyncAction};
@@ -154,6 +155,27 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
         Command::Query { sql, format } => query::run(global, sql, format, output).await,
         Command::Sync(arguments) => {
             let options = match arguments.action {
+                Some(SyncAction::Rejected {
+                    name,
+                    retry,
+                    forget,
+                    only_keys,
+                    limit,
+                    show_keys,
+                }) => {
+                    let options = rejected::Options {
+                        name,
+                        decision: match (retry, forget) {
+                            (true, _) => Some(Decision::Retry),
+                            (_, true) => Some(Decision::Forget),
+                            _ => None,
+                        },
+                        keys: only_keys,
+                        limit,
+                        show_keys,
+                    };
+                    return rejected::run(global, &options, output).await;
+                }
                 Some(SyncAction::Approve { name, id, as_of }) => sync::Options {
                     select: vec![name],
                     as_of,

@@ -180,7 +180,10 @@ fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn chosen<'w>(workspace: &'w Workspace, names: &[String]) -> Result<Vec<&'w Sync>, CommandError> {
+pub fn chosen<'w>(
+    workspace: &'w Workspace,
+    names: &[String],
+) -> Result<Vec<&'w Sync>, CommandError> {
     let enabled = || workspace.project.syncs.iter().filter(|s| s.enabled);
     if names.is_empty() {
         return Ok(enabled().collect());

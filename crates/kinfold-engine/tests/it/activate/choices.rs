@@ -2,7 +2,7 @@
 
 use kinfold_compile::compile::Fingerprint;
 use kinfold_engine::EngineError;
-use kinfold_engine::activate::{ActivateError, Scope};
+use kinfold_engine::activate::{ActivateError, Decision, Scope, decide, failed_rows};
 use kinfold_project::{FirstRun, Guard, Resend, SyncMode};
 use kinfold_sync::Operation;
 use kinfold_testkit::FakeClock;
@@ -324,4 +324,82 @@ async fn an_append_without_an_answer_is_not_made_twice() {
         assert_eq!((next.planned, next.waiting), (0, 1));
     }
     assert!(receiver.take().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_refused_is_listed_retried_and_forgotten() {
+    let mut setting = Setting::new(mirror()).await;
+    let receiver = Receiver::default();
+    let clock = FakeClock::new();
+    setting
+        .publish(plain(&[("alice", 1.0), ("bob", 1.0), ("carol", 1.0)]))
+        .await;
+    receiver.fates([(key("alice"), Fate::Reject), (key("bob"), Fate::Reject)]);
+    setting.run_through(&receiver, &clock).await.unwrap();
+    let (engine, sync) = (setting.engine.clone(), setting.sync.clone());
+    let (count, rows) = failed_rows(&engine, &sync, 1, false).await.unwrap();
+    assert_eq!((count, rows.len()), (2, 1));
+    assert!(!format!("{rows:?}").contains("alice") && !format!("{rows:?}").contains("bob"));
+    let (_, rows) = failed_rows(&engine, &sync, 9, true).await.unwrap();
+    assert!(
+        rows.iter()
+            .all(|row| row.status == "rejected" && row.attempts == 1)
+    );
+    assert!(
+        rows.iter()
+            .all(|row| row.next_try > Some(engine.clock.as_of))
+    );
+
+    let only = |id: &str| vec![vec![("id".to_owned(), id.to_owned())]];
+    let retried = decide(&engine, &sync, Decision::Retry, &only("alice"))
+        .await
+        .unwrap();
+    assert_eq!(retried, 1);
+    let next = setting.run_through(&receiver, &clock).await.unwrap();
+    assert_eq!((next.planned, next.rejected, next.waiting), (1, 1, 1));
+
+    assert_eq!(
+        decide(&engine, &sync, Decision::Forget, &[]).await.unwrap(),
+        2
+    );
+    setting.later(400);
+    let idle = setting.run_through(&receiver, &clock).await.unwrap();
+    assert_eq!((idle.planned, idle.waiting), (0, 2));
+    setting
+        .publish(plain(&[("alice", 2.0), ("bob", 1.0), ("carol", 1.0)]))
+        .await;
+    receiver.fates([]);
+    let changed = setting.run_through(&receiver, &clock).await.unwrap();
+    assert_eq!(
+        (changed.planned, changed.delivered, changed.waiting),
+        (1, 1, 1)
+    );
+}
+
+#[tokio::test]
+async fn an_append_without_an_answer_is_for_a_person_to_judge() {
+    for (decision, sent) in [(Decision::Retry, 1), (Decision::Forget, 0)] {
+        let mut setting = Setting::new(mirror()).await;
+        setting.sync.mode = at(SyncMode::Append);
+        setting.sync.on_leave = at(kinfold_project::OnLeave::Keep);
+        let receiver = Receiver::default();
+        let clock = FakeClock::new();
+        setting.publish(plain(&[("a", 1.0)])).await;
+        receiver.fates([(key("a"), Fate::LoseBefore)]);
+        setting.run_through(&receiver, &clock).await.unwrap();
+        receiver.fates([]);
+        receiver.take();
+        let decided = decide(&setting.engine, &setting.sync, decision, &[])
+            .await
+            .unwrap();
+        assert_eq!(decided, 1);
+        let next = setting.run_through(&receiver, &clock).await.unwrap();
+        assert_eq!(
+            (next.planned, next.delivered, next.waiting),
+            (sent, sent, 0)
+        );
+        assert_eq!(receiver.take().len() as u64, sent);
+        let idle = setting.run_through(&receiver, &clock).await.unwrap();
+        assert_eq!((idle.planned, idle.unchanged), (0, 1));
+    }
 }
