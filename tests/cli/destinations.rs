@@ -146,6 +146,76 @@ pub fn a_destination_that_never_answers_in_full() {
     shop.heals();
 }
 
+/// What was refused can be looked at, and is sent again when somebody says so.
+fn retry_the_refused(shop: &Shop) {
+    let listed = kinfold(shop.project(), ["sync", "rejected", "to_crm"])
+        .run()
+        .ok();
+    assert!(
+        listed
+            .stdout
+            .starts_with("rejected {\"person_id\":\"…(1)\"} update (1 attempts, next after "),
+        "{listed:#?}"
+    );
+    assert!(!listed.stdout.contains("four"), "{listed:#?}");
+    let waits = counted(&shop.sync().run().ok());
+    assert_eq!(
+        (&waits["planned"], &waits["waiting"]),
+        (&json!(0), &json!(1))
+    );
+    let retry = [
+        "sync",
+        "rejected",
+        "to_crm",
+        "--retry",
+        "--only-keys",
+        "person_id=4",
+    ];
+    let retried = kinfold(shop.project(), retry).run().ok();
+    assert!(
+        retried.stderr.contains("1 rows are part of the next run"),
+        "{retried:#?}"
+    );
+}
+
+/// A guard holds what left; the command that it prints sends exactly that.
+pub fn held_removals_are_approved() {
+    let shop = Shop::new(PEOPLE);
+    shop.sync().run().ok();
+    let seed = "person_id,name\n1,Person 1\n";
+    let sync = std::fs::read_to_string(shop.project().join("syncs/to_crm.yml")).unwrap();
+    let guarded = sync.replace("batch_size", "guards: {max_removals: 10%}, batch_size");
+    write(
+        shop.project(),
+        &[("seeds/people.csv", seed), ("syncs/to_crm.yml", &guarded)],
+    );
+    kinfold(shop.project(), ["build"]).run().ok();
+    let held = kinfold(shop.project(), ["sync"])
+        .env("CRM", &shop.crm.url())
+        .run()
+        .code(1);
+    assert_eq!(shop.crm.records("people").len() as u64, PEOPLE);
+    let (_, command) = held
+        .stderr
+        .split_once("kinfold sync approve ")
+        .expect("it says how");
+    let arguments = command.lines().next().unwrap().split(' ');
+    let approve = ["sync", "approve"].into_iter().chain(arguments);
+    let wrong = kinfold(shop.project(), ["sync", "approve", "to_crm", "0"]);
+    let wrong = wrong.env("CRM", &shop.crm.url()).run().code(1);
+    assert!(
+        wrong.stderr.contains("holds nothing back under `0`"),
+        "{wrong:#?}"
+    );
+    kinfold(shop.project(), approve)
+        .env("CRM", &shop.crm.url())
+        .run()
+        .ok();
+    let left: Vec<String> = shop.crm.records("people").into_keys().collect();
+    assert_eq!(left, [r#"{"person_id":1}"#]);
+    assert_eq!(counted(&shop.sync().run().ok())["planned"], json!(0));
+}
+
 pub fn a_destination_that_refuses_some_rows() {
     let shop = Shop::new(PEOPLE);
     shop.crm
@@ -182,6 +252,13 @@ pub fn a_destination_that_refuses_some_rows() {
     assert_eq!(
         shop.crm.records("people")[r#"{"person_id":4}"#]["name"],
         "Person 4"
+    );
+    retry_the_refused(&shop);
+    shop.crm.refuse([], Rejection::PerRow);
+    assert_eq!(counted(&shop.sync().run().ok())["delivered"], json!(1));
+    assert_eq!(
+        shop.crm.records("people")[r#"{"person_id":4}"#]["name"],
+        "Person four"
     );
 }
 

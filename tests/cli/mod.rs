@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         destinations::a_destination_that_never_answers_in_full,
         destinations::a_destination_that_refuses_some_rows,
         destinations::a_destination_that_stumbles,
+        destinations::held_removals_are_approved,
         destinations::a_destination_that_refuses_the_credentials,
         destinations::credentials_that_are_not_set,
         interrupts::ctrl_c_during_a_build,

@@ -226,6 +226,14 @@ pub enum SyncAction {
         #[arg(long)]
         show_keys: bool,
     },
+    /// Ask the destination whether it still has what it confirmed.
+    Verify {
+        /// The sync.
+        name: String,
+        /// Then send what is different or missing there.
+        #[arg(long)]
+        heal: bool,
+    },
     /// Send what a guard held back, exactly as it was shown.
     Approve {
         /// The sync.

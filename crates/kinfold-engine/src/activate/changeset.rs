@@ -57,7 +57,7 @@ impl Tally {
             Class::Adopt => &mut self.adopted,
             Class::Waiting => &mut self.waiting,
             Class::WaitingToLeave => &mut self.waiting_to_leave,
-            Class::Keep | Class::Forget => return None,
+            Class::Keep | Class::Forget | Class::Verify | Class::Doubt => return None,
             Class::NullKey | Class::DuplicateKey | Class::NoForm => &mut self.invalid,
         })
     }
@@ -326,9 +326,11 @@ impl Writers {
         }
         match row.class {
             Class::Unchanged | Class::Keep | Class::Waiting | Class::WaitingToLeave => Ok(()),
-            Class::Add | Class::Update => self.sending.push(row).await,
+            Class::Add | Class::Update | Class::Verify => self.sending.push(row).await,
             Class::Remove | Class::Clear => self.leaving.push(row).await,
-            Class::Settle | Class::Forget | Class::Adopt => self.notes.push(row).await,
+            Class::Settle | Class::Forget | Class::Adopt | Class::Doubt => {
+                self.notes.push(row).await
+            }
             Class::NullKey | Class::DuplicateKey | Class::NoForm => {
                 self.invalid.push(&invalid_line(row.class, row.key)).await
             }

@@ -12,7 +12,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, StringArray,
     StringBuilder, UInt32Array, UInt32Builder,
 };
-use datafusion::arrow::compute::{filter_record_batch, not};
+use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::CompressionType;
@@ -235,33 +235,32 @@ impl Chunk {
         write(lake, name, &rows.batch).await
     }
 
-    /// Writes the rows that are not adopted, if there are any, and those that are, with that operation.
-    pub(super) async fn split_adopted(
-        self,
+    /// Writes some of its rows, already read, as a chunk of their own; `class` replaces what is to happen
+    /// to them. None if there are none.
+    pub(super) async fn part(
+        &self,
         lake: &Lake,
         rows: &ChunkRows,
-        adopted: &BooleanArray,
-    ) -> Result<(Option<Self>, Self), EngineError> {
-        let filtered = |mask: &BooleanArray| {
-            filter_record_batch(&rows.batch, mask).map_err(DataFusionError::from)
-        };
-        let base = self.name.trim_end_matches(".arrow");
-        let others = filtered(&not(adopted).map_err(DataFusionError::from)?)?;
-        let taken = filtered(adopted)?;
-        let mut columns = taken.columns().to_vec();
-        if let Some(operation) = columns.first_mut() {
-            let words = std::iter::repeat_n(Class::Adopt.word(), taken.num_rows());
-            *operation = Arc::new(StringArray::from_iter_values(words));
+        (mask, class): (&BooleanArray, Option<Class>),
+        suffix: &str,
+    ) -> Result<Option<Self>, EngineError> {
+        if mask.true_count() == 0 {
+            return Ok(None);
         }
-        let taken = RecordBatch::try_new(Arc::clone(&SCHEMA), columns);
-        let taken = taken.map_err(DataFusionError::from)?;
-        let taken = write(lake, format!("{base}-adopted.arrow"), &taken).await?;
-        let others = match others.num_rows() {
-            0 => None,
-            _ => Some(write(lake, format!("{base}-others.arrow"), &others).await?),
-        };
-        lake.delete(&self.name).await?;
-        Ok((others, taken))
+        let mut batch = filter_record_batch(&rows.batch, mask).map_err(DataFusionError::from)?;
+        if let Some(class) = class {
+            let words = std::iter::repeat_n(class.word(), batch.num_rows());
+            let mut columns = batch.columns().to_vec();
+            if let Some(operation) = columns.first_mut() {
+                *operation = Arc::new(StringArray::from_iter_values(words));
+            }
+            batch = RecordBatch::try_new(Arc::clone(&SCHEMA), columns)
+                .map_err(DataFusionError::from)?;
+        }
+        let base = self.name.trim_end_matches(".arrow");
+        Ok(Some(
+            write(lake, format!("{base}-{suffix}.arrow"), &batch).await?,
+        ))
     }
 
     /// The first so many rows.
@@ -282,17 +281,12 @@ impl Chunk {
         let kept: BooleanArray = (0..rows.len())
             .map(|row| Some(keep(hash_of(rows.key_hash.value(row)))))
             .collect();
-        let count = kept.true_count();
-        if count == rows.len() {
+        if kept.true_count() == rows.len() {
             return Ok(Some(self));
         }
+        let left = self.part(lake, &rows, (&kept, None), "kept").await?;
         lake.delete(&self.name).await?;
-        if count == 0 {
-            return Ok(None);
-        }
-        let batch = filter_record_batch(&rows.batch, &kept).map_err(DataFusionError::from)?;
-        let name = format!("{}-kept.arrow", self.name.trim_end_matches(".arrow"));
-        Ok(Some(write(lake, name, &batch).await?))
+        Ok(left)
     }
 }
 

@@ -56,6 +56,10 @@ pub(super) enum Class {
     Forget,
     /// It shall count as confirmed without being sent.
     Adopt,
+    /// It is as it was confirmed, and the destination shall be asked whether it still has it.
+    Verify,
+    /// The destination has it no more as it confirmed it.
+    Doubt,
     /// It failed, nothing about it has changed, and it is not due yet.
     Waiting,
     /// The same of a row that the model has no more.
@@ -66,7 +70,7 @@ pub(super) enum Class {
 }
 
 impl Class {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Add,
         Self::Update,
         Self::Remove,
@@ -76,6 +80,8 @@ impl Class {
         Self::Settle,
         Self::Forget,
         Self::Adopt,
+        Self::Verify,
+        Self::Doubt,
         Self::Waiting,
         Self::WaitingToLeave,
         Self::NullKey,
@@ -97,6 +103,8 @@ impl Class {
             Self::Settle => "settle",
             Self::Forget => "forget",
             Self::Adopt => "adopt",
+            Self::Verify => "verify",
+            Self::Doubt => "doubt",
             Self::Unchanged | Self::Keep | Self::Waiting | Self::WaitingToLeave => "",
             Self::NullKey => "invalid_null_key",
             Self::DuplicateKey => "invalid_duplicate_key",
@@ -119,7 +127,14 @@ impl Class {
         use Class as C;
         matches!(
             self,
-            C::Add | C::Update | C::Remove | C::Clear | C::Settle | C::Forget | C::Adopt
+            C::Add
+                | C::Update
+                | C::Remove
+                | C::Clear
+                | C::Settle
+                | C::Forget
+                | C::Adopt
+                | C::Verify
         )
     }
 }
@@ -159,6 +174,8 @@ pub(super) struct Rules {
     resend: Resend,
     /// The run's clock, in microseconds since 1970.
     now: i64,
+    /// Rows that are as they were confirmed are to be looked up at the destination, and nothing else is done.
+    pub(super) verify: bool,
     /// Only these keys are looked at.
     only: Option<Arc<HashSet<Hash>>>,
 }
@@ -180,6 +197,7 @@ impl Rules {
             baseline: sync.first_run == FirstRun::Baseline && state.setup.is_none(),
             resend: sync.resend,
             now: engine.clock.as_of.timestamp_micros(),
+            verify: false,
             only: only.map(Arc::new),
         }
     }
@@ -382,7 +400,7 @@ impl Comparison<'_> {
                 .await?;
         }
         let (_, unseen) = table.confirmed_and_unseen();
-        if unseen > 0 {
+        if unseen > 0 && !self.rules.verify {
             let mut sink = sinks.make(&format!("{}-left", part.index));
             self.leaving(part, &table, &mut sink).await?;
             changeset.extend(sink.finish().await?);
@@ -651,7 +669,12 @@ impl ModelScan {
                 None => Class::NoForm,
                 Some(_) => {
                     let current = known.mapping == CURRENT;
-                    self.rules.present(known, trouble, hash, current)
+                    let class = self.rules.present(known, trouble, hash, current);
+                    match (self.rules.verify, class) {
+                        (false, class) => class,
+                        (true, Class::Unchanged) => Class::Verify,
+                        (true, _) => Class::Keep,
+                    }
                 }
             };
             let before = if class.is_planned() {

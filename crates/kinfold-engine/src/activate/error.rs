@@ -80,6 +80,14 @@ pub enum ActivateError {
         /// What was approved.
         id: String,
     },
+    /// The destination cannot be compared with what was sent.
+    #[error("sync `{sync}` cannot be verified: {reason}")]
+    NotVerifiable {
+        /// The sync.
+        sync: String,
+        /// In a few words.
+        reason: &'static str,
+    },
     /// A decision about failed rows while a run is not finished.
     #[error(
         "a run of sync `{sync}` was interrupted; `kinfold sync --select {sync}` finishes it first"

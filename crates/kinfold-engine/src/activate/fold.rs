@@ -168,20 +168,24 @@ impl<'a> StateRows<'a> {
         self.key(rows, row);
         let operation = rows.operation.value(row);
         let gone = matches!(operation, "remove" | "clear" | "forget");
-        self.status
-            .append_value(if gone { "gone" } else { "delivered" });
+        let doubted = operation == "doubt";
+        self.status.append_value(match (gone, doubted) {
+            (true, _) => "gone",
+            (_, true) => "unknown",
+            _ => "delivered",
+        });
         match operation {
             "add" | "update" | "adopt" => self.payload_hash.append_option(rows.hash(row)),
-            "settle" => self.payload_hash.append_value(rows.confirmed.value(row)),
+            "settle" | "doubt" => self.payload_hash.append_value(rows.confirmed.value(row)),
             _ => self.payload_hash.append_null(),
         }
         let delivered = matches!(operation, "add" | "update");
         let ours = !gone && (delivered || rows.ours.value(row));
         self.ours.append_value(ours);
-        self.uncertain.append_value(false);
+        self.uncertain.append_value(doubted);
         let before = rows.mapping.is_valid(row).then(|| rows.mapping.value(row));
         self.mapping_version.append_option(match operation {
-            "settle" => before,
+            "settle" | "doubt" => before,
             _ if gone => None,
             _ => Some(self.plan.mapping.as_str()),
         });

@@ -1,13 +1,15 @@
-//! The first run against a destination that has rows already: those that are equal there are not sent.
+//! Asking a destination what it has: before the first run, so that equal rows are not sent, and later, to
+//! find what somebody else has changed.
 
 use datafusion::arrow::array::BooleanArray;
 use kinfold_lake::Lake;
-use kinfold_sync::{Destination, DestinationError, ObjectText};
-
-use super::chunk::{Chunk, ChunkRows};
-use crate::EngineError;
+use kinfold_sync::{Destination, ObjectText};
+use serde_json::{Map, Value};
 
 use super::ActivateError;
+use super::chunk::{Chunk, ChunkRows};
+use super::compare::Class;
+use crate::EngineError;
 
 /// Keys that are asked for at once.
 const PAGE: usize = 500;
@@ -29,45 +31,99 @@ pub(super) async fn adopt_equal(
     let mut matched = Matched::default();
     for chunk in chunks {
         let rows = chunk.read(lake).await?;
-        let equal = equal_rows(destination, &rows).await;
-        let equal = equal.map_err(|source| ActivateError::Destination {
-            sync: sync.to_owned(),
-            source,
-        })?;
-        if equal.true_count() == 0 {
-            matched.sending.push(chunk);
-            continue;
-        }
-        let (others, equal) = chunk.split_adopted(lake, &rows, &equal).await?;
-        matched.sending.extend(others);
-        matched.adopted.push(equal);
+        let found = look_up(sync, destination, &rows).await?;
+        let is = |wanted: bool| -> BooleanArray {
+            let equal = found.iter().map(|found| *found == Found::Equal);
+            equal.map(|equal| Some(equal == wanted)).collect()
+        };
+        let equal = (&is(true), Some(Class::Adopt));
+        let others = (&is(false), None);
+        matched
+            .adopted
+            .extend(chunk.part(lake, &rows, equal, "adopted").await?);
+        matched
+            .sending
+            .extend(chunk.part(lake, &rows, others, "others").await?);
+        lake.delete(&chunk.name).await?;
     }
     Ok(matched)
 }
 
-/// Which rows the destination has with the same values in every mapped field.
-async fn equal_rows(
+/// What a look at the destination found.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) equal: u64,
+    pub(super) different: u64,
+    pub(super) missing: u64,
+    /// Rows that are not as they were confirmed, as notes that say so.
+    pub(super) doubted: Vec<Chunk>,
+}
+
+/// Asks the destination for rows that it has confirmed.
+pub(super) async fn compare(
+    lake: &Lake,
+    sync: &str,
+    destination: &dyn Destination,
+    chunks: Vec<Chunk>,
+) -> Result<Compared, EngineError> {
+    let mut compared = Compared::default();
+    for chunk in chunks {
+        let rows = chunk.read(lake).await?;
+        let found = look_up(sync, destination, &rows).await?;
+        for found in &found {
+            *match found {
+                Found::Equal => &mut compared.equal,
+                Found::Different => &mut compared.different,
+                Found::Missing => &mut compared.missing,
+            } += 1;
+        }
+        let doubted = found.iter().map(|found| Some(*found != Found::Equal));
+        let doubted = (&doubted.collect(), Some(Class::Doubt));
+        compared
+            .doubted
+            .extend(chunk.part(lake, &rows, doubted, "doubted").await?);
+    }
+    Ok(compared)
+}
+
+/// What the destination has under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// The same values in every mapped field.
+    Equal,
+    Different,
+    Missing,
+}
+
+async fn look_up(
+    sync: &str,
     destination: &dyn Destination,
     rows: &ChunkRows,
-) -> Result<BooleanArray, DestinationError> {
-    let mut equal = vec![];
+) -> Result<Vec<Found>, ActivateError> {
+    let mut all = Vec::with_capacity(rows.len());
     for first in (0..rows.len()).step_by(PAGE) {
         let page = first..rows.len().min(first + PAGE);
-        let keys: Vec<ObjectText> = page
-            .clone()
-            .map(|row| ObjectText::new(rows.key.value(row)).unwrap_or_else(ObjectText::empty))
-            .collect();
-        let found = destination.read(&keys).await?;
+        let key = |row| ObjectText::new(rows.key.value(row)).unwrap_or_else(ObjectText::empty);
+        let keys: Vec<ObjectText> = page.clone().map(key).collect();
+        let found = destination.read(&keys).await;
+        let found = found.map_err(|source| ActivateError::Destination {
+            sync: sync.to_owned(),
+            source,
+        })?;
         for (at, row) in page.enumerate() {
             let wanted = ObjectText::new(rows.payload.value(row)).and_then(|text| text.parse());
-            let there = found.get(at).and_then(Option::as_ref);
-            let same = wanted.zip(there).is_some_and(|(wanted, there)| {
-                wanted
-                    .iter()
-                    .all(|(field, value)| there.get(field) == Some(value))
+            all.push(match (wanted, found.get(at).and_then(Option::as_ref)) {
+                (_, None) => Found::Missing,
+                (Some(wanted), Some(there)) if has_all(there, &wanted) => Found::Equal,
+                _ => Found::Different,
             });
-            equal.push(same);
         }
     }
-    Ok(equal.into())
+    Ok(all)
+}
+
+fn has_all(there: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
+    wanted
+        .iter()
+        .all(|(field, value)| there.get(field) == Some(value))
 }

@@ -60,7 +60,7 @@ pub use destination::budget;
 pub use error::ActivateError;
 pub use failed::{Decision, FailedRow, decide, failed_rows};
 pub use files::{FileFormat, FilesDestination, FilesOptions};
-pub use report::{Example, SyncReport};
+pub use report::{Example, SyncReport, VerifyReport};
 
 use crate::{Engine, EngineError};
 
@@ -134,6 +134,28 @@ pub async fn run_sync(
         lease: crate::lease::lease_time(engine),
     };
     run::run(engine, &request, &ports).await
+}
+
+/// Asks the destination of a sync for the rows that it has confirmed and that the model still has with the
+/// same values. With `heal` the next run sends what is different or missing there.
+///
+/// # Errors
+/// [`ActivateError::NotVerifiable`] if rows cannot be read back or are sent only once,
+/// [`ActivateError::Unfinished`] after an interrupted run, else as [`run_sync`].
+pub async fn verify_sync(
+    engine: &Engine,
+    request: SyncRequest<'_>,
+    heal: bool,
+) -> Result<VerifyReport, EngineError> {
+    let made = destination::of(engine, &request).await?;
+    let ports = Ports {
+        destination: made.destination.as_ref(),
+        policy: made.policy,
+        clock: &kinfold_sync::SystemClock::new(),
+        budget: &request.budget,
+        lease: crate::lease::lease_time(engine),
+    };
+    run::verify(engine, &request, &ports, heal).await
 }
 
 /// [`run_sync`] through a destination, a policy and a clock of the caller's choice.

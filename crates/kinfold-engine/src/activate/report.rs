@@ -62,6 +62,23 @@ pub struct SyncReport {
     pub examples: Vec<Example>,
 }
 
+/// What a look at the destination found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// Name of the sync.
+    pub name: String,
+    /// Rows that the destination has confirmed and that the model still has with the same values.
+    pub checked: u64,
+    /// Those that are there.
+    pub equal: u64,
+    /// Those with another value in a mapped field.
+    pub different: u64,
+    /// Those that are not there.
+    pub missing: u64,
+    /// Whether the next run sends what is different or missing.
+    pub healing: bool,
+}
+
 /// A row that would be sent, masked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Example {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kinfold_lake::{Holder, LakeError, Lease};
-use kinfold_project::FirstRun;
+use kinfold_project::{FirstRun, SyncMode};
 use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
 
 use super::acknowledge::{LakeAckLog, Outcomes};
@@ -15,11 +15,11 @@ use super::compare::{Comparison, Rules};
 use super::fold::fold;
 use super::guard::Held;
 use super::held::{Approved, HeldBack};
-use super::matching::adopt_equal;
-use super::plan::{self, Plan};
+use super::matching::{self, adopt_equal};
+use super::plan::{self, Counts, Plan};
 use super::source::PlanSource;
 use super::state::{Place, Setup, State};
-use super::{ActivateError, Ports, SyncReport, SyncRequest, ledger, scope};
+use super::{ActivateError, Ports, SyncReport, SyncRequest, VerifyReport, ledger, scope};
 use crate::lease::Heartbeat;
 use crate::published::PublishedState;
 use crate::stream::Providers;
@@ -99,6 +99,52 @@ pub(super) async fn run(
     Ok(report)
 }
 
+/// Asks the destination for what it has confirmed. With `heal` the next run sends what is not there as it
+/// was confirmed.
+pub(super) async fn verify(
+    engine: &Engine,
+    request: &SyncRequest<'_>,
+    ports: &Ports<'_>,
+    heal: bool,
+) -> Result<VerifyReport, EngineError> {
+    let name = &request.compiled.name;
+    let mode = request.sync.mode.value;
+    let readable = ports.destination.capabilities().reads;
+    if !readable || matches!(mode, SyncMode::Insert | SyncMode::Append) {
+        return Err(ActivateError::NotVerifiable {
+            sync: name.clone(),
+            reason: if readable {
+                "rows that are sent once are nobody's afterwards"
+            } else {
+                "its destination cannot be read"
+            },
+        }
+        .into());
+    }
+    let place = Place::of(engine, request.sync)?;
+    let setup = Setup::of(request.sync, request.compiled, request.connection)?;
+    let lease = lease_of(engine, &place, request, ports.lease).await?;
+    let cancel = request.cancel.child_token();
+    let heartbeat = Heartbeat::start(lease.clone(), ports.lease, cancel.clone());
+    let mut guarded = engine.clone();
+    guarded.lake = engine.lake.guarded(&lease);
+    let runner = Runner {
+        engine: &guarded,
+        request,
+        ports,
+        place,
+        setup,
+        lease: &lease,
+        cancel,
+    };
+    let result = Box::pin(runner.verify(heal)).await;
+    heartbeat.stop().await;
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "the lease was not released");
+    }
+    result
+}
+
 struct Runner<'a> {
     engine: &'a Engine,
     request: &'a SyncRequest<'a>,
@@ -129,6 +175,51 @@ impl Runner<'_> {
             }
         }
         report.add(&Box::pin(self.deliver_changes()).await?);
+        Ok(report)
+    }
+
+    async fn verify(&self, heal: bool) -> Result<VerifyReport, EngineError> {
+        let (engine, name) = (self.engine, &self.request.compiled.name);
+        if Plan::read(&engine.lake, &self.place).await?.is_some() {
+            return Err(ActivateError::Unfinished { sync: name.clone() }.into());
+        }
+        let (published, providers) = inputs(engine, self.request).await?;
+        let state = State::open(engine, &self.place).await?;
+        let ordinal = state.ordinal + 1;
+        let delivery = format!("{}.{ordinal}", engine.clock.run_id);
+        let folder = self.place.run(&delivery);
+        let mut comparison = self.comparison(&published, &providers, &state)?;
+        comparison.rules.verify = true;
+        let sinks = SinkMaker::Write {
+            lake: &engine.lake,
+            prefix: format!("{folder}/"),
+            approved: None,
+        };
+        let found = comparison.run(&sinks).await?;
+        self.check().await?;
+        let destination = self.ports.destination;
+        let compared = matching::compare(&engine.lake, name, destination, found.sending).await?;
+        let report = VerifyReport {
+            name: name.clone(),
+            checked: compared.equal + compared.different + compared.missing,
+            equal: compared.equal,
+            different: compared.different,
+            missing: compared.missing,
+            healing: heal && !compared.doubted.is_empty(),
+        };
+        if report.healing {
+            let counts = Counts::default();
+            let plan = self.plan(
+                &published,
+                (delivery, ordinal),
+                counts,
+                vec![],
+                compared.doubted,
+            );
+            plan.write(&engine.lake, &self.place).await?;
+            Box::pin(self.finish(&plan, false)).await?;
+        }
+        plan::sweep(&engine.lake, &folder).await?;
         Ok(report)
     }
 
@@ -193,9 +284,26 @@ impl Runner<'_> {
             plan::sweep(&engine.lake, &folder).await?;
             return Err(error);
         }
+        let changes = leaving.into_iter().chain(sending).collect();
+        let plan = self.plan(&published, (delivery, ordinal), counts, changes, notes);
+        plan.write(&engine.lake, &self.place).await?;
+        Box::pin(self.finish(&plan, false)).await
+    }
+
+    fn plan(
+        &self,
+        published: &PublishedState,
+        (delivery, ordinal): (String, i64),
+        counts: Counts,
+        changes: Vec<Chunk>,
+        notes: Vec<Chunk>,
+    ) -> Plan {
+        let (engine, request) = (self.engine, self.request);
         let capabilities = self.ports.destination.capabilities();
         let policy = &self.ports.policy;
-        let plan = Plan {
+        let generation = published.generation.as_ref();
+        let purposes = request.sync.purposes.iter();
+        Plan {
             format: plan::FORMAT,
             sync: request.compiled.name.clone(),
             environment: engine.environment.name.clone(),
@@ -207,25 +315,33 @@ impl Runner<'_> {
             setup: self.setup.clone(),
             fields: request.compiled.fields.clone(),
             mapping: request.compiled.fingerprint.to_string(),
-            generation: published
-                .generation
-                .as_ref()
-                .map_or(0, kinfold_lake::Generation::number),
-            versions: versions(&published, request),
-            purposes: request
-                .sync
-                .purposes
-                .iter()
-                .map(|purpose| purpose.value.clone())
-                .collect(),
+            generation: generation.map_or(0, kinfold_lake::Generation::number),
+            versions: versions(published, request),
+            purposes: purposes.map(|purpose| purpose.value.clone()).collect(),
             max_rows: policy.max_rows.min(capabilities.max_rows).max(1),
             max_bytes: policy.max_bytes.min(capabilities.max_bytes),
             counts,
-            changes: leaving.into_iter().chain(sending).collect(),
+            changes,
             notes,
-        };
-        plan.write(&engine.lake, &self.place).await?;
-        Box::pin(self.finish(&plan, false)).await
+        }
+    }
+
+    fn comparison<'b>(
+        &'b self,
+        published: &PublishedState,
+        providers: &'b Providers,
+        state: &'b State,
+    ) -> Result<Comparison<'b>, EngineError> {
+        let only = scope::keys(self.request, &self.setup)?;
+        Ok(Comparison {
+            engine: self.engine,
+            compiled: self.request.compiled,
+            providers,
+            state,
+            rules: Rules::of(self.engine, self.request.sync, state, only),
+            expected_rows: expected_rows(published, self.request),
+            cancel: &self.cancel,
+        })
     }
 
     async fn changeset(
@@ -235,20 +351,7 @@ impl Runner<'_> {
         state: &State,
         folder: &str,
     ) -> Result<Changeset, EngineError> {
-        let comparison = Comparison {
-            engine: self.engine,
-            compiled: self.request.compiled,
-            providers,
-            state,
-            rules: Rules::of(
-                self.engine,
-                self.request.sync,
-                state,
-                scope::keys(self.request, &self.setup)?,
-            ),
-            expected_rows: expected_rows(published, self.request),
-            cancel: &self.cancel,
-        };
+        let comparison = self.comparison(published, providers, state)?;
         let lake = &self.engine.lake;
         let approved = match &self.request.approve {
             Some(id) => {

@@ -176,6 +176,11 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
                     };
                     return rejected::run(global, &options, output).await;
                 }
+                Some(SyncAction::Verify { name, heal }) => sync::Options {
+                    select: vec![name],
+                    verify: Some(heal),
+                    ..sync::Options::default()
+                },
                 Some(SyncAction::Approve { name, id, as_of }) => sync::Options {
                     select: vec![name],
                     as_of,
@@ -190,7 +195,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
                         limit: arguments.limit,
                         keys: arguments.only_keys,
                     },
-                    approve: None,
+                    ..sync::Options::default()
                 },
             };
             sync::run(global, &options, output).await

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use kinfold_engine::activate::{Scope, SyncReport, SyncRequest, budget, run_sync};
+use kinfold_engine::activate::{
+    Scope, SyncReport, SyncRequest, VerifyReport, budget, run_sync, verify_sync,
+};
 use kinfold_engine::{Engine, EngineOptions};
 use kinfold_project::Sync;
 use kinfold_sync::Budget;
@@ -27,6 +29,8 @@ pub struct Options {
     pub scope: Scope,
     /// What a person has let through.
     pub approve: Option<String>,
+    /// Only ask the destination what it has; true to send what is different there with a run after it.
+    pub verify: Option<bool>,
 }
 
 pub async fn run(
@@ -52,6 +56,8 @@ pub async fn run(
 pub enum Ended {
     /// It ran.
     Ran(Box<SyncReport>),
+    /// Its destination was asked what it has.
+    Verified(VerifyReport),
     /// It could not start, or its outcomes could not be recorded.
     Failed {
         /// The sync.
@@ -64,13 +70,18 @@ pub enum Ended {
 impl Ended {
     /// Whether all of it was delivered.
     pub fn success(&self) -> bool {
-        matches!(self, Self::Ran(report) if report.success)
+        match self {
+            Self::Ran(report) => report.success,
+            Self::Verified(report) => report.checked == report.equal,
+            Self::Failed { .. } => false,
+        }
     }
 
     /// As `--output json` prints it.
     pub fn json(&self) -> serde_json::Value {
         match self {
             Self::Ran(report) => serde_json::to_value(report).unwrap_or_default(),
+            Self::Verified(report) => serde_json::to_value(report).unwrap_or_default(),
             Self::Failed { name, error } => json!({
                 "name": name, "success": false, "error": error, "planned": 0, "delivered": 0, "rejected": 0,
                 "retryable": 0, "unknown": 0, "held": 0, "suppressed": 0, "invalid": 0,
@@ -149,13 +160,26 @@ pub async fn run_bound(
             environment_variable: &variable,
             cancel: cancel.clone(),
         };
-        let one = match run_sync(engine, request).await {
-            Ok(report) => Ended::Ran(Box::new(report)),
-            Err(error) => Ended::Failed {
-                name: sync.name.value.clone(),
-                error: causes(&error),
-            },
+        let mut one = match options.verify {
+            Some(heal) => verify_sync(engine, request.clone(), heal)
+                .await
+                .map(Ended::Verified),
+            None => run_sync(engine, request.clone())
+                .await
+                .map(|report| Ended::Ran(Box::new(report))),
         };
+        if let Ok(Ended::Verified(report)) = &one
+            && report.healing
+        {
+            say_verified(report, output);
+            one = run_sync(engine, request)
+                .await
+                .map(|report| Ended::Ran(Box::new(report)));
+        }
+        let one = one.unwrap_or_else(|error| Ended::Failed {
+            name: sync.name.value.clone(),
+            error: causes(&error),
+        });
         if !output.is_json() {
             say(&one, options.dry_run, output);
         }
@@ -211,6 +235,17 @@ pub fn chosen<'w>(
     Ok(found)
 }
 
+fn say_verified(report: &VerifyReport, output: &Output) {
+    output.say(&format!(
+        "sync {}: {} rows checked, {} equal, {} different, {} missing at the destination",
+        report.name,
+        grouped(report.checked),
+        grouped(report.equal),
+        grouped(report.different),
+        grouped(report.missing)
+    ));
+}
+
 fn say(ended: &Ended, dry_run: bool, output: &Output) {
     let report = match ended {
         Ended::Failed { name, error } => {
@@ -222,6 +257,7 @@ fn say(ended: &Ended, dry_run: bool, output: &Output) {
             }
             return;
         }
+        Ended::Verified(report) => return say_verified(report, output),
         Ended::Ran(report) => report,
     };
     let counts = [

@@ -124,4 +124,83 @@ async fn a_mirror_follows_the_model_and_touches_no_other_row() {
             ("d".to_owned(), Some(5.0))
         ]
     );
+
+    // Somebody else changes the table: a look finds it, and the run after it puts it right.
+    let verify = async |setting: &Setting, heal| {
+        let report = setting.verify(&variable, heal).await.unwrap();
+        (
+            report.checked,
+            report.equal,
+            report.different,
+            report.missing,
+        )
+    };
+    assert_eq!(verify(&setting, false).await, (3, 3, 0, 0));
+    database
+        .batch_execute(
+            "UPDATE crm.contacts SET value = 1 WHERE id = 'c';
+             DELETE FROM crm.contacts WHERE id = 'd';
+             INSERT INTO crm.contacts VALUES ('theirs', 7, 'theirs');",
+        )
+        .await
+        .unwrap();
+    let before = setting.state_version().await;
+    assert_eq!(verify(&setting, false).await, (3, 1, 1, 1));
+    assert_eq!(setting.state_version().await, before);
+    assert_eq!(setting.run_with(&variable, false).await.unwrap().planned, 0);
+    assert_eq!(verify(&setting, true).await, (3, 1, 1, 1));
+    let healed = setting.run_with(&variable, false).await.unwrap();
+    assert_eq!(
+        (healed.planned, healed.updates, healed.delivered),
+        (2, 2, 2)
+    );
+    assert_eq!(verify(&setting, true).await, (3, 3, 0, 0));
+    assert_eq!(table(&database).await.len(), 4);
+    assert!(setting.leftovers().await.is_empty());
+}
+
+#[tokio::test]
+async fn match_first_asks_the_database() {
+    let server = tokio::task::spawn_blocking(|| PostgresServer::start().unwrap())
+        .await
+        .unwrap();
+    let database = client(&server.dsn()).await;
+    database
+        .batch_execute(
+            "CREATE SCHEMA crm;
+             CREATE TABLE crm.contacts (id text PRIMARY KEY, value double precision);
+             INSERT INTO crm.contacts VALUES ('a', 1.25), ('b', 2), ('c', NULL), ('d', NULL);",
+        )
+        .await
+        .unwrap();
+    let mut setting = Setting::new(sync(
+        SyncMode::Mirror,
+        &[("id", "id")],
+        &[("value", "value")],
+    ))
+    .await;
+    setting.sync.first_run = kinfold_project::FirstRun::MatchFirst;
+    setting.connection = connection(
+        ConnectionKind::Postgres,
+        &[
+            ("dsn", text("{{ env_var('DSN') }}")),
+            ("schema", text("crm")),
+        ],
+    );
+    let dsn = server.dsn();
+    let variable = move |name: &str| (name == "DSN").then(|| dsn.clone());
+    setting
+        .publish(rows(&[
+            (Some("a"), Some(1.25)),
+            (Some("b"), Some(3.0)),
+            (Some("c"), None),
+            (Some("e"), Some(0.1)),
+        ]))
+        .await;
+    let report = setting.run_with(&variable, false).await.unwrap();
+    assert_eq!(
+        (report.adopted, report.planned, report.delivered),
+        (2, 2, 2)
+    );
+    assert_eq!(table(&database).await.len(), 5);
 }

@@ -15,7 +15,9 @@ use datafusion::physical_plan::memory::MemoryStream;
 use kinfold_compile::bind::Binder;
 use kinfold_compile::compile::{CompiledSync, Determinism, Fingerprint};
 use kinfold_compile::relation::RelationKey;
-use kinfold_engine::activate::{Ports, Scope, SyncReport, SyncRequest, run_sync, run_sync_through};
+use kinfold_engine::activate::{
+    Ports, Scope, SyncReport, SyncRequest, VerifyReport, run_sync, run_sync_through, verify_sync,
+};
 use kinfold_engine::{Engine, EngineError, EngineOptions, PublishedNode, RunClock, StoredTable};
 use kinfold_lake::{CommitNote, Lake, LakeUrl, TablePath};
 use kinfold_project::model::{ResolvedEnvironment, StorageOptions};
@@ -251,6 +253,20 @@ impl Setting {
             ..self.request(&compiled)
         };
         run_sync(&self.engine, request).await
+    }
+
+    /// Asks the destination of the connection.
+    pub async fn verify(
+        &self,
+        environment_variable: &dyn Fn(&str) -> Option<String>,
+        heal: bool,
+    ) -> Result<VerifyReport, EngineError> {
+        let compiled = self.compiled();
+        let request = SyncRequest {
+            environment_variable,
+            ..self.request(&compiled)
+        };
+        verify_sync(&self.engine, request, heal).await
     }
 
     /// Through a destination of the test.
