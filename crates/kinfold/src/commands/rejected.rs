@@ -54,9 +54,8 @@ pub async fn run(
             "sync {name}: {} rows were not taken",
             grouped(count)
         ));
-        for row in &rows {
-            output.say(&line(row));
-        }
+        let lines: String = rows.iter().map(line).collect();
+        output.data(lines.as_bytes());
     }
     Ok(Done { success: true })
 }
