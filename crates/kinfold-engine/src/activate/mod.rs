@@ -21,6 +21,7 @@
 //! | `state/` | Delta table: what the destination has confirmed, key by key |
 //! | `invalid/` | Delta table: keys that could not be sent in the last run |
 //! | `held.json`, `held/<id>/…` | what a guard keeps back, until it is approved or the guard lets go |
+//! | `queued.json` | somebody has asked for one more run |
 //! | `run/plan.json` | the manifest of a plan that is not folded yet; written last, deleted first |
 //! | `run/<delivery>/…` | its chunks, acknowledgements, and `closed.json` once delivery has ended |
 
@@ -43,6 +44,7 @@ mod lines;
 mod mask;
 mod matching;
 mod plan;
+mod queue;
 mod report;
 mod run;
 mod scope;

@@ -51,6 +51,8 @@ pub struct SyncReport {
     pub held_id: Option<String>,
     /// Whether an interrupted run was finished first; in a dry run, whether there is one to finish.
     pub resumed: bool,
+    /// Whether the sync was being run already. That run goes round once more; this one did nothing.
+    pub queued: bool,
     /// The engine's run.
     pub run_id: String,
     /// Wall time of the whole run in milliseconds.
@@ -113,6 +115,7 @@ impl SyncReport {
             .held_because
             .take()
             .or_else(|| other.held_because.clone());
+        self.resumed |= other.resumed;
         self.held_id = self.held_id.take().or_else(|| other.held_id.clone());
     }
 

@@ -19,7 +19,7 @@ use super::matching::{self, adopt_equal};
 use super::plan::{self, Counts, Plan};
 use super::source::PlanSource;
 use super::state::{Place, Setup, State};
-use super::{ActivateError, Ports, SyncReport, SyncRequest, VerifyReport, ledger, scope};
+use super::{ActivateError, Ports, SyncReport, SyncRequest, VerifyReport, ledger, queue, scope};
 use crate::lease::Heartbeat;
 use crate::published::PublishedState;
 use crate::stream::Providers;
@@ -65,7 +65,8 @@ pub(super) async fn dry_run(
     })
 }
 
-/// Finishes what is left of an earlier run, then delivers what has changed.
+/// Finishes what is left of an earlier run, then delivers what has changed. If somebody else runs the sync,
+/// that run is asked to go round once more.
 pub(super) async fn run(
     engine: &Engine,
     request: &SyncRequest<'_>,
@@ -74,26 +75,53 @@ pub(super) async fn run(
     let started = Instant::now();
     let place = Place::of(engine, request.sync)?;
     let setup = Setup::of(request.sync, request.compiled, request.connection)?;
-    let lease = lease_of(engine, &place, request, ports.lease).await?;
-    let cancel = request.cancel.child_token();
-    let heartbeat = Heartbeat::start(lease.clone(), ports.lease, cancel.clone());
-    let mut guarded = engine.clone();
-    guarded.lake = engine.lake.guarded(&lease);
-    let runner = Runner {
-        engine: &guarded,
-        request,
-        ports,
-        place,
-        setup,
-        lease: &lease,
-        cancel,
+    let mut report = SyncReport {
+        name: request.compiled.name.clone(),
+        run_id: engine.clock.run_id.clone(),
+        ..SyncReport::default()
     };
-    let result = Box::pin(runner.run()).await;
-    heartbeat.stop().await;
-    if let Err(error) = lease.release().await {
-        tracing::warn!(%error, "the lease was not released");
+    let mut lease = match queue::lease_or_queue(engine, &place, request, ports.lease).await? {
+        Some(lease) => lease,
+        None => {
+            report.queued = true;
+            report.success = true;
+            return Ok(report);
+        }
+    };
+    loop {
+        let cancel = request.cancel.child_token();
+        let heartbeat = Heartbeat::start(lease.clone(), ports.lease, cancel.clone());
+        let mut guarded = engine.clone();
+        guarded.lake = engine.lake.guarded(&lease);
+        let runner = Runner {
+            engine: &guarded,
+            request,
+            ports,
+            place: place.clone(),
+            setup: setup.clone(),
+            lease: &lease,
+            cancel,
+        };
+        let result = Box::pin(runner.run()).await;
+        heartbeat.stop().await;
+        if let Err(error) = lease.release().await {
+            tracing::warn!(%error, "the lease was not released");
+        }
+        report.add(&result?);
+        // Only now: who came before the lease was given up has left word, who comes later takes it.
+        let again = report.stopped.is_none()
+            && !request.cancel.is_cancelled()
+            && queue::is_queued(&engine.lake, &place).await?;
+        if !again {
+            break;
+        }
+        match lease_of(engine, &place, request, ports.lease).await {
+            Ok(next) => lease = next,
+            // Somebody has it already, and takes up what was asked for.
+            Err(EngineError::Activate(ActivateError::Busy { .. })) => break,
+            Err(error) => return Err(error),
+        }
     }
-    let mut report = result?;
     report.elapsed_ms = milliseconds(started);
     report.close()?;
     Ok(report)
@@ -163,6 +191,8 @@ impl Runner<'_> {
             run_id: self.engine.clock.run_id.clone(),
             ..SyncReport::default()
         };
+        // What was asked for until now is part of this run.
+        queue::clear(&self.engine.lake, &self.place).await?;
         let unfinished = Plan::read(&self.engine.lake, &self.place).await?;
         plan::sweep_garbage(&self.engine.lake, &self.place, unfinished.as_ref()).await?;
         if let Some(plan) = unfinished {
@@ -523,7 +553,7 @@ fn expected_rows(published: &PublishedState, request: &SyncRequest<'_>) -> u64 {
 }
 
 /// Takes the lease of the sync, or names the run that has it.
-async fn lease_of(
+pub(super) async fn lease_of(
     engine: &Engine,
     place: &Place,
     request: &SyncRequest<'_>,

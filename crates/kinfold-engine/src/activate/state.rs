@@ -110,6 +110,11 @@ impl Place {
         format!("{}/run/plan.json", self.folder)
     }
 
+    /// Says that one more run was asked for.
+    pub(super) fn queued(&self) -> String {
+        format!("{}/queued.json", self.folder)
+    }
+
     /// What says what a guard keeps back.
     pub(super) fn held_manifest(&self) -> String {
         format!("{}/held.json", self.folder)

@@ -260,6 +260,12 @@ fn say(ended: &Ended, dry_run: bool, output: &Output) {
         Ended::Verified(report) => return say_verified(report, output),
         Ended::Ran(report) => report,
     };
+    if report.queued {
+        return output.say(&format!(
+            "sync {}: a run is under way and goes round once more when it is done",
+            report.name
+        ));
+    }
     let counts = [
         ("delivered", report.delivered),
         ("rejected", report.rejected),

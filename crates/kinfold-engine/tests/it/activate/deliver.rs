@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kinfold_engine::EngineError;
-use kinfold_engine::activate::ActivateError;
+use kinfold_engine::activate::{ActivateError, Scope};
 use kinfold_project::{ConnectionKind, Guard, SyncMode};
 use kinfold_testkit::loopback::Rejection;
 use kinfold_testkit::{FakeClock, Fault, Loopback, Script};
@@ -389,11 +389,12 @@ async fn a_second_runner_is_told_who_runs() {
         .await
         .unwrap();
     let receiver = Receiver::default();
-    let error = setting
-        .run_through(&receiver, &FakeClock::new())
-        .await
-        .unwrap_err()
-        .to_string();
+    let few = Scope {
+        limit: Some(1),
+        ..Scope::default()
+    };
+    let error = setting.run_part(&receiver, few, None).await;
+    let error = error.unwrap_err().to_string();
     assert!(
         error.contains("sync `crm` is being run by process 1 on elsewhere"),
         "{error}"
@@ -525,4 +526,46 @@ async fn many_keys_are_compared_in_parts() {
         (again.planned, again.unchanged),
         (0, u64::from(ROWS) - gone - 2)
     );
+}
+
+#[tokio::test]
+async fn many_triggers_at_once_are_two_runs() {
+    let mut setting = Setting::new(mirror()).await;
+    setting.lease = Duration::from_millis(800);
+    setting.publish(plain(&[("a", 1.0), ("b", 2.0)])).await;
+    let receiver = Receiver::default();
+    let clock = FakeClock::new();
+    let triggers = (0..20).map(|_| setting.run_through(&receiver, &clock));
+    let reports = futures::future::join_all(triggers).await;
+    let ran: Vec<_> = reports
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|r| !r.queued)
+        .collect();
+    assert!((1..=2).contains(&ran.len()), "{} triggers ran", ran.len());
+    assert!(ran.iter().all(|report| report.success));
+    assert_eq!(ran.iter().map(|report| report.delivered).sum::<u64>(), 2);
+    assert_eq!(receiver.take().len(), 2);
+    assert!(setting.leftovers().await.is_empty());
+    // Nothing is queued any more.
+    let objects = setting.engine.lake.list("sync/crm").await.unwrap();
+    assert!(
+        !objects.iter().any(|o| o.name.ends_with("queued.json")),
+        "{objects:?}"
+    );
+
+    // A holder that died elsewhere is waited for.
+    let lease = setting
+        .engine
+        .lake
+        .lease("sync/crm", "gone", setting.lease)
+        .await
+        .unwrap();
+    setting.publish(plain(&[("a", 5.0), ("b", 2.0)])).await;
+    let report = setting.run_through(&receiver, &clock).await.unwrap();
+    assert_eq!(
+        (report.planned, report.delivered, report.queued),
+        (1, 1, false)
+    );
+    assert!(lease.renew().await.is_err());
 }

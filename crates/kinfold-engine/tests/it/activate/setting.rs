@@ -105,6 +105,8 @@ pub struct Setting {
     pub connection: Connection,
     /// Of runs through a destination of the test.
     pub policy: DeliveryPolicy,
+    /// How long a run that has died keeps others out.
+    pub lease: Duration,
     /// Names the mapping.
     pub mapping: Fingerprint,
     schema: Option<SchemaRef>,
@@ -122,6 +124,7 @@ impl Setting {
             sync,
             connection: connection(ConnectionKind::Http, &[]),
             policy: policy(),
+            lease: Duration::from_secs(20),
             mapping: Fingerprint::default(),
             schema: None,
             written: 0,
@@ -281,7 +284,7 @@ impl Setting {
             policy: self.policy.clone(),
             clock,
             budget: &Budget::unlimited(),
-            lease: Duration::from_secs(20),
+            lease: self.lease,
         };
         run_sync_through(&self.engine, self.request(&compiled), ports).await
     }
@@ -304,7 +307,7 @@ impl Setting {
             policy: self.policy.clone(),
             clock: &kinfold_testkit::FakeClock::new(),
             budget: &Budget::unlimited(),
-            lease: Duration::from_secs(20),
+            lease: self.lease,
         };
         run_sync_through(&self.engine, request, ports).await
     }
