@@ -23,8 +23,6 @@ pub(super) async fn lease_or_queue(
     request: &SyncRequest<'_>,
     time: Duration,
 ) -> Result<Option<Lease>, EngineError> {
-    let plain =
-        request.approve.is_none() && request.scope.limit.is_none() && request.scope.keys.is_empty();
     let mut deadline = None;
     loop {
         let busy = match lease_of(engine, place, request, time).await {
@@ -36,7 +34,9 @@ pub(super) async fn lease_or_queue(
                 lease.release().await?;
                 return Ok(None);
             }
-            Err(EngineError::Activate(busy @ ActivateError::Busy { .. })) if plain => busy,
+            Err(EngineError::Activate(busy @ ActivateError::Busy { .. })) if is_whole(request) => {
+                busy
+            }
             Err(error) => return Err(error),
         };
         let ActivateError::Busy { expires, .. } = busy else {
@@ -54,6 +54,12 @@ pub(super) async fn lease_or_queue(
             Some(_) => tokio::time::sleep(time / 16).await,
         }
     }
+}
+
+/// Whether a request is for all that has changed, so that it is what others may have asked for.
+pub(super) fn is_whole(request: &SyncRequest<'_>) -> bool {
+    let scope = &request.scope;
+    request.approve.is_none() && scope.limit.is_none() && scope.keys.is_empty()
 }
 
 /// Whether somebody has asked for one more run.

@@ -88,6 +88,13 @@ pub(super) async fn run(
             return Ok(report);
         }
     };
+    // Who has left word has asked for a whole run, whatever this one is.
+    let whole = SyncRequest {
+        scope: super::Scope::default(),
+        approve: None,
+        ..request.clone()
+    };
+    let mut request = request;
     loop {
         let cancel = request.cancel.child_token();
         let heartbeat = Heartbeat::start(lease.clone(), ports.lease, cancel.clone());
@@ -116,7 +123,7 @@ pub(super) async fn run(
             break;
         }
         match lease_of(engine, &place, request, ports.lease).await {
-            Ok(next) => lease = next,
+            Ok(next) => (lease, request) = (next, &whole),
             // Somebody has it already, and takes up what was asked for.
             Err(EngineError::Activate(ActivateError::Busy { .. })) => break,
             Err(error) => return Err(error),
@@ -170,7 +177,11 @@ pub(super) async fn verify(
     if let Err(error) = lease.release().await {
         tracing::warn!(%error, "the lease was not released");
     }
-    result
+    let report = result?;
+    if queue::is_queued(&engine.lake, &Place::of(engine, request.sync)?).await? {
+        Box::pin(run(engine, request, ports)).await?;
+    }
+    Ok(report)
 }
 
 struct Runner<'a> {
@@ -192,7 +203,9 @@ impl Runner<'_> {
             ..SyncReport::default()
         };
         // What was asked for until now is part of this run.
-        queue::clear(&self.engine.lake, &self.place).await?;
+        if queue::is_whole(self.request) {
+            queue::clear(&self.engine.lake, &self.place).await?;
+        }
         let unfinished = Plan::read(&self.engine.lake, &self.place).await?;
         plan::sweep_garbage(&self.engine.lake, &self.place, unfinished.as_ref()).await?;
         if let Some(plan) = unfinished {

@@ -569,3 +569,23 @@ async fn many_triggers_at_once_are_two_runs() {
     );
     assert!(lease.renew().await.is_err());
 }
+
+#[tokio::test]
+async fn a_part_of_a_run_does_not_swallow_what_others_asked_for() {
+    let mut setting = Setting::new(mirror()).await;
+    setting
+        .publish(plain(&[("a", 1.0), ("b", 2.0), ("c", 3.0)]))
+        .await;
+    let receiver = Receiver::default();
+    // Somebody came while the lease was held.
+    let word = bytes::Bytes::from_static(b"{\"format\":1}");
+    let lake = setting.engine.lake.clone();
+    lake.put("sync/crm/queued.json", word).await.unwrap();
+    let few = Scope {
+        limit: Some(1),
+        ..Scope::default()
+    };
+    let report = setting.run_part(&receiver, few, None).await.unwrap();
+    assert_eq!((report.planned, report.delivered), (3, 3));
+    assert_eq!(lake.get("sync/crm/queued.json").await.unwrap(), None);
+}
