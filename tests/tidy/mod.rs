@@ -27,6 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kinfold-lake", &["kinfold-project"]),
     ("kinfold-identity", &["kinfold-project"]),
     ("kinfold-sync", &["kinfold-project"]),
+    ("kinfold-server", &["kinfold-project"]),
     (
         "kinfold-engine",
         &[
@@ -46,6 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "kinfold-identity",
             "kinfold-sync",
             "kinfold-engine",
+            "kinfold-server",
         ],
     ),
     ("kinfold-testkit", &["kinfold-project", "kinfold-sync"]),
@@ -62,7 +64,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("arrow", &["kinfold-lake", "kinfold-engine", "kinfold"]),
     ("parquet", &["kinfold-lake", "kinfold-engine", "kinfold"]),
     ("object_store", &["kinfold-lake", "kinfold-engine"]),
-    ("reqwest", &["kinfold-sync"]),
+    ("reqwest", &["kinfold-sync", "kinfold-server"]),
     ("clap", &["kinfold"]),
 ];
 
