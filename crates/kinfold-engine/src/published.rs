@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use kinfold_compile::relation::RelationKey;
-use kinfold_lake::{Generation, TablePath};
+use kinfold_lake::{Difference, Generation, LakeError, Snapshot, TablePath};
 use kinfold_project::NodeId;
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +192,43 @@ impl Engine {
         let snapshot = self.lake.snapshot(&path, Some(table.version)).await?;
         let snapshot = snapshot.ok_or_else(|| EngineError::TableMissing(table.path.clone()))?;
         Ok(snapshot.provider()?)
+    }
+
+    /// What changed between two versions of a stored table; none where files alone do not say, or the older
+    /// version is not there any more.
+    pub(crate) async fn difference(
+        &self,
+        newer: &StoredTable,
+        older: &StoredTable,
+    ) -> Result<Option<Difference>, EngineError> {
+        if newer.path != older.path || newer.external != older.external {
+            return Ok(None);
+        }
+        let (Some(newer), Some(older)) = (self.pinned(newer).await?, self.pinned(older).await?)
+        else {
+            return Ok(None);
+        };
+        Ok(newer.difference(&older)?)
+    }
+
+    /// A stored table at its version, if that is still there.
+    async fn pinned(&self, table: &StoredTable) -> Result<Option<Snapshot>, EngineError> {
+        let version = Some(table.version);
+        let found = if table.external {
+            let storage = &self.environment.storage.0;
+            let opened = kinfold_lake::open_external_delta(&table.path, storage, version).await;
+            opened.map(|opened| {
+                opened.register(&self.runtime);
+                Some(opened.snapshot().clone())
+            })
+        } else {
+            let path = TablePath::new(&table.path)?;
+            self.lake.snapshot(&path, version).await
+        };
+        match found {
+            Err(LakeError::NoVersion { .. } | LakeError::NoTable { .. }) => Ok(None),
+            found => Ok(found?),
+        }
     }
 
     /// Providers of the relations that a plan reads, as `document` has them.

@@ -36,4 +36,4 @@ pub use location::{LakeUrl, TablePath, object_store_for};
 pub use maintain::{Compaction, Vacuum, Vacuumed};
 pub use objects::ObjectEntry;
 pub use schema::{AppendColumns, storable_schema};
-pub use snapshot::Snapshot;
+pub use snapshot::{Difference, Snapshot};

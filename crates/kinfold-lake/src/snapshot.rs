@@ -1,5 +1,6 @@
 //! A table at one version.
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -20,6 +21,20 @@ use crate::{CommitNote, LakeError, LakeUrl};
 #[derive(Clone)]
 pub struct Snapshot {
     inner: Arc<Inner>,
+}
+
+/// What changed between two versions of a table.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// Rows of the newer version in files that the older one lacks.
+    pub added: Arc<dyn TableProvider>,
+    /// Rows of the older version in files that the newer one lacks. A row that was only copied from
+    /// one file to another is in both.
+    pub removed: Arc<dyn TableProvider>,
+    /// How many there are, if the log knows.
+    pub added_rows: Option<u64>,
+    /// How many there are, if the log knows.
+    pub removed_rows: Option<u64>,
 }
 
 struct Inner {
@@ -129,6 +144,46 @@ impl Snapshot {
     /// (which kinfold does not make; see [`crate::open_external_delta`]), [`LakeError::Corrupt`].
     pub fn provider(&self) -> Result<Arc<dyn TableProvider>, LakeError> {
         Ok(Arc::new(self.native()?))
+    }
+
+    /// The files of this version that an older one lacks, and the reverse: exactly what writers have changed
+    /// in between, whole files at a time. `None` where files alone do not say: deletion vectors, other
+    /// columns, or versions of two tables.
+    ///
+    /// # Errors
+    /// [`LakeError::Corrupt`], [`LakeError::Location`].
+    pub fn difference(&self, older: &Self) -> Result<Option<Difference>, LakeError> {
+        let comparable = self.inner.table == older.inner.table
+            && self.inner.root == older.inner.root
+            && self.schema() == older.schema()
+            && self.partition_columns() == older.partition_columns()
+            && self.beyond_native()?.is_none()
+            && older.beyond_native()?.is_none();
+        if !comparable {
+            return Ok(None);
+        }
+        let (added, added_rows) = self.without(older)?;
+        let (removed, removed_rows) = older.without(self)?;
+        Ok(Some(Difference {
+            added,
+            removed,
+            added_rows,
+            removed_rows,
+        }))
+    }
+
+    /// Its files that another version lacks, and their rows if the log knows.
+    fn without(&self, other: &Self) -> Result<(Arc<dyn TableProvider>, Option<u64>), LakeError> {
+        let others = other.live_files()?;
+        let others: HashSet<&str> = others.files.iter().map(|f| f.relative.as_str()).collect();
+        let own = self.live_files()?;
+        let files = own.files.iter().enumerate();
+        let left: Vec<usize> = files
+            .filter(|(_, file)| !others.contains(file.relative.as_str()))
+            .map(|(at, _)| at)
+            .collect();
+        let rows = left.iter().map(|at| own.rows_of(*at)).sum();
+        Ok((Arc::new(self.native()?.choose(left)), rows))
     }
 
     pub(crate) fn native(&self) -> Result<KinfoldTable, LakeError> {

@@ -80,6 +80,8 @@ codes! {
     INVALID_SYNC = "KF0208" "invalid-sync";
     /// A sync that names no purpose although the project declares purposes.
     MISSING_PURPOSE = "KF0209" "missing-purpose";
+    /// A unit test of a mapping that does not hold.
+    FAILED_MAPPING_TEST = "KF0210" "failed-mapping-test";
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod codes;
 pub mod diagnostic;
 pub mod load;
 pub mod located;
+pub mod mapping;
 pub mod model;
 pub mod node;
 mod suggest;
@@ -18,6 +19,7 @@ pub mod yaml;
 pub use diagnostic::{Code, Diagnostic, FileId, Label, Severity, SourceFile, SourceMap, Span};
 pub use load::{EmbeddedPackage, LoadOptions, Loaded, load};
 pub use located::{Located, Value, ValueKind};
+pub use mapping::{AllColumns, Expected, MappedField, MappedValue, Mapping, MappingTest, Nulls};
 pub use model::{
     Column, ConfigLayer, Dispatch, Environment, GenericTest, Macro, MacroKind, Model, Package,
     Project, ResolvedEnvironment, Seed, SingularTest, Source, SourceFormat, SourceLocation,

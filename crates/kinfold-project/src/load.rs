@@ -8,6 +8,7 @@ mod fields;
 mod files;
 mod generic_tests;
 mod jinja_blocks;
+mod mapping;
 mod packages;
 mod project_file;
 mod properties;

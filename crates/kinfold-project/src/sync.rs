@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::Span;
 use crate::located::{Located, Value};
+use crate::mapping::{Mapping, MappingTest};
 use crate::node::NodeId;
 use crate::template::Call;
 
@@ -189,8 +190,10 @@ pub struct Sync {
     pub mode: Located<SyncMode>,
     /// Destination field → SQL expression over the model's columns. At least one.
     pub key: Vec<(Located<String>, Located<String>)>,
-    /// Destination field → SQL expression.
-    pub mapping: Vec<(Located<String>, Located<String>)>,
+    /// What the other fields of the destination get.
+    pub mapping: Mapping,
+    /// Examples of rows and what is sent for them.
+    pub unit_tests: Vec<MappingTest>,
     /// What the data is used for.
     pub purposes: Vec<Located<String>>,
     /// What happens to rows that leave; `Keep` unless the mode is `Mirror`, where it is `Delete`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use kinfold_compile::compile::{CompileInput, CompiledProject, compile};
 use kinfold_compile::render::{RenderContext, RenderedProject, render};
+use kinfold_engine::activate::mapping_tests;
 use kinfold_engine::columns::{Reach, input_columns};
 use kinfold_engine::{Engine, EngineOptions, RunClock, offline_session};
 use kinfold_project::load::{LoadOptions, load};
@@ -170,6 +171,13 @@ impl Workspace {
         self.found
             .dedup_by(|later, earlier| later == earlier || is_repeated(later, earlier));
         Ok(Bound { rendered, compiled })
+    }
+
+    /// Runs the unit tests of mappings. Opens no socket.
+    pub async fn test_mappings(&mut self, bound: &Bound) {
+        let session = offline_session(&self.clock);
+        let found = mapping_tests(&self.project, &bound.compiled, &session).await;
+        self.found.extend(found);
     }
 
     /// Ends the command if an error was found.

@@ -2,13 +2,18 @@
 
 use std::ops::Range;
 
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use kinfold_project::sync::Reference;
-use kinfold_project::{Diagnostic, Located, NodeId, Project, ResourceType, SourceMap, Span, Sync};
+use kinfold_project::{
+    AllColumns, Diagnostic, Located, MappedValue, NodeId, Nulls, Project, ResourceType, SourceMap,
+    Span, Sync, codes,
+};
 
 use super::{
     CompiledNode, Compiler, Determinism, Fingerprint, determinism, fingerprint, with_texts,
 };
+use crate::bind::closest;
 use crate::bind::{Problem, expression_problem};
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{Materialization, Relation};
@@ -29,12 +34,41 @@ pub struct CompiledSync {
     pub key_fields: Vec<String>,
     /// The other destination fields.
     pub fields: Vec<String>,
+    /// What is sent for a null in each of `fields`.
+    pub nulls: Vec<Nulls>,
+    /// The mapping over rows that are given instead of the model's, if the sync has unit tests.
+    pub example: Option<MappingExample>,
     /// The stored relations that the plan reads.
     pub reads: Vec<RelationKey>,
     /// Whether the payload depends on more than the model.
     pub determinism: Determinism,
     /// Identity of the mapping.
     pub fingerprint: Fingerprint,
+}
+
+/// A mapping that reads one relation, which stands for the model.
+#[derive(Clone, Debug)]
+pub struct MappingExample {
+    /// As [`CompiledSync::plan`].
+    pub plan: LogicalPlan,
+    /// What it reads.
+    pub input: RelationKey,
+    /// The columns of that.
+    pub columns: SchemaRef,
+}
+
+/// A field of a destination: its name, what it gets, and what is sent for a null.
+struct Field<'a> {
+    name: &'a str,
+    value: Value<'a>,
+    nulls: Nulls,
+}
+
+enum Value<'a> {
+    Mapped(&'a MappedValue),
+    Key(&'a Located<String>),
+    /// A column of the model, because all of them were asked for at this place.
+    Column(&'a str, Span),
 }
 
 /// SQL that is put together from expressions of a YAML file, with the way back.
@@ -63,6 +97,57 @@ impl Assembled {
             None => written.span,
         };
         self.pieces.push((start..self.text.len(), span));
+    }
+
+    /// Adds what a field gets.
+    fn value(&mut self, value: &MappedValue, files: &SourceMap) {
+        match value {
+            MappedValue::Expression(written) => self.expression(written, files),
+            MappedValue::Object(members) => {
+                self.push("named_struct(");
+                for (i, (name, value)) in members.iter().enumerate() {
+                    self.push(if i == 0 { "" } else { ", " });
+                    self.push(&format!("'{}', ", name.value.replace('\'', "''")));
+                    self.value(value, files);
+                    // A comment at the end of an expression ends with its line.
+                    self.push("\n");
+                }
+                self.push(")");
+            }
+            MappedValue::Array(items) => {
+                self.push("make_array(");
+                for (i, value) in items.iter().enumerate() {
+                    self.push(if i == 0 { "" } else { ", " });
+                    self.value(value, files);
+                    self.push("\n");
+                }
+                self.push(")");
+            }
+        }
+    }
+
+    /// Adds the name of a column, which was asked for at `span`.
+    fn column(&mut self, name: &str, span: Span) {
+        let start = self.text.len();
+        self.text.push_str(&quoted(name));
+        self.pieces.push((start..self.text.len(), span));
+    }
+
+    fn select(fields: &[Field<'_>], from: &str, files: &SourceMap) -> Self {
+        let mut sql = Self::default();
+        sql.push("SELECT ");
+        for (i, field) in fields.iter().enumerate() {
+            sql.push(if i == 0 { "" } else { ", " });
+            match field.value {
+                Value::Key(written) => sql.expression(written, files),
+                Value::Mapped(value) => sql.value(value, files),
+                Value::Column(name, span) => sql.column(name, span),
+            }
+            sql.push(&format!("\n AS {}", quoted(field.name)));
+        }
+        sql.push(" FROM ");
+        sql.push(from);
+        sql
     }
 
     /// What the user wrote and is not one expression.
@@ -107,62 +192,159 @@ impl Compiler<'_> {
             return;
         };
         let profile = self.profile_of(&node).cloned();
-        let mut sql = Assembled::default();
-        sql.push("SELECT ");
-        let fields = sync.key.iter().chain(&sync.mapping);
-        for (i, (field, expression)) in fields.enumerate() {
-            sql.push(if i == 0 { "" } else { ", " });
-            sql.expression(expression, &project.files);
-            // A comment at the end of an expression ends with its line.
-            sql.push(&format!("\n AS \"{}\"", field.value.replace('"', "\"\"")));
-        }
-        sql.push(&format!(
-            " FROM {}",
-            from_clause(&node, &relation, profile.as_ref())
-        ));
+        let from = from_clause(&node, &relation, profile.as_ref());
+        let columns = if sync.mapping.all.is_some() || !sync.unit_tests.is_empty() {
+            let Ok(all) = self.binder.bind(&format!("SELECT * FROM {from}")) else {
+                return;
+            };
+            Some(SchemaRef::clone(all.schema().inner()))
+        } else {
+            None
+        };
+        let fields = self.fields(sync, columns.as_ref());
+        let sql = Assembled::select(&fields, &from, &project.files);
         let unsound = sql.unsound();
         let bound = if unsound.is_empty() {
             self.binder.bind(&sql.text)
         } else {
             Err(unsound)
         };
-        let bound = bound.map(|plan| {
-            let own = fingerprint::of_mapping(&sql.text, &plan);
-            (own, self.binder.expand(plan))
+        let plan = match bound {
+            Ok(plan) => plan,
+            Err(problems) => return self.mistakes(sync, &sql, problems),
+        };
+        let names = |fields: &[Field<'_>]| -> Vec<String> {
+            fields.iter().map(|field| field.name.to_owned()).collect()
+        };
+        let (key, mapped) = fields.split_at(sync.key.len());
+        let nulls: Vec<Nulls> = mapped.iter().map(|field| field.nulls).collect();
+        let (key_fields, mapped) = (names(key), names(mapped));
+        let example = columns.clone().filter(|_| !sync.unit_tests.is_empty());
+        let example = example.and_then(|columns| {
+            let name = (sync, relation.name.as_str());
+            self.example(name, columns, &fields, &project.files)
         });
-        match bound {
-            Ok((fingerprint, plan)) => {
-                let Ok(plan) = plan else { return };
-                let Ok(reads) = relations_read(&plan) else {
-                    return;
-                };
-                self.done.syncs.push(CompiledSync {
-                    id: sync.id.clone(),
-                    name: sync.name.value.clone(),
-                    from: node.id.clone(),
-                    key_fields: sync.key.iter().map(|(f, _)| f.value.clone()).collect(),
-                    fields: sync.mapping.iter().map(|(f, _)| f.value.clone()).collect(),
-                    reads,
-                    determinism: determinism(&plan),
-                    fingerprint,
-                    plan,
-                });
+        let fingerprint = fingerprint::of_mapping(&sql.text, &nulls, &plan);
+        let Ok(plan) = self.binder.expand(plan) else {
+            return;
+        };
+        let Ok(reads) = relations_read(&plan) else {
+            return;
+        };
+        self.done.syncs.push(CompiledSync {
+            id: sync.id.clone(),
+            name: sync.name.value.clone(),
+            from: node.id.clone(),
+            key_fields,
+            fields: mapped,
+            nulls,
+            example,
+            reads,
+            determinism: determinism(&plan),
+            fingerprint,
+            plan,
+        });
+    }
+
+    /// All fields of the destination, those of the key first.
+    fn fields<'a>(&mut self, sync: &'a Sync, columns: Option<&'a SchemaRef>) -> Vec<Field<'a>> {
+        let mut fields: Vec<Field<'_>> = sync
+            .key
+            .iter()
+            .map(|(field, expression)| Field {
+                name: &field.value,
+                value: Value::Key(expression),
+                nulls: Nulls::Null,
+            })
+            .collect();
+        fields.extend(sync.mapping.fields.iter().map(|mapped| Field {
+            name: &mapped.field.value,
+            value: Value::Mapped(&mapped.value),
+            nulls: mapped.nulls,
+        }));
+        let (Some(all), Some(columns)) = (&sync.mapping.all, columns) else {
+            return fields;
+        };
+        self.unknown_exceptions(sync, all, columns);
+        for column in columns.fields() {
+            let name = column.name().as_str();
+            let left_out = all.except.iter().any(|except| except.value == name);
+            // Key fields are always sent, and what was written down goes before.
+            if left_out || fields.iter().any(|field| field.name == name) {
+                continue;
             }
-            Err(problems) => {
-                for p in problems {
-                    let span = p
-                        .range
-                        .as_ref()
-                        .and_then(|r| sql.origin(r))
-                        .unwrap_or(sync.span);
-                    let d = Diagnostic::error(
-                        p.code,
-                        format!("sync `{}`: {}", sync.name.value, p.message),
-                        span,
-                    );
-                    self.found.push(with_texts(d, p.notes, p.help));
-                }
+            fields.push(Field {
+                name,
+                value: Value::Column(name, all.span),
+                nulls: all.nulls,
+            });
+        }
+        fields
+    }
+
+    fn unknown_exceptions(&mut self, sync: &Sync, all: &AllColumns, columns: &SchemaRef) {
+        let known: Vec<&str> = columns.fields().iter().map(|f| f.name().as_str()).collect();
+        for except in &all.except {
+            if known.contains(&except.value.as_str()) {
+                continue;
             }
+            let message = format!(
+                "sync `{}`: the model has no column `{}`",
+                sync.name.value, except.value
+            );
+            let problem = Diagnostic::error(codes::INVALID_SYNC, message, except.span);
+            self.found.push(match closest(&except.value, &known) {
+                Some(close) => problem.with_help(format!("did you mean `{close}`?")),
+                None => problem,
+            });
+        }
+    }
+
+    /// The same mapping over rows that a unit test gives.
+    fn example(
+        &mut self,
+        (sync, alias): (&Sync, &str),
+        columns: SchemaRef,
+        fields: &[Field<'_>],
+        files: &SourceMap,
+    ) -> Option<MappingExample> {
+        let input = RelationKey::companion(sync.id.clone(), "given");
+        // Tests leave columns out, whatever the model promises.
+        let columns = columns.fields().iter();
+        let columns = columns.map(|field| field.as_ref().clone().with_nullable(true));
+        let columns = SchemaRef::new(Schema::new(columns.collect::<Vec<_>>()));
+        let schema = "__unit_tests";
+        let name = sync.id.as_str();
+        self.binder
+            .add_table(input.clone(), schema, name, SchemaRef::clone(&columns))
+            .ok()?;
+        let from = format!(
+            "\"kinfold\".\"{schema}\".{} AS {}",
+            quoted(name),
+            quoted(alias)
+        );
+        let sql = Assembled::select(fields, &from, files);
+        let plan = self.binder.bind(&sql.text).ok()?;
+        Some(MappingExample {
+            plan,
+            input,
+            columns,
+        })
+    }
+
+    fn mistakes(&mut self, sync: &Sync, sql: &Assembled, problems: Vec<Problem>) {
+        for p in problems {
+            let span = p
+                .range
+                .as_ref()
+                .and_then(|r| sql.origin(r))
+                .unwrap_or(sync.span);
+            let d = Diagnostic::error(
+                p.code,
+                format!("sync `{}`: {}", sync.name.value, p.message),
+                span,
+            );
+            self.found.push(with_texts(d, p.notes, p.help));
         }
     }
 
@@ -223,7 +405,6 @@ fn from_clause(node: &CompiledNode, relation: &Relation, profile: Option<&Compil
     else {
         return relation.to_string();
     };
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let mut columns: Vec<String> = own
         .fields()
         .iter()
@@ -241,4 +422,8 @@ fn from_clause(node: &CompiledNode, relation: &Relation, profile: Option<&Compil
         columns.join(", "),
         node.name.replace('"', "\"\"")
     )
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
-use kinfold_project::NodeId;
+use kinfold_project::{NodeId, Nulls};
 use sqlparser::dialect::DuckDbDialect;
 use sqlparser::parser::Parser;
 
@@ -127,9 +127,11 @@ fn canonical_sql(sql: &str) -> String {
     )
 }
 
-pub(super) fn of_mapping(sql: &str, plan: &LogicalPlan) -> Fingerprint {
+pub(super) fn of_mapping(sql: &str, nulls: &[Nulls], plan: &LogicalPlan) -> Fingerprint {
+    let nulls: Vec<&str> = nulls.iter().map(|nulls| nulls.as_str()).collect();
     Parts::new("mapping")
         .with(&canonical_sql(sql))
+        .with(&nulls.join(" "))
         .with(&plan.display_indent_schema().to_string())
         .finish()
 }

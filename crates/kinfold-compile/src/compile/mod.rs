@@ -14,7 +14,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use kinfold_project::{Diagnostic, NodeId, Project, ResourceType, Span};
 
 pub use contract::{companion_schema, segment_extra_columns};
-pub use delivery::CompiledSync;
+pub use delivery::{CompiledSync, MappingExample};
 pub use fingerprint::Fingerprint;
 
 use crate::bind::{Binder, Problem, repeated_columns};

@@ -44,6 +44,32 @@ pub(super) struct Tally {
     pub(super) invalid: u64,
     /// Planned rows that are void, because their key came again.
     pub(super) retracted: u64,
+    /// When the first of the rows that wait is due, in microseconds since 1970; `i64::MAX` if none ever is.
+    next_due: Due,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Due(i64);
+
+impl Default for Due {
+    fn default() -> Self {
+        Self(i64::MAX)
+    }
+}
+
+/// What a comparison says of all rows of a model, as far as it matters for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Extents {
+    /// Keys that the destination has confirmed.
+    pub(super) acknowledged: u64,
+    /// Rows of the model.
+    pub(super) present: u64,
+    /// Those of them that were refused and are not due.
+    pub(super) waiting: u64,
+    /// Rows that left the model and whose removal was refused and is not due.
+    pub(super) waiting_to_leave: u64,
+    /// When the first of both kinds is due, in microseconds since 1970.
+    pub(super) next_due: i64,
 }
 
 impl Tally {
@@ -81,6 +107,7 @@ impl Tally {
             // A part alone may be below nothing, when it takes back what another one counted.
             *sum = sum.wrapping_add(part);
         }
+        self.next_due = Due(self.next_due.0.min(other.next_due.0));
         for (sum, part) in self.digests.iter_mut().zip(other.digests) {
             *sum = sum.wrapping_add(part);
         }
@@ -108,6 +135,38 @@ impl Tally {
     /// Only so many rows of these kinds are sent, and nothing leaves.
     pub(super) fn limit(&mut self, adds: u64, updates: u64) {
         (self.adds, self.updates, self.leaving) = (adds, updates, 0);
+    }
+
+    /// Rows of which nothing has changed since a comparison that found `before`, but for `touched` rows of its
+    /// model, of which `waiting` waited.
+    pub(super) fn untouched(before: &Extents, touched: u64, waiting: u64) -> Self {
+        let waits = before.waiting.saturating_sub(waiting);
+        let present = before.present.saturating_sub(touched);
+        Self {
+            acknowledged: before.acknowledged,
+            unchanged: present.saturating_sub(waits),
+            waiting: waits,
+            waiting_to_leave: before.waiting_to_leave,
+            next_due: Due(before.next_due),
+            ..Self::default()
+        }
+    }
+
+    /// Replaces the number of confirmed keys by that of `untouched`, and adds its rows.
+    pub(super) fn beside(&mut self, untouched: &Self) {
+        self.acknowledged = 0;
+        self.add(untouched);
+    }
+
+    /// How things stand once all of it is delivered; none if that is not known from the counts.
+    pub(super) fn extents(&self) -> Option<Extents> {
+        (self.invalid == 0 && self.adopted == 0).then(|| Extents {
+            acknowledged: (self.acknowledged + self.adds).saturating_sub(self.leaving),
+            present: self.extent().present,
+            waiting: self.waiting,
+            waiting_to_leave: self.waiting_to_leave,
+            next_due: self.next_due.0,
+        })
     }
 
     fn extent(&self) -> Extent {
@@ -151,6 +210,7 @@ impl Tally {
             removals: self.leaving,
             held_id: self.id(held),
             held_because: because,
+            exact: false,
         }
     }
 }
@@ -176,10 +236,21 @@ pub(super) struct Changeset {
     /// What only the state has to learn.
     pub(super) notes: Vec<Chunk>,
     pub(super) invalid: Vec<Lines>,
+    /// Whether only what has changed since the last run was compared.
+    pub(super) exact: bool,
     examples: Vec<(Hash, Example)>,
 }
 
 impl Changeset {
+    /// Nothing has changed.
+    pub(super) fn nothing(tally: Tally) -> Self {
+        Self {
+            tally,
+            exact: true,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn extend(&mut self, other: Self) {
         self.tally.add(&other.tally);
         self.leaving.extend(other.leaving);
@@ -351,6 +422,7 @@ impl Writers {
             approved,
             notes: self.notes.finish().await?,
             invalid: self.invalid.finish().await?,
+            exact: false,
             examples: vec![],
         })
     }
@@ -395,6 +467,11 @@ impl Sink {
                 writers.push(row, approved).await
             }
         }
+    }
+
+    /// A row that waits is due then.
+    pub(super) fn wait_until(&mut self, due: i64) {
+        self.tally.next_due = Due(self.tally.next_due.0.min(due));
     }
 
     /// The row that was pushed first for a key is void: the key has come again. It is one of the

@@ -41,7 +41,9 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         column("key", DataType::Utf8),
         column("payload", DataType::Utf8),
         column("payload_hash", DataType::Binary),
+        column("digest", DataType::Binary),
         column("confirmed", DataType::Binary),
+        column("confirmed_digest", DataType::Binary),
         column("ours", DataType::Boolean),
         column("uncertain", DataType::Boolean),
         column("attempts", DataType::UInt32),
@@ -130,7 +132,9 @@ struct Rows {
     key: StringBuilder,
     payload: StringBuilder,
     payload_hash: BinaryBuilder,
+    digest: BinaryBuilder,
     confirmed: BinaryBuilder,
+    confirmed_digest: BinaryBuilder,
     ours: BooleanBuilder,
     uncertain: BooleanBuilder,
     attempts: UInt32Builder,
@@ -152,8 +156,10 @@ impl Rows {
             .append_option(row.payload.map(|(text, _)| text));
         self.payload_hash
             .append_option(row.payload.map(|(_, hash)| hash));
+        self.digest.append_option(stored(row.digest));
         let Before {
             confirmed,
+            digest,
             ours,
             uncertain,
             attempts,
@@ -161,6 +167,7 @@ impl Rows {
             mapping,
         } = &row.before;
         self.confirmed.append_option(confirmed.as_ref());
+        self.confirmed_digest.append_option(stored(*digest));
         self.ours.append_value(*ours);
         self.uncertain.append_value(*uncertain);
         self.attempts.append_value(*attempts);
@@ -175,7 +182,9 @@ impl Rows {
             Arc::new(self.key.finish()),
             Arc::new(self.payload.finish()),
             Arc::new(self.payload_hash.finish()),
+            Arc::new(self.digest.finish()),
             Arc::new(self.confirmed.finish()),
+            Arc::new(self.confirmed_digest.finish()),
             Arc::new(self.ours.finish()),
             Arc::new(self.uncertain.finish()),
             Arc::new(self.attempts.finish()),
@@ -187,6 +196,11 @@ impl Rows {
     }
 }
 
+/// A digest as it is stored; 0 means that there is none.
+fn stored(digest: Hash) -> Option<[u8; 16]> {
+    (digest != 0).then(|| digest.to_be_bytes())
+}
+
 /// The rows of a chunk.
 pub(super) struct ChunkRows {
     batch: RecordBatch,
@@ -195,7 +209,9 @@ pub(super) struct ChunkRows {
     pub(super) key: StringArray,
     pub(super) payload: StringArray,
     pub(super) payload_hash: BinaryArray,
+    pub(super) digest: BinaryArray,
     pub(super) confirmed: BinaryArray,
+    pub(super) confirmed_digest: BinaryArray,
     pub(super) ours: BooleanArray,
     pub(super) uncertain: BooleanArray,
     pub(super) attempts: UInt32Array,
@@ -301,12 +317,14 @@ impl ChunkRows {
             key: text(2),
             payload: text(3),
             payload_hash: binary(4),
-            confirmed: binary(5),
-            ours: batch.column(6).as_boolean().clone(),
-            uncertain: batch.column(7).as_boolean().clone(),
-            attempts: batch.column(8).as_primitive::<UInt32Type>().clone(),
-            first_error: text(9),
-            mapping: text(10),
+            digest: binary(5),
+            confirmed: binary(6),
+            confirmed_digest: binary(7),
+            ours: batch.column(8).as_boolean().clone(),
+            uncertain: batch.column(9).as_boolean().clone(),
+            attempts: batch.column(10).as_primitive::<UInt32Type>().clone(),
+            first_error: text(11),
+            mapping: text(12),
             batch,
         }
     }

@@ -65,8 +65,8 @@ async fn part(
     let scan = StateScan { engine, state };
     let keys = state.rows() / u64::from(part.of);
     let table = Arc::new(KeyTable::new(&engine.runtime.memory_pool, keys)?);
-    scan.load(part, &table, "").await?;
-    let streams = scan.rows(ALL).await?;
+    scan.load(part, &table, "", None).await?;
+    let streams = scan.rows(ALL, None).await?;
     let schema = state::schema();
     let rows = stream::iter(streams)
         .flat_map(move |stream| under_schema(stream, &schema))

@@ -16,6 +16,8 @@ use datafusion::arrow::datatypes::{
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::prelude::{col, lit};
 use futures::TryStreamExt;
 use kinfold_compile::compile::CompiledSync;
 use kinfold_compile::relation::register;
@@ -23,7 +25,7 @@ use kinfold_project::{FirstRun, OnLeave, Resend, Sync, SyncMode};
 use kinfold_sync::CancelToken;
 use tokio::task::JoinSet;
 
-use super::canonical::{Cell, ObjectEncoder, text_hash};
+use super::canonical::{Cell, NullForm, ObjectEncoder, text_hash};
 use super::changeset::{Changeset, Sink, SinkMaker};
 use super::keys::{Copies, Hash, KeyTable, Known, PLACE_BYTES, StateRow, Trouble};
 use super::state::State;
@@ -35,6 +37,8 @@ const LEAVING: &str = include_str!("../../../../sql/state/leaving.sql");
 
 /// Most bytes of a table of keys; more keys are taken in parts.
 const TABLE_BYTES: usize = 512 << 20;
+/// A statement names at most so many keys; of more, all are read.
+const MOST_KEYS_ASKED_FOR: usize = 20_000;
 /// More parts than this do not help any more.
 const MOST_PARTS: u32 = 1_024;
 
@@ -143,6 +147,8 @@ impl Class {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Before {
     pub(super) confirmed: Option<[u8; 16]>,
+    /// Digest of the row that was confirmed, 0 if it is not known.
+    pub(super) digest: Hash,
     pub(super) ours: bool,
     pub(super) uncertain: bool,
     pub(super) attempts: u32,
@@ -158,6 +164,8 @@ pub(super) struct Row<'a> {
     pub(super) key: Option<&'a str>,
     /// The mapped values, of rows that the model has.
     pub(super) payload: Option<(&'a str, [u8; 16])>,
+    /// Digest of the row of the model, 0 if the model has it no more.
+    pub(super) digest: Hash,
     pub(super) before: Before,
 }
 
@@ -177,7 +185,7 @@ pub(super) struct Rules {
     /// Rows that are as they were confirmed are to be looked up at the destination, and nothing else is done.
     pub(super) verify: bool,
     /// Only these keys are looked at.
-    only: Option<Arc<HashSet<Hash>>>,
+    pub(super) only: Option<Arc<HashSet<Hash>>>,
 }
 
 impl Rules {
@@ -317,6 +325,8 @@ pub(super) struct Comparison<'a> {
     pub(super) providers: &'a Providers,
     pub(super) state: &'a State,
     pub(super) rules: Rules,
+    /// What is sent for a null in each field.
+    pub(super) nulls: &'a [NullForm],
     /// Rows that the model is thought to have.
     pub(super) expected_rows: u64,
     pub(super) cancel: &'a CancelToken,
@@ -364,12 +374,36 @@ impl Comparison<'_> {
         spilling: bool,
         sinks: &SinkMaker<'_>,
     ) -> Result<Changeset, EngineError> {
-        let keys = self.state.rows().max(self.expected_rows) / u64::from(part.of);
+        let (table, mappings) = self.load(part).await?;
+        self.past(part, &table, &mappings, spilling, sinks).await
+    }
+
+    /// What the state says of the keys of a part.
+    pub(super) async fn load(
+        &self,
+        part: Part,
+    ) -> Result<(Arc<KeyTable>, Arc<Mappings>), EngineError> {
+        let keys = match &self.rules.only {
+            Some(only) => only.len() as u64,
+            None => self.state.rows().max(self.expected_rows) / u64::from(part.of),
+        };
         let table = Arc::new(KeyTable::new(&self.engine.runtime.memory_pool, keys)?);
         let current = self.compiled.fingerprint.to_string();
-        let mappings = Arc::new(self.scan().load(part, &table, &current).await?);
-        let (confirmed, _) = table.confirmed_and_unseen();
+        let only = self.rules.only.as_deref();
+        let mappings = self.scan().load(part, &table, &current, only).await?;
+        Ok((table, Arc::new(mappings)))
+    }
 
+    /// The model on its way past what the state says.
+    pub(super) async fn past(
+        &self,
+        part: Part,
+        table: &Arc<KeyTable>,
+        mappings: &Arc<Mappings>,
+        spilling: bool,
+        sinks: &SinkMaker<'_>,
+    ) -> Result<Changeset, EngineError> {
+        let (confirmed, _) = table.confirmed_and_unseen();
         let mut changeset = Changeset::default();
         let mut tasks = JoinSet::new();
         let streams = self
@@ -380,10 +414,11 @@ impl Comparison<'_> {
             let scan = ModelScan {
                 key_fields: self.compiled.key_fields.clone(),
                 fields: self.compiled.fields.clone(),
+                nulls: self.nulls.to_vec(),
                 rules: self.rules.clone(),
                 part,
-                table: Arc::clone(&table),
-                mappings: Arc::clone(&mappings),
+                table: Arc::clone(table),
+                mappings: Arc::clone(mappings),
                 cancel: self.cancel.clone(),
             };
             tasks.spawn(scan.run(stream, sinks.make(&format!("{}-{number}", part.index))));
@@ -394,7 +429,7 @@ impl Comparison<'_> {
         }
         changeset.tally.acknowledged += confirmed;
         if changeset.tally.retracted > 0 {
-            let table = Arc::clone(&table);
+            let table = Arc::clone(table);
             changeset
                 .retain(&self.engine.lake, move |key| !table.is_duplicate(key))
                 .await?;
@@ -402,7 +437,7 @@ impl Comparison<'_> {
         let (_, unseen) = table.confirmed_and_unseen();
         if unseen > 0 && !self.rules.verify {
             let mut sink = sinks.make(&format!("{}-left", part.index));
-            self.leaving(part, &table, &mut sink).await?;
+            self.leaving(part, table, &mut sink).await?;
             changeset.extend(sink.finish().await?);
         }
         Ok(changeset)
@@ -422,7 +457,11 @@ impl Comparison<'_> {
         table: &Arc<KeyTable>,
         sink: &mut Sink,
     ) -> Result<(), EngineError> {
-        for mut stream in self.scan().rows(LEAVING).await? {
+        for mut stream in self
+            .scan()
+            .rows(LEAVING, self.rules.only.as_deref())
+            .await?
+        {
             while let Some(batch) = stream.try_next().await? {
                 if self.cancel.is_cancelled() {
                     return Err(EngineError::Cancelled);
@@ -445,6 +484,9 @@ impl Comparison<'_> {
                         continue;
                     }
                     let class = self.rules.absent(known, trouble.as_ref());
+                    if class == Class::WaitingToLeave {
+                        sink.wait_until(due(trouble.as_ref()));
+                    }
                     let before = before(known, trouble.as_ref(), None);
                     let key = Some(keys.value(row));
                     sink.push(&Row {
@@ -452,6 +494,7 @@ impl Comparison<'_> {
                         key_hash,
                         key,
                         payload: None,
+                        digest: 0,
                         before,
                     })
                     .await?;
@@ -491,34 +534,43 @@ impl StateScan<'_> {
         part: Part,
         table: &KeyTable,
         current: &str,
+        only: Option<&HashSet<Hash>>,
     ) -> Result<Mappings, EngineError> {
         let mut mappings = Mappings::new(current);
-        for mut stream in self.rows(LOAD).await? {
+        let wanted = |key| part.has(key) && only.is_none_or(|only| only.contains(&key));
+        for mut stream in self.rows(LOAD, only).await? {
             while let Some(batch) = stream.try_next().await? {
-                load_batch(&batch, part, table, &mut mappings)?;
+                load_batch(&batch, &wanted, table, &mut mappings)?;
             }
         }
         Ok(mappings)
     }
 
-    /// What a statement of `sql/state/` says of the state.
+    /// What a statement of `sql/state/` that has the keys says of the state. Rows of other keys than `only`
+    /// may be left out.
     pub(super) async fn rows(
         &self,
         sql: &str,
+        only: Option<&HashSet<Hash>>,
     ) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
         let Some(provider) = self.state.provider()? else {
             return Ok(vec![]);
         };
         let session = self.engine.session(false);
         register(&session, "main", "state", provider)?;
-        let plan = session.create_logical_plan(sql).await?;
+        let mut plan = session.create_logical_plan(sql).await?;
+        if let Some(only) = only.filter(|only| only.len() <= MOST_KEYS_ASKED_FOR) {
+            let keys = only.iter().map(|key| lit(key.to_be_bytes().as_slice()));
+            let wanted = col("key_hash").in_list(keys.collect(), false);
+            plan = LogicalPlanBuilder::from(plan).filter(wanted)?.build()?;
+        }
         streams_of(&session, &plan).await
     }
 }
 
 fn load_batch(
     batch: &RecordBatch,
-    part: Part,
+    wanted: &dyn Fn(Hash) -> bool,
     table: &KeyTable,
     mappings: &mut Mappings,
 ) -> Result<(), EngineError> {
@@ -528,6 +580,7 @@ fn load_batch(
     let ordinals = ordinals.as_primitive::<Int64Type>();
     let statuses = columns.text("status")?;
     let payloads = columns.binary("payload_hash")?;
+    let digests = columns.binary("row_digest")?;
     let (ours, uncertain) = (columns.flag("ours")?, columns.flag("uncertain")?);
     let names = columns.text("mapping_version")?;
     let pending = columns.binary("pending_hash")?;
@@ -540,7 +593,7 @@ fn load_batch(
     let mut last: Option<(String, u16)> = None;
     for row in 0..batch.num_rows() {
         let key = hash_of(hashes.value(row));
-        if !part.has(key) {
+        if !wanted(key) {
             continue;
         }
         let mapping = match text(&names, row) {
@@ -569,6 +622,7 @@ fn load_batch(
             ordinal: ordinal(ordinals.value(row)),
             gone: status == "gone",
             confirmed: binary(&payloads, row).map_or(0, hash_of),
+            digest: binary(&digests, row).map_or(0, hash_of),
             mapping,
             ours: ours.is_valid(row) && ours.value(row),
             uncertain: uncertain.is_valid(row) && uncertain.value(row),
@@ -578,9 +632,15 @@ fn load_batch(
     Ok(())
 }
 
+/// When a row that waits is sent again by itself, in microseconds since 1970.
+fn due(trouble: Option<&Trouble>) -> i64 {
+    trouble.map_or(i64::MAX, |t| if t.rejected { t.due } else { i64::MAX })
+}
+
 fn before(known: Known, trouble: Option<&Trouble>, mapping: Option<Arc<str>>) -> Before {
     Before {
         confirmed: known.is_confirmed().then(|| known.confirmed.to_be_bytes()),
+        digest: known.digest,
         ours: known.ours(),
         uncertain: known.uncertain(),
         attempts: trouble.map_or(0, |t| t.attempts),
@@ -593,6 +653,7 @@ fn before(known: Known, trouble: Option<&Trouble>, mapping: Option<Arc<str>>) ->
 struct ModelScan {
     key_fields: Vec<String>,
     fields: Vec<String>,
+    nulls: Vec<NullForm>,
     rules: Rules,
     part: Part,
     table: Arc<KeyTable>,
@@ -618,8 +679,14 @@ impl ModelScan {
     async fn batch(&self, batch: &RecordBatch, sink: &mut Sink) -> Result<(), EngineError> {
         let (keys, fields) = batch.columns().split_at(self.key_fields.len());
         let keys = ObjectEncoder::new(&self.key_fields, keys).map_err(DataFusionError::from)?;
-        let fields = ObjectEncoder::new(&self.fields, fields).map_err(DataFusionError::from)?;
-        let (mut key, mut payload) = (String::new(), String::new());
+        let fields = ObjectEncoder::with_nulls(&self.fields, fields, &self.nulls)
+            .map_err(DataFusionError::from)?;
+        let mut key = String::new();
+        let mut values = Values {
+            encoder: &fields,
+            payload: String::new(),
+            scratch: vec![],
+        };
         for row in 0..batch.num_rows() {
             key.clear();
             let mut usable = true;
@@ -631,6 +698,7 @@ impl ModelScan {
                         key_hash: 0,
                         key: None,
                         payload: None,
+                        digest: 0,
                         before: Before::default(),
                     })
                     .await?;
@@ -646,11 +714,7 @@ impl ModelScan {
             if skipped || !self.part.has(key_hash) {
                 continue;
             }
-            payload.clear();
-            let mut has_form = true;
-            fields.write(row, &mut payload, |cell| has_form &= cell != Cell::NoForm);
-            self.row(key_hash, &key, has_form.then_some(payload.as_str()), sink)
-                .await?;
+            self.row(key_hash, &key, (row, &mut values), sink).await?;
         }
         Ok(())
     }
@@ -659,24 +723,34 @@ impl ModelScan {
         &self,
         key_hash: Hash,
         key: &str,
-        payload: Option<&str>,
+        (row, values): (usize, &mut Values<'_>),
         sink: &mut Sink,
     ) -> Result<(), EngineError> {
-        let payload = payload.map(|text| (text, text_hash(text)));
-        let hash = payload.map_or(0, |(_, hash)| hash_of(&hash));
+        let digest = values.digest(row);
+        let mut hash = None;
+        let mut waits = None;
         let (copies, said) = self.table.see(key_hash, |known, trouble| {
-            let class = match payload {
-                None => Class::NoForm,
-                Some(_) => {
-                    let current = known.mapping == CURRENT;
-                    let class = self.rules.present(known, trouble, hash, current);
-                    match (self.rules.verify, class) {
-                        (false, class) => class,
-                        (true, Class::Unchanged) => Class::Verify,
-                        (true, _) => Class::Keep,
-                    }
-                }
+            let same = known.digest == digest && known.is_confirmed();
+            let found = if same {
+                Some(known.confirmed)
+            } else {
+                // Another digest may still have the same JSON: after a cast, for instance.
+                hash = values.write(row);
+                hash.map(|hash| hash_of(&hash))
             };
+            let Some(found) = found else {
+                return (Class::NoForm as u8, (Class::NoForm, Before::default()));
+            };
+            let current = known.mapping == CURRENT;
+            let class = self.rules.present(known, trouble, found, current);
+            let class = match (self.rules.verify, class) {
+                (true, Class::Unchanged) => Class::Verify,
+                (true, _) => Class::Keep,
+                // The next comparison shall see by the digest that nothing has changed.
+                (false, Class::Unchanged) if !same && found == known.confirmed => Class::Settle,
+                (false, class) => class,
+            };
+            waits = (class == Class::Waiting).then(|| due(trouble));
             let before = if class.is_planned() {
                 before(known, trouble, self.mappings.name(known.mapping))
             } else {
@@ -694,14 +768,44 @@ impl ModelScan {
             }
             _ => (Class::DuplicateKey, Before::default()),
         };
+        if class.is_planned() && hash.is_none() {
+            hash = values.write(row);
+        }
+        if let Some(due) = waits {
+            sink.wait_until(due);
+        }
         sink.push(&Row {
             class,
             key_hash,
             key: Some(key),
-            payload,
+            payload: hash.map(|hash| (values.payload.as_str(), hash)),
+            digest,
             before,
         })
         .await
+    }
+}
+
+/// The mapped values of the rows of a batch.
+struct Values<'a> {
+    encoder: &'a ObjectEncoder,
+    payload: String,
+    scratch: Vec<u8>,
+}
+
+impl Values<'_> {
+    /// Never 0.
+    fn digest(&mut self, row: usize) -> Hash {
+        hash_of(&self.encoder.digest(row, &mut self.scratch)).max(1)
+    }
+
+    /// Writes the payload of a row; its hash, if it has a form.
+    fn write(&mut self, row: usize) -> Option<[u8; 16]> {
+        self.payload.clear();
+        let mut has_form = true;
+        let seen = |cell| has_form &= cell != Cell::NoForm;
+        self.encoder.write(row, &mut self.payload, seen);
+        has_form.then(|| text_hash(&self.payload))
     }
 }
 

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kinfold_project::template::{self, Scope};
-use kinfold_project::{Connection, ConnectionKind, Guard, Located, OnLeave, Value, ValueKind};
+use kinfold_project::{
+    Connection, ConnectionKind, Guard, Located, Nulls, OnLeave, Value, ValueKind,
+};
 use kinfold_sync::{
     Budget, BudgetOptions, DeliveryPolicy, Destination, DestinationError, ErrorRate,
     HttpDestination, HttpOptions, PostgresDestination, PostgresOptions, Secret, Target,
 };
 
+use super::canonical::NullForm;
 use super::files::{FileFormat, FilesDestination, FilesOptions};
 use super::{ActivateError, SyncRequest};
 use crate::context::absolute_location;
@@ -54,6 +57,26 @@ pub fn budget(
         rows: each_second("rows_per_second")?,
         max_in_flight: options.number("max_concurrency")?,
     }))
+}
+
+/// What is sent for a null in each mapped field.
+pub(super) fn null_forms(request: &SyncRequest<'_>) -> Vec<NullForm> {
+    null_forms_of(Some(request.connection), &request.compiled.nulls)
+}
+
+/// The same of a connection that may be missing.
+pub(super) fn null_forms_of(connection: Option<&Connection>, nulls: &[Nulls]) -> Vec<NullForm> {
+    let mut options = connection.iter().flat_map(|connection| &connection.options);
+    let clear = options.find(|(option, _)| option.value == "clear_with");
+    let clear = clear.map_or(NullForm::Null, |(_, value)| {
+        NullForm::Value(value.to_json().to_string().into())
+    });
+    let forms = nulls.iter().map(|nulls| match nulls {
+        Nulls::Null => NullForm::Null,
+        Nulls::Omit => NullForm::Omit,
+        Nulls::Clear => clear.clone(),
+    });
+    forms.collect()
 }
 
 /// The destination of a sync. Opens no connection.

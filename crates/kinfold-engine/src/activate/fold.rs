@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use datafusion::arrow::array::{
-    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Array, StringBuilder,
-    TimestampMicrosecondBuilder,
+    Array, ArrayRef, BinaryArray, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Array,
+    StringBuilder, TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
@@ -120,6 +120,7 @@ struct StateRows<'a> {
     key_text: StringBuilder,
     status: StringBuilder,
     payload_hash: BinaryBuilder,
+    row_digest: BinaryBuilder,
     ours: BooleanBuilder,
     uncertain: BooleanBuilder,
     mapping_version: StringBuilder,
@@ -142,6 +143,7 @@ impl<'a> StateRows<'a> {
             key_text: StringBuilder::new(),
             status: StringBuilder::new(),
             payload_hash: BinaryBuilder::new(),
+            row_digest: BinaryBuilder::new(),
             ours: BooleanBuilder::new(),
             uncertain: BooleanBuilder::new(),
             mapping_version: StringBuilder::new(),
@@ -179,6 +181,14 @@ impl<'a> StateRows<'a> {
             "settle" | "doubt" => self.payload_hash.append_value(rows.confirmed.value(row)),
             _ => self.payload_hash.append_null(),
         }
+        let digest = |digests: &BinaryArray| {
+            let known = !gone && digests.is_valid(row);
+            known.then(|| digests.value(row).to_vec())
+        };
+        self.row_digest.append_option(match operation {
+            "doubt" => digest(&rows.confirmed_digest),
+            _ => digest(&rows.digest),
+        });
         let delivered = matches!(operation, "add" | "update");
         let ours = !gone && (delivered || rows.ours.value(row));
         self.ours.append_value(ours);
@@ -206,6 +216,9 @@ impl<'a> StateRows<'a> {
         let confirmed = &rows.confirmed;
         let confirmed = confirmed.is_valid(row).then(|| confirmed.value(row));
         self.payload_hash.append_option(confirmed);
+        let digest = &rows.confirmed_digest;
+        let digest = digest.is_valid(row).then(|| digest.value(row));
+        self.row_digest.append_option(digest);
         self.ours.append_value(rows.ours.value(row));
         let unknown = failure.outcome == "unknown";
         self.uncertain
@@ -250,6 +263,7 @@ impl<'a> StateRows<'a> {
             Arc::new(self.error_class.finish()),
             Arc::new(self.error_message.finish()),
             Arc::new(self.first_error_run.finish()),
+            Arc::new(self.row_digest.finish()),
         ];
         RecordBatch::try_new(state::schema(), columns)
             .map_err(|error| EngineError::from(DataFusionError::from(error)))

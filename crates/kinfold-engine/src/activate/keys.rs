@@ -1,4 +1,4 @@
-//! What a comparison knows of every key, in some forty bytes each.
+//! What a comparison knows of every key, in some fifty bytes each.
 //!
 //! A table of hashes instead of a join: the rows of the model stream past it, and only those that
 //! have to be sent are ever written down. Keys are found by the first 128 bits of the BLAKE3 hash of
@@ -16,7 +16,7 @@ const SHARDS: usize = 256;
 /// A shard grows when so many of 100 places are taken.
 const FULL_PERCENT: usize = 80;
 /// Bytes of one place.
-pub(super) const PLACE_BYTES: usize = 16 + 16 + 4 + 2 + 1;
+pub(super) const PLACE_BYTES: usize = 16 + 16 + 16 + 4 + 2 + 1;
 
 /// A hash of a key or of a payload; 0 means that there is none.
 pub(super) type Hash = u128;
@@ -26,6 +26,8 @@ pub(super) type Hash = u128;
 pub(super) struct Known {
     /// Hash of the payload that the destination has confirmed, 0 if it never has.
     pub(super) confirmed: Hash,
+    /// Digest of the row whose payload that was, 0 if it is not known.
+    pub(super) digest: Hash,
     /// Number of the mapping that made it, in [`KeyTable::mappings`].
     pub(super) mapping: u16,
     flags: u8,
@@ -92,6 +94,7 @@ pub(super) struct StateRow {
     /// The row says that there is nothing any more.
     pub(super) gone: bool,
     pub(super) confirmed: Hash,
+    pub(super) digest: Hash,
     pub(super) mapping: u16,
     pub(super) ours: bool,
     pub(super) uncertain: bool,
@@ -111,6 +114,7 @@ pub(super) enum Copies {
 struct Shard {
     keys: Vec<Hash>,
     confirmed: Vec<Hash>,
+    digests: Vec<Hash>,
     ordinals: Vec<u32>,
     mappings: Vec<u16>,
     flags: Vec<u8>,
@@ -124,6 +128,7 @@ impl Shard {
         Self {
             keys: vec![0; places],
             confirmed: vec![0; places],
+            digests: vec![0; places],
             ordinals: vec![0; places],
             mappings: vec![0; places],
             flags: vec![0; places],
@@ -160,6 +165,7 @@ impl Shard {
     fn known(&self, at: usize) -> Known {
         Known {
             confirmed: self.confirmed.get(at).copied().unwrap_or_default(),
+            digest: self.digests.get(at).copied().unwrap_or_default(),
             mapping: self.mappings.get(at).copied().unwrap_or_default(),
             flags: self.flags.get(at).copied().unwrap_or_default(),
         }
@@ -183,6 +189,7 @@ impl Shard {
             let to = grown.find(*key);
             grown.take(to, *key);
             copy(&self.confirmed, at, &mut grown.confirmed, to);
+            copy(&self.digests, at, &mut grown.digests, to);
             copy(&self.ordinals, at, &mut grown.ordinals, to);
             copy(&self.mappings, at, &mut grown.mappings, to);
             copy(&self.flags, at, &mut grown.flags, to);
@@ -207,6 +214,7 @@ impl Shard {
             at,
             if row.gone { 0 } else { row.confirmed },
         );
+        put(&mut self.digests, at, if row.gone { 0 } else { row.digest });
         put(&mut self.ordinals, at, row.ordinal);
         put(&mut self.mappings, at, row.mapping);
         put(&mut self.flags, at, flags);
@@ -339,6 +347,21 @@ impl KeyTable {
         Ok((Copies::Second(first), None))
     }
 
+    /// Whether the state has a key.
+    pub(super) fn has(&self, key: Hash) -> bool {
+        self.shard(key).is_some_and(|shard| {
+            let at = shard.find(key);
+            shard.known(at).in_state()
+        })
+    }
+
+    /// Keys of the state whose last attempt failed.
+    pub(super) fn troubled(&self) -> u64 {
+        let shards = self.shards.iter();
+        let shards = shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
+        shards.map(|shard| shard.troubles.len() as u64).sum()
+    }
+
     /// Whether the model has a key more than once.
     pub(super) fn is_duplicate(&self, key: Hash) -> bool {
         self.shard(key).is_some_and(|shard| {
@@ -393,6 +416,7 @@ mod tests {
             ordinal,
             gone: confirmed == 0,
             confirmed,
+            digest: confirmed,
             mapping: 3,
             ours: true,
             uncertain: false,

@@ -19,6 +19,7 @@
 //! | object | what |
 //! |---|---|
 //! | `state/` | Delta table: what the destination has confirmed, key by key |
+//! | `compared.json` | what the last comparison saw, if it left nothing open |
 //! | `invalid/` | Delta table: keys that could not be sent in the last run |
 //! | `held.json`, `held/<id>/…` | what a guard keeps back, until it is approved or the guard lets go |
 //! | `queued.json` | somebody has asked for one more run |
@@ -33,6 +34,8 @@ mod compact;
 mod compare;
 mod destination;
 mod error;
+mod exact;
+mod examples;
 mod failed;
 mod files;
 mod fold;
@@ -60,6 +63,7 @@ use kinfold_sync::{Budget, CancelToken, Clock, DeliveryPolicy, Destination};
 
 pub use destination::budget;
 pub use error::ActivateError;
+pub use examples::mapping_tests;
 pub use failed::{Decision, FailedRow, decide, failed_rows};
 pub use files::{FileFormat, FilesDestination, FilesOptions};
 pub use report::{Example, SyncReport, VerifyReport};

@@ -15,7 +15,7 @@ use super::{ActivateError, SyncReport};
 use crate::EngineError;
 
 /// Newest form of a plan that this program reads and the one that it writes.
-pub(super) const FORMAT: u64 = 2;
+pub(super) const FORMAT: u64 = 3;
 
 /// The manifest of a plan: without it the chunks are garbage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,8 +33,10 @@ pub(super) struct Plan {
     pub(super) as_of: DateTime<Utc>,
     pub(super) mode: String,
     pub(super) setup: Setup,
-    /// Mapped fields without the key: those that a `clear` sets to null.
+    /// Mapped fields without the key.
     pub(super) fields: Vec<String>,
+    /// What a `clear` sends, as JSON.
+    pub(super) cleared: String,
     /// Fingerprint of the mapping.
     pub(super) mapping: String,
     /// Generation of the environment that was read.
@@ -71,6 +73,9 @@ pub(super) struct Counts {
     /// Names what is held, for the one who approves it.
     #[serde(default)]
     pub(super) held_id: Option<String>,
+    /// Whether only what has changed since the last run was compared.
+    #[serde(default)]
+    pub(super) exact: bool,
 }
 
 impl Counts {
@@ -88,6 +93,7 @@ impl Counts {
             removals: self.removals,
             held_because: self.held_because.clone(),
             held_id: self.held_id.clone(),
+            exact: self.exact,
             ..SyncReport::default()
         }
     }

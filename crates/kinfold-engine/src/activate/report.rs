@@ -53,6 +53,8 @@ pub struct SyncReport {
     pub resumed: bool,
     /// Whether the sync was being run already. That run goes round once more; this one did nothing.
     pub queued: bool,
+    /// Whether only what has changed since the last run had to be compared; all of the model otherwise.
+    pub exact: bool,
     /// The engine's run.
     pub run_id: String,
     /// Wall time of the whole run in milliseconds.
@@ -116,6 +118,7 @@ impl SyncReport {
             .take()
             .or_else(|| other.held_because.clone());
         self.resumed |= other.resumed;
+        self.exact = other.exact;
         self.held_id = self.held_id.take().or_else(|| other.held_id.clone());
     }
 

@@ -9,9 +9,11 @@ use kinfold_project::{FirstRun, SyncMode};
 use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
 
 use super::acknowledge::{LakeAckLog, Outcomes};
-use super::changeset::{Changeset, SinkMaker};
+use super::canonical::{self, NullForm};
+use super::changeset::{Changeset, Extents, SinkMaker};
 use super::chunk::Chunk;
 use super::compare::{Comparison, Rules};
+use super::exact::{self, Compared};
 use super::fold::fold;
 use super::guard::Held;
 use super::held::{Approved, HeldBack};
@@ -19,10 +21,12 @@ use super::matching::{self, adopt_equal};
 use super::plan::{self, Counts, Plan};
 use super::source::PlanSource;
 use super::state::{Place, Setup, State};
-use super::{ActivateError, Ports, SyncReport, SyncRequest, VerifyReport, ledger, queue, scope};
+use super::{
+    ActivateError, Ports, SyncReport, SyncRequest, VerifyReport, destination, ledger, queue, scope,
+};
 use crate::lease::Heartbeat;
 use crate::published::PublishedState;
-use crate::stream::Providers;
+use crate::stream::{Providers, is_out_of_memory};
 use crate::{Engine, EngineError};
 
 /// Counts and examples; writes nothing.
@@ -39,8 +43,10 @@ pub(super) async fn dry_run(
     if let Some(before) = &state.setup {
         setup.require(&request.compiled.name, before)?;
     }
+    let nulls = destination::null_forms(request);
     let comparison = Comparison {
         engine,
+        nulls: &nulls,
         compiled: request.compiled,
         providers: &providers,
         state: &state,
@@ -49,9 +55,14 @@ pub(super) async fn dry_run(
         cancel: &request.cancel,
     };
     let fields = &request.compiled.fields;
-    let changeset = comparison.run(&SinkMaker::Look { fields }).await?;
+    let sinks = SinkMaker::Look { fields };
+    let compared = Compared::read(engine, &place, request, &state, &nulls).await?;
+    let changeset = changes(&comparison, compared.as_ref(), &published, &sinks).await?;
     let tally = &changeset.tally;
-    let counts = tally.counts(&tally.held(request));
+    let counts = Counts {
+        exact: changeset.exact,
+        ..tally.counts(&tally.held(request))
+    };
     let examples = changeset.examples();
     let success = counts.held == 0;
     Ok(SyncReport {
@@ -106,6 +117,7 @@ pub(super) async fn run(
             ports,
             place: place.clone(),
             setup: setup.clone(),
+            nulls: destination::null_forms(request),
             lease: &lease,
             cancel,
         };
@@ -169,6 +181,7 @@ pub(super) async fn verify(
         ports,
         place,
         setup,
+        nulls: destination::null_forms(request),
         lease: &lease,
         cancel,
     };
@@ -190,6 +203,8 @@ struct Runner<'a> {
     ports: &'a Ports<'a>,
     place: Place,
     setup: Setup,
+    /// What is sent for a null in each field.
+    nulls: Vec<NullForm>,
     lease: &'a Lease,
     /// Cancelled by the user, or because the lease is lost.
     cancel: CancelToken,
@@ -240,8 +255,8 @@ impl Runner<'_> {
         };
         let found = comparison.run(&sinks).await?;
         self.check().await?;
-        let destination = self.ports.destination;
-        let compared = matching::compare(&engine.lake, name, destination, found.sending).await?;
+        let receiver = self.ports.destination;
+        let compared = matching::compare(&engine.lake, name, receiver, found.sending).await?;
         let report = VerifyReport {
             name: name.clone(),
             checked: compared.equal + compared.different + compared.missing,
@@ -292,7 +307,11 @@ impl Runner<'_> {
             ledger::replace_invalid(engine, &self.place, &engine.clock.run_id, invalid).await?;
         }
         let held = found.tally.held(request);
-        let counts = found.tally.counts(&held);
+        let counts = Counts {
+            exact: found.exact,
+            ..found.tally.counts(&held)
+        };
+        let extents = found.tally.extents().filter(|_| counts.held == 0);
         let kept: (&[Chunk], &[Chunk]) = match &held {
             Held::Nothing => (&[], &[]),
             Held::Leaving(_) => (&found.leaving, &[]),
@@ -319,6 +338,7 @@ impl Runner<'_> {
         }
         if counts.sending == 0 && notes.is_empty() {
             plan::sweep(&engine.lake, &folder).await?;
+            self.remember(&published, state.ordinal, extents).await?;
             return Ok(counts.report());
         }
         if counts.sending > 0
@@ -330,7 +350,11 @@ impl Runner<'_> {
         let changes = leaving.into_iter().chain(sending).collect();
         let plan = self.plan(&published, (delivery, ordinal), counts, changes, notes);
         plan.write(&engine.lake, &self.place).await?;
-        Box::pin(self.finish(&plan, false)).await
+        let report = Box::pin(self.finish(&plan, false)).await?;
+        if report.delivered == report.planned && report.stopped.is_none() {
+            self.remember(&published, ordinal, extents).await?;
+        }
+        Ok(report)
     }
 
     fn plan(
@@ -357,6 +381,7 @@ impl Runner<'_> {
             mode: request.sync.mode.value.as_str().to_owned(),
             setup: self.setup.clone(),
             fields: request.compiled.fields.clone(),
+            cleared: canonical::cleared(&request.compiled.fields, &self.nulls),
             mapping: request.compiled.fingerprint.to_string(),
             generation: generation.map_or(0, kinfold_lake::Generation::number),
             versions: versions(published, request),
@@ -378,6 +403,7 @@ impl Runner<'_> {
         let only = scope::keys(self.request, &self.setup)?;
         Ok(Comparison {
             engine: self.engine,
+            nulls: &self.nulls,
             compiled: self.request.compiled,
             providers,
             state,
@@ -408,7 +434,25 @@ impl Runner<'_> {
             prefix: format!("{folder}/"),
             approved,
         };
-        comparison.run(&sinks).await
+        let (request, nulls) = (self.request, &self.nulls);
+        let compared = Compared::read(self.engine, &self.place, request, state, nulls).await?;
+        changes(&comparison, compared.as_ref(), published, &sinks).await
+    }
+
+    /// Remembers how things stand after a run that left nothing open, so that the next one need not look at
+    /// what has not changed.
+    async fn remember(
+        &self,
+        published: &PublishedState,
+        ordinal: i64,
+        extents: Option<Extents>,
+    ) -> Result<(), EngineError> {
+        let Some(extents) = extents.filter(|_| exact::is_whole(self.request)) else {
+            return Ok(());
+        };
+        let (lake, place) = (&self.engine.lake, &self.place);
+        let what = (ordinal, extents);
+        Compared::write(lake, place, self.request, published, what, &self.nulls).await
     }
 
     /// Does not send what the destination has already.
@@ -530,6 +574,24 @@ impl Runner<'_> {
             .into()
         })
     }
+}
+
+/// What is to be done: from what has changed since the last comparison, if that is known, else from all rows.
+async fn changes(
+    comparison: &Comparison<'_>,
+    compared: Option<&Compared>,
+    published: &PublishedState,
+    sinks: &SinkMaker<'_>,
+) -> Result<Changeset, EngineError> {
+    if let Some(compared) = compared {
+        match Box::pin(compared.changeset(comparison, published, sinks)).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
+            Err(error) if is_out_of_memory(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    comparison.run(sinks).await
 }
 
 /// The published versions that the mapping reads.

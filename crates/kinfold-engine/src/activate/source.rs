@@ -9,7 +9,6 @@ use kinfold_sync::{Change, ChangeSource, ObjectText, Operation, SourceError};
 
 use super::ActivateError;
 use super::acknowledge::Positions;
-use super::canonical::nulls;
 use super::chunk::{Chunk, ChunkRows};
 use super::plan::{Plan, operation_of};
 
@@ -33,7 +32,7 @@ impl PlanSource {
         Self {
             lake: lake.clone(),
             chunks: plan.changes.iter().cloned().collect(),
-            cleared: nulls(&plan.fields),
+            cleared: ObjectText::new(plan.cleared.as_str()).unwrap_or_else(ObjectText::empty),
             left: plan.rows().saturating_sub(recorded.count()),
             recorded,
             seq: 0,

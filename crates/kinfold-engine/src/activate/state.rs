@@ -13,7 +13,7 @@ use super::{ActivateError, canonical};
 use crate::{Engine, EngineError};
 
 /// The form of the state table that this program reads and writes.
-pub(super) const FORMAT: u64 = 2;
+pub(super) const FORMAT: u64 = 3;
 const FORMAT_KEY: &str = "sync_state_format";
 const SETUP_KEY: &str = "sync_setup";
 const BASE_KEY: &str = "sync_state_base_rows";
@@ -43,6 +43,7 @@ const MOST_FILES: u64 = 64;
 /// | `attempts` | runs that failed since the last confirmation |
 /// | `next_try` | when a refused row is tried again though nothing about it has changed |
 /// | `error_class`, `error_message`, `first_error_run` | of the last and the first of these |
+/// | `row_digest` | of the row of the model whose payload was confirmed: equal digests mean equal payloads |
 pub(super) fn schema() -> SchemaRef {
     let column = |name, data_type| Field::new(name, data_type, true);
     let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
@@ -63,6 +64,7 @@ pub(super) fn schema() -> SchemaRef {
         column("error_class", DataType::Utf8),
         column("error_message", DataType::Utf8),
         column("first_error_run", DataType::Utf8),
+        column("row_digest", DataType::Binary),
     ]))
 }
 
@@ -113,6 +115,11 @@ impl Place {
     /// Says that one more run was asked for.
     pub(super) fn queued(&self) -> String {
         format!("{}/queued.json", self.folder)
+    }
+
+    /// What the last comparison saw.
+    pub(super) fn compared(&self) -> String {
+        format!("{}/compared.json", self.folder)
     }
 
     /// What says what a guard keeps back.

@@ -113,6 +113,7 @@ fn options_of(kind: ConnectionKind) -> (&'static [&'static str], &'static [&'sta
                 "receiver_deduplicates",
                 "requests_per_second",
                 "rows_per_second",
+                "clear_with",
             ],
         ),
         ConnectionKind::Postgres => (
@@ -166,6 +167,8 @@ fn check_option(key: &Located<String>, value: &Value, problems: &mut Vec<Diagnos
             }
             _ => problems.push(wrong_type(&what, "a mapping", value)),
         },
+        // Any JSON value, the empty text above all.
+        "clear_with" => {}
         "format" => {
             let formats = ["ndjson", "csv", "parquet"];
             if let Some(word) = fields::text(value, &what, problems)

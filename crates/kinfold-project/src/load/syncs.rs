@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity, SourceMap};
 use crate::located::{Located, Value, ValueKind};
+use crate::mapping::MappedField;
 use crate::node::{NodeId, ResourceType};
 use crate::sync::{FirstRun, Guard, OnLeave, Reference, Resend, Sync, SyncMode};
 
-use super::fields::{Fields, wrong_type};
+use super::fields::Fields;
 use super::generic_tests::invalid_word;
+use super::mapping;
 
 const KEYS: &[&str] = &[
     "name",
@@ -20,6 +22,8 @@ const KEYS: &[&str] = &[
     "mode",
     "key",
     "mapping",
+    "nulls",
+    "unit_tests",
     "purposes",
     "on_leave",
     "first_run",
@@ -115,8 +119,9 @@ fn sync(
             .with_help("name the field of the destination that tells its rows apart"),
         );
     }
-    let mapping = expressions(&fields, "mapping", files, problems);
-    for (field, _) in &mapping {
+    let mapping = mapping::read(&fields, files, problems);
+    let unit_tests = mapping::tests(&fields, problems);
+    for MappedField { field, .. } in &mapping.fields {
         if let Some((first, _)) = key.iter().find(|(k, _)| k.value == field.value) {
             problems.push(
                 Diagnostic::error(
@@ -167,6 +172,7 @@ fn sync(
         mode: mode?,
         key,
         mapping,
+        unit_tests,
         purposes,
         first_run,
         resend,
@@ -237,7 +243,7 @@ fn reference(from: &Located<String>, problems: &mut Vec<Diagnostic>) -> Option<R
     parsed
 }
 
-/// Destination field → SQL expression. A number or boolean is the SQL literal that it looks like.
+/// Destination field → SQL expression.
 fn expressions(
     fields: &Fields<'_>,
     key: &str,
@@ -246,29 +252,9 @@ fn expressions(
 ) -> Vec<(Located<String>, Located<String>)> {
     let mut found = vec![];
     for (field, value) in fields.map(key, problems) {
-        let expression = match &value.kind {
-            ValueKind::String(text) => text.clone(),
-            ValueKind::Int(_) | ValueKind::Float(_) | ValueKind::Bool(_) => {
-                files.text(value.span).to_owned()
-            }
-            ValueKind::Null | ValueKind::List(_) | ValueKind::Map(_) => {
-                let what = format!("`{}`", field.value);
-                problems.push(wrong_type(&what, "a SQL expression", value));
-                continue;
-            }
-        };
-        if expression.trim().is_empty() || field.value.trim().is_empty() {
-            problems.push(Diagnostic::error(
-                codes::INVALID_VALUE,
-                format!(
-                    "the expression or the name of the field `{}` is empty",
-                    field.value
-                ),
-                value.span,
-            ));
-            continue;
+        if let Some(expression) = mapping::expression(field, value, files, problems) {
+            found.push((field.clone(), expression));
         }
-        found.push((field.clone(), Located::new(expression, value.span)));
     }
     found
 }

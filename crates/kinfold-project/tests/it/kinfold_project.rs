@@ -1,7 +1,7 @@
 //! What only kinfold knows: environments, external sources, connections and syncs.
 
 use kinfold_project::{
-    ConnectionKind, Guard, OnLeave, Reference, SourceFormat, SourceLocation, SyncMode,
+    ConnectionKind, Guard, MappedValue, OnLeave, Reference, SourceFormat, SourceLocation, SyncMode,
 };
 
 use crate::support::{With, good};
@@ -225,8 +225,12 @@ syncs:
     assert_eq!(winback.on_leave.value, OnLeave::Delete);
     let mapping: Vec<_> = winback
         .mapping
+        .fields
         .iter()
-        .map(|(field, expression)| (field.value.as_str(), expression.value.as_str()))
+        .map(|mapped| match &mapped.value {
+            MappedValue::Expression(sql) => (mapped.field.value.as_str(), sql.value.as_str()),
+            other => panic!("{other:?}"),
+        })
         .collect();
     assert_eq!(
         mapping,

@@ -157,6 +157,74 @@ exposure: []
 }
 
 #[test]
+fn in_mappings() {
+    let loaded = load_files(&[
+        ("kinfold.yml", "name: x\n"),
+        ("models/people.sql", "select 1"),
+        (
+            "connections/c.yml",
+            "connections: [{name: crm, kind: http, url: x}]\n",
+        ),
+        (
+            "syncs/s.yml",
+            r#"syncs:
+  - name: one
+    from: ref('people')
+    connection: crm
+    object: o
+    mode: upsert
+    key: {id: id}
+    nulls: leave
+    mapping:
+      '*': {excpet: [a], nulls: 3}
+      a: {sql: a, fields: {b: b}}
+      b: {}
+      c: {fields: {}}
+      d: {items: []}
+      e: {fields: {f: {sql: f, nulls: omit}}}
+      g: {sql: '', nul: omit}
+      h: {items: [x, {fields: {y: [1]}}]}
+    unit_tests:
+      - {given: {a: 1}, expect: sent}
+      - {name: t, given: {a: 1}, expect: {}}
+      - {name: u, given: 3, expect: {key: 4, field: {}}}
+      - {name: u, given: {}, expect: invalid_value}
+  - {name: two, from: ref('people'), connection: crm, object: o, mode: upsert, key: {id: id}, mapping: all}
+"#,
+        ),
+    ]);
+    assert_eq!(
+        report(&loaded),
+        [
+            "E invalid-value syncs/s.yml:8:12 leave",
+            "E unknown-key syncs/s.yml:10:13 excpet",
+            "E wrong-type syncs/s.yml:10:33 3",
+            "E invalid-sync syncs/s.yml:11:7 a",
+            "E invalid-sync syncs/s.yml:12:7 b",
+            "E invalid-value syncs/s.yml:13:19 {}",
+            "E invalid-value syncs/s.yml:14:18 []",
+            "E invalid-sync syncs/s.yml:15:23 {sql: f, nulls: omit}",
+            "E invalid-value syncs/s.yml:16:16 ''",
+            "E unknown-key syncs/s.yml:16:20 nul",
+            "E invalid-value syncs/s.yml:17:31 {y: [1]}",
+            "E wrong-type syncs/s.yml:17:35 [1]",
+            "E missing-key syncs/s.yml:19:10 given",
+            "E invalid-value syncs/s.yml:19:33 sent",
+            "E missing-key syncs/s.yml:20:42 {}",
+            "E wrong-type syncs/s.yml:21:26 3",
+            "E wrong-type syncs/s.yml:21:43 4",
+            "E unknown-key syncs/s.yml:21:46 field",
+            "E duplicate-name syncs/s.yml:22:16 u",
+            "E wrong-type syncs/s.yml:23:104 all",
+        ]
+    );
+    let advice = advice(&loaded);
+    for help in ["did you mean `except`?", "`sql` is an expression"] {
+        assert!(advice.iter().any(|line| line.contains(help)), "{help}");
+    }
+}
+
+#[test]
 fn in_syncs() {
     let loaded = load_files(&[
         ("kinfold.yml", "name: x\npurposes: [email]\n"),

@@ -1,6 +1,6 @@
 //! Syncs in `manifest.json`: dbt's word for what uses a model outside is *exposure*.
 
-use kinfold_project::{Located, Project, Sync};
+use kinfold_project::{Project, Sync};
 use serde_json::{Value as Json, json};
 
 use super::column::description;
@@ -21,12 +21,10 @@ pub(super) fn exposure(
         .map_or(original.as_str(), |(_, below)| below);
     let tags: Vec<&str> = sync.tags.iter().map(|tag| tag.value.as_str()).collect();
     let purposes: Vec<&str> = sync.purposes.iter().map(|p| p.value.as_str()).collect();
-    let fields = |written: &[(Located<String>, Located<String>)]| -> Vec<String> {
-        written
-            .iter()
-            .map(|(field, _)| field.value.clone())
-            .collect()
-    };
+    let key: Vec<&str> = sync.key.iter().map(|(f, _)| f.value.as_str()).collect();
+    let all = sync.mapping.all.iter().map(|_| "*");
+    let fields = sync.mapping.fields.iter();
+    let fields: Vec<&str> = fields.map(|f| f.field.value.as_str()).chain(all).collect();
     let meta = json!({
         "kinfold": {
             "unique_id": sync.id,
@@ -35,8 +33,8 @@ pub(super) fn exposure(
             "mode": sync.mode.value.as_str(),
             "on_leave": sync.on_leave.value.as_str(),
             "purposes": purposes,
-            "key": fields(&sync.key),
-            "fields": fields(&sync.mapping),
+            "key": key,
+            "fields": fields,
         },
     });
     let nodes: Vec<&str> = input.into_iter().collect();

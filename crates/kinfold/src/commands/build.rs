@@ -46,6 +46,10 @@ pub async fn run(
     let mut workspace = Workspace::load(global, options.as_of)?;
     workspace.require_sound()?;
     let (engine, bound) = prepare(&mut workspace, options).await?;
+    if matches!(verb, Verb::Build | Verb::Test) {
+        workspace.test_mappings(&bound).await;
+        workspace.require_sound()?;
+    }
     if !output.is_json() {
         output.diagnostics(workspace.files(), &workspace.found);
     }

@@ -11,6 +11,7 @@ use crate::workspace::{Bound, Workspace};
 pub async fn run(global: &Global, output: &Output) -> Result<Done, CommandError> {
     let mut workspace = Workspace::load(global, None)?;
     let bound = workspace.bind(None, false).await?;
+    workspace.test_mappings(&bound).await;
     Ok(report(&workspace, &bound, output))
 }
 

@@ -6,19 +6,34 @@
 //! Text is taken as it is: it is not Unicode-normalised, because the destination would see the difference.
 
 mod hash;
+mod text;
 mod value;
 
 use datafusion::arrow::datatypes::DataType;
 
 pub use hash::text_hash;
-pub use value::{Cell, ObjectEncoder};
+pub use value::{Cell, NullForm, ObjectEncoder};
 
-/// The canonical object in which each of these fields is null.
-pub(super) fn nulls(fields: &[String]) -> kinfold_sync::ObjectText {
-    let nulls: std::collections::BTreeMap<&str, ()> =
-        fields.iter().map(|field| (field.as_str(), ())).collect();
-    let text = serde_json::to_string(&nulls).unwrap_or_default();
-    kinfold_sync::ObjectText::new(text).unwrap_or_else(kinfold_sync::ObjectText::empty)
+/// The canonical object that empties each of these fields: null, or what its form of nulls says instead.
+pub(super) fn cleared(fields: &[String], nulls: &[NullForm]) -> String {
+    let mut members: Vec<(&String, &str)> = vec![];
+    for (at, field) in fields.iter().enumerate() {
+        let value = match nulls.get(at) {
+            Some(NullForm::Value(value)) => value,
+            _ => "null",
+        };
+        members.push((field, value));
+    }
+    members.sort_unstable();
+    let mut object = String::from("{");
+    for (at, (field, value)) in members.into_iter().enumerate() {
+        object.push_str(if at == 0 { "" } else { "," });
+        text::write_text(field, &mut object);
+        object.push(':');
+        object.push_str(value);
+    }
+    object.push('}');
+    object
 }
 
 /// Whether values of a type have a JSON form.

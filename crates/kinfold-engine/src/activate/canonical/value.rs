@@ -1,18 +1,23 @@
 //! Arrow values as canonical JSON text.
 
-use std::fmt::Write as _;
+use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, GenericBinaryArray, GenericStringArray, PrimitiveArray,
+    StringViewArray,
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes as t;
 use datafusion::arrow::datatypes::{
-    ArrowNativeType, ArrowPrimitiveType, DataType, DecimalType, TimeUnit,
+    ArrowNativeType, ArrowPrimitiveType, DataType, DecimalType, TimeUnit, ToByteSlice,
 };
 use datafusion::arrow::error::ArrowError;
+
+use super::text::{
+    write_date, write_decimal, write_float, write_instant, write_integer, write_text,
+    write_time_of_day,
+};
 
 /// What became of one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +32,34 @@ pub enum Cell {
     NoForm,
 }
 
-/// Digits that every decimal fraction keeps on its way through an IEEE 754 double (`DBL_DIG`).
-const EXACT_DIGITS: usize = 15;
+/// What is sent for a field that is null.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NullForm {
+    /// `null`.
+    #[default]
+    Null,
+    /// The field is left out.
+    Omit,
+    /// Another JSON value: the one by which the destination empties the field.
+    Value(Arc<str>),
+}
 
 /// Writes rows of columns as JSON objects, fields ordered by name.
 pub struct ObjectEncoder {
-    fields: Vec<(String, Box<dyn Encode>)>,
+    fields: Vec<Column>,
+    /// Tells apart rows of columns with other names, types or forms of nulls.
+    salt: [u8; 32],
 }
+
+struct Column {
+    /// The name as JSON, with its colon.
+    label: String,
+    values: Box<dyn Encode>,
+    nulls: NullForm,
+}
+
+/// The form of the bytes from which [`ObjectEncoder::digest`] is made.
+const DIGEST_CONTEXT: &str = "kinfold 2026-11 digest of a row";
 
 impl ObjectEncoder {
     /// An encoder of these columns; `names` and `columns` have the same length and order.
@@ -41,35 +67,110 @@ impl ObjectEncoder {
     /// # Errors
     /// A column has a type without JSON form.
     pub fn new(names: &[String], columns: &[ArrayRef]) -> Result<Self, ArrowError> {
+        Self::with_nulls(names, columns, &[])
+    }
+
+    /// The same with a form of nulls for each column; [`NullForm::Null`] where `nulls` is too short.
+    ///
+    /// # Errors
+    /// A column has a type without JSON form.
+    pub fn with_nulls(
+        names: &[String],
+        columns: &[ArrayRef],
+        nulls: &[NullForm],
+    ) -> Result<Self, ArrowError> {
         let mut fields = Vec::with_capacity(columns.len());
-        for (name, column) in names.iter().zip(columns) {
+        for (at, (name, column)) in names.iter().zip(columns).enumerate() {
             let mut label = String::new();
             write_text(name, &mut label);
             label.push(':');
-            fields.push((name, (label, encoder(column)?)));
+            let nulls = nulls.get(at).cloned().unwrap_or_default();
+            let what = format!("{label} {:?} {nulls:?}", column.data_type());
+            let values = encoder(column, &nulls)?;
+            let field = Column {
+                label,
+                values,
+                nulls,
+            };
+            fields.push((name, what, field));
         }
         fields.sort_by(|a, b| a.0.cmp(b.0));
+        let mut salt = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+        for (_, what, _) in &fields {
+            salt.update(&(what.len() as u64).to_le_bytes());
+            salt.update(what.as_bytes());
+        }
         Ok(Self {
-            fields: fields.into_iter().map(|(_, field)| field).collect(),
+            fields: fields.into_iter().map(|(_, _, field)| field).collect(),
+            salt: *salt.finalize().as_bytes(),
         })
     }
 
     /// Appends one row to `out`, and hands what became of each value to `seen`.
     pub fn write(&self, row: usize, out: &mut String, mut seen: impl FnMut(Cell)) {
         out.push('{');
-        for (i, (label, values)) in self.fields.iter().enumerate() {
-            if i > 0 {
+        let mut first = true;
+        for field in &self.fields {
+            let before = out.len();
+            if !first {
                 out.push(',');
             }
-            out.push_str(label);
-            seen(values.write(row, out));
+            out.push_str(&field.label);
+            let label = out.len();
+            let cell = field.values.write(row, out);
+            match (cell, &field.nulls) {
+                (Cell::Null, NullForm::Omit) => out.truncate(before),
+                (Cell::Null, NullForm::Value(value)) => {
+                    out.truncate(label);
+                    out.push_str(value);
+                    first = false;
+                }
+                _ => first = false,
+            }
+            seen(cell);
         }
         out.push('}');
     }
+
+    /// A 128-bit hash of one row, much cheaper than its JSON: rows with equal digests have equal JSON.
+    /// The reverse does not hold, a number and its text form for instance have different ones. `scratch`
+    /// is overwritten.
+    #[must_use]
+    pub fn digest(&self, row: usize, scratch: &mut Vec<u8>) -> [u8; 16] {
+        scratch.clear();
+        for field in &self.fields {
+            field.values.raw(row, scratch);
+        }
+        let mut digest = [0; 16];
+        let mut hasher = blake3::Hasher::new_keyed(&self.salt);
+        hasher.update(scratch);
+        hasher.finalize_xof().fill(&mut digest);
+        digest
+    }
 }
 
-trait Encode: Send {
+trait Encode: Send + Sync {
+    /// Appends the JSON of a value.
     fn write(&self, row: usize, out: &mut String) -> Cell;
+
+    /// Appends bytes that say where they end and that are equal exactly for equal values of the column:
+    /// [`NOTHING`], or [`SOMETHING`] and the value.
+    fn raw(&self, row: usize, out: &mut Vec<u8>) {
+        let mut text = String::new();
+        match self.write(row, &mut text) {
+            Cell::Null => out.push(NOTHING),
+            Cell::Value | Cell::Blank | Cell::NoForm => raw_bytes(text.as_bytes(), out),
+        }
+    }
+}
+
+const NOTHING: u8 = 0;
+const SOMETHING: u8 = 1;
+
+fn raw_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(SOMETHING);
+    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(bytes);
 }
 
 struct Always;
@@ -93,6 +194,14 @@ impl Encode for BooleanArray {
         out.push_str(if self.value(row) { "true" } else { "false" });
         Cell::Value
     }
+
+    fn raw(&self, row: usize, out: &mut Vec<u8>) {
+        if self.is_null(row) {
+            return out.push(NOTHING);
+        }
+        out.push(SOMETHING);
+        out.push(u8::from(self.value(row)));
+    }
 }
 
 impl Encode for GenericStringArray<i32> {
@@ -100,13 +209,39 @@ impl Encode for GenericStringArray<i32> {
         if self.is_null(row) {
             return null(out);
         }
-        let text = self.value(row);
-        write_text(text, out);
-        if text.chars().all(char::is_whitespace) {
-            Cell::Blank
-        } else {
-            Cell::Value
+        write_words(self.value(row), out)
+    }
+
+    fn raw(&self, row: usize, out: &mut Vec<u8>) {
+        if self.is_null(row) {
+            return out.push(NOTHING);
         }
+        raw_bytes(self.value(row).as_bytes(), out);
+    }
+}
+
+impl Encode for StringViewArray {
+    fn write(&self, row: usize, out: &mut String) -> Cell {
+        if self.is_null(row) {
+            return null(out);
+        }
+        write_words(self.value(row), out)
+    }
+
+    fn raw(&self, row: usize, out: &mut Vec<u8>) {
+        if self.is_null(row) {
+            return out.push(NOTHING);
+        }
+        raw_bytes(self.value(row).as_bytes(), out);
+    }
+}
+
+fn write_words(text: &str, out: &mut String) -> Cell {
+    write_text(text, out);
+    if text.chars().all(char::is_whitespace) {
+        Cell::Blank
+    } else {
+        Cell::Value
     }
 }
 
@@ -117,10 +252,19 @@ impl Encode for GenericBinaryArray<i32> {
         }
         out.push('"');
         for byte in self.value(row) {
-            let _ = write!(out, "{byte:02x}");
+            for digit in [byte >> 4, byte & 15] {
+                out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
         }
         out.push('"');
         Cell::Value
+    }
+
+    fn raw(&self, row: usize, out: &mut Vec<u8>) {
+        if self.is_null(row) {
+            return out.push(NOTHING);
+        }
+        raw_bytes(self.value(row), out);
     }
 }
 
@@ -130,7 +274,7 @@ struct Primitive<T: ArrowPrimitiveType, F> {
     form: F,
 }
 
-impl<T: ArrowPrimitiveType, F: Fn(T::Native, &mut String) -> Cell + Send> Encode
+impl<T: ArrowPrimitiveType, F: Fn(T::Native, &mut String) -> Cell + Send + Sync> Encode
     for Primitive<T, F>
 {
     fn write(&self, row: usize, out: &mut String) -> Cell {
@@ -139,11 +283,19 @@ impl<T: ArrowPrimitiveType, F: Fn(T::Native, &mut String) -> Cell + Send> Encode
         }
         (self.form)(self.values.value(row), out)
     }
+
+    fn raw(&self, row: usize, out: &mut Vec<u8>) {
+        if self.values.is_null(row) {
+            return out.push(NOTHING);
+        }
+        out.push(SOMETHING);
+        out.extend_from_slice(self.values.value(row).to_byte_slice());
+    }
 }
 
 fn primitive<T: ArrowPrimitiveType>(
     column: &ArrayRef,
-    form: impl Fn(T::Native, &mut String) -> Cell + Send + 'static,
+    form: impl Fn(T::Native, &mut String) -> Cell + Send + Sync + 'static,
 ) -> Box<dyn Encode> {
     Box::new(Primitive {
         values: column.as_primitive::<T>().clone(),
@@ -151,11 +303,8 @@ fn primitive<T: ArrowPrimitiveType>(
     })
 }
 
-fn integer<T: ArrowPrimitiveType<Native: std::fmt::Display>>(column: &ArrayRef) -> Box<dyn Encode> {
-    primitive::<T>(column, |value, out| {
-        let _ = write!(out, "{value}");
-        Cell::Value
-    })
+fn integer<T: ArrowPrimitiveType<Native: itoa::Integer>>(column: &ArrayRef) -> Box<dyn Encode> {
+    primitive::<T>(column, write_integer)
 }
 
 struct Decimals<T: DecimalType>(PrimitiveArray<T>);
@@ -168,146 +317,25 @@ impl<T: DecimalType> Encode for Decimals<T> {
         write_decimal(&self.0.value_as_string(row), out);
         Cell::Value
     }
+
+    fn raw(&self, row: usize, out: &mut Vec<u8>) {
+        if self.0.is_null(row) {
+            return out.push(NOTHING);
+        }
+        out.push(SOMETHING);
+        out.extend_from_slice(self.0.value(row).to_byte_slice());
+    }
 }
 
 fn decimals<T: DecimalType>(column: &ArrayRef) -> Box<dyn Encode> {
     Box::new(Decimals(column.as_primitive::<T>().clone()))
 }
 
-/// A decimal without needless zeros: a number if a double holds it, else text.
-fn write_decimal(text: &str, out: &mut String) {
-    let text = if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        text
-    };
-    let digits = text
-        .trim_start_matches(['-', '0', '.'])
-        .bytes()
-        .filter(u8::is_ascii_digit)
-        .count();
-    match digits {
-        0 => out.push('0'),
-        few if few <= EXACT_DIGITS => out.push_str(text),
-        _ => {
-            let _ = write!(out, "\"{text}\"");
-        }
-    }
-}
-
-/// The shortest digits that give the same number again; `shown` prints them without an exponent,
-/// `scientific` with one.
-fn write_float(
-    value: f64,
-    shown: impl std::fmt::Display,
-    scientific: impl std::fmt::LowerExp,
-    out: &mut String,
-) -> Cell {
-    if !value.is_finite() {
-        out.push_str("null");
-        return Cell::NoForm;
-    }
-    let size = value.abs();
-    let _ = if size == 0.0 {
-        out.push('0');
-        Ok(())
-    } else if (1e-6..1e21).contains(&size) {
-        write!(out, "{shown}")
-    } else {
-        write!(out, "{scientific:e}")
-    };
-    Cell::Value
-}
-
-/// A JSON string: only what must be escaped is.
-fn write_text(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            control if control < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
-            }
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-}
-
-fn write_date(date: Option<NaiveDate>, out: &mut String) -> Cell {
-    match date {
-        Some(date) if (0..=9999).contains(&date.year()) => {
-            let _ = write!(
-                out,
-                "\"{:04}-{:02}-{:02}\"",
-                date.year(),
-                date.month(),
-                date.day()
-            );
-            Cell::Value
-        }
-        _ => {
-            out.push_str("null");
-            Cell::NoForm
-        }
-    }
-}
-
-fn write_instant(micros: i64, out: &mut String) -> Cell {
-    match DateTime::from_timestamp_micros(micros) {
-        Some(at) if (0..=9999).contains(&at.year()) => {
-            let _ = write!(
-                out,
-                "\"{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-                at.year(),
-                at.month(),
-                at.day(),
-                at.hour(),
-                at.minute(),
-                at.second()
-            );
-            write_fraction(micros.rem_euclid(1_000_000), out);
-            out.push_str("Z\"");
-            Cell::Value
-        }
-        _ => {
-            out.push_str("null");
-            Cell::NoForm
-        }
-    }
-}
-
-fn write_time_of_day(micros: i64, out: &mut String) -> Cell {
-    let seconds = micros.div_euclid(1_000_000);
-    let _ = write!(
-        out,
-        "\"{:02}:{:02}:{:02}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    );
-    write_fraction(micros.rem_euclid(1_000_000), out);
-    out.push('"');
-    Cell::Value
-}
-
-fn write_fraction(micros: i64, out: &mut String) {
-    if micros != 0 {
-        let digits = format!("{micros:06}");
-        out.push('.');
-        out.push_str(digits.trim_end_matches('0'));
-    }
-}
-
 struct Structs {
     rows: ArrayRef,
     fields: ObjectEncoder,
+    /// Whether an object of which all members were left out is no object.
+    vanishes: bool,
 }
 
 impl Encode for Structs {
@@ -316,11 +344,16 @@ impl Encode for Structs {
             return null(out);
         }
         let mut whole = Cell::Value;
+        let start = out.len();
         self.fields.write(row, out, |cell| {
             if cell == Cell::NoForm {
                 whole = cell;
             }
         });
+        if self.vanishes && out.len() == start + "{}".len() {
+            out.truncate(start);
+            return null(out);
+        }
         whole
     }
 }
@@ -397,9 +430,11 @@ fn bounds<O: ArrowNativeType>(offsets: &[O]) -> Vec<(usize, usize)> {
         .collect()
 }
 
-fn encoder(column: &ArrayRef) -> Result<Box<dyn Encode>, ArrowError> {
+/// `nulls` is the form of nulls within objects.
+fn encoder(column: &ArrayRef, nulls: &NullForm) -> Result<Box<dyn Encode>, ArrowError> {
     use DataType as T;
-    let as_type = |wanted: &DataType| cast(column, wanted).and_then(|column| encoder(&column));
+    let as_type =
+        |wanted: &DataType| cast(column, wanted).and_then(|column| encoder(&column, nulls));
     Ok(match column.data_type() {
         T::Null => Box::new(Always),
         T::Boolean => Box::new(column.as_boolean().clone()),
@@ -413,15 +448,16 @@ fn encoder(column: &ArrayRef) -> Result<Box<dyn Encode>, ArrowError> {
         T::UInt64 => integer::<t::UInt64Type>(column),
         T::Float16 => return as_type(&T::Float32),
         T::Float32 => {
-            primitive::<t::Float32Type>(column, |v, out| write_float(f64::from(v), v, v, out))
+            primitive::<t::Float32Type>(column, |v, out| write_float(v, f64::from(v).abs(), out))
         }
-        T::Float64 => primitive::<t::Float64Type>(column, |v, out| write_float(v, v, v, out)),
+        T::Float64 => primitive::<t::Float64Type>(column, |v, out| write_float(v, v.abs(), out)),
         T::Decimal32(..) => decimals::<t::Decimal32Type>(column),
         T::Decimal64(..) => decimals::<t::Decimal64Type>(column),
         T::Decimal128(..) => decimals::<t::Decimal128Type>(column),
         T::Decimal256(..) => decimals::<t::Decimal256Type>(column),
         T::Utf8 => Box::new(column.as_string::<i32>().clone()),
-        T::LargeUtf8 | T::Utf8View => return as_type(&T::Utf8),
+        T::Utf8View => Box::new(column.as_string_view().clone()),
+        T::LargeUtf8 => return as_type(&T::Utf8),
         T::Binary => Box::new(column.as_binary::<i32>().clone()),
         T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => return as_type(&T::Binary),
         T::Dictionary(_, values) => return as_type(&values.clone()),
@@ -435,15 +471,17 @@ fn encoder(column: &ArrayRef) -> Result<Box<dyn Encode>, ArrowError> {
         T::Time64(_) => primitive::<t::Time64MicrosecondType>(column, write_time_of_day),
         T::Struct(fields) => {
             let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
-            let fields = ObjectEncoder::new(&names, column.as_struct().columns())?;
+            let forms = vec![nulls.clone(); names.len()];
+            let columns = column.as_struct().columns();
             Box::new(Structs {
                 rows: column.clone(),
-                fields,
+                fields: ObjectEncoder::with_nulls(&names, columns, &forms)?,
+                vanishes: *nulls == NullForm::Omit,
             })
         }
         T::List(_) => {
             let list = column.as_list::<i32>();
-            let items = encoder(list.values())?;
+            let items = encoder(list.values(), nulls)?;
             Box::new(Lists {
                 rows: column.clone(),
                 bounds: bounds(list.value_offsets()),
@@ -452,7 +490,7 @@ fn encoder(column: &ArrayRef) -> Result<Box<dyn Encode>, ArrowError> {
         }
         T::LargeList(_) => {
             let list = column.as_list::<i64>();
-            let items = encoder(list.values())?;
+            let items = encoder(list.values(), nulls)?;
             Box::new(Lists {
                 rows: column.clone(),
                 bounds: bounds(list.value_offsets()),
@@ -469,7 +507,7 @@ fn encoder(column: &ArrayRef) -> Result<Box<dyn Encode>, ArrowError> {
                 rows: column.clone(),
                 bounds: bounds(map.value_offsets()),
                 keys: keys.as_string::<i32>().clone(),
-                values: encoder(map.values())?,
+                values: encoder(map.values(), nulls)?,
             })
         }
         other => {

@@ -9,7 +9,7 @@ use kinfold_testkit::FakeClock;
 use serde_json::json;
 
 use super::receiver::{Fate, Receiver};
-use super::setting::{Setting, at, guard, mirror, plain};
+use super::setting::{Setting, at, guard, mapped, mirror, plain};
 
 fn key(id: &str) -> String {
     json!({"id": id}).to_string()
@@ -101,7 +101,7 @@ async fn a_changed_mapping_sends_what_the_user_chose() {
         setting.run_through(&receiver, &clock).await.unwrap();
         receiver.take();
         // Only `c` has another value under the new mapping.
-        setting.sync.mapping = vec![(at("value".to_owned()), at("abs(value)".to_owned()))];
+        setting.sync.mapping = mapped(&[("value", "abs(value)")]);
         setting.mapping = Fingerprint::from([1; 32]);
         let next = setting.run_through(&receiver, &clock).await.unwrap();
         assert_eq!(

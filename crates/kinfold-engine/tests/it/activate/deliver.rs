@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::receiver::{Fate, Receiver};
 use super::setting::{
-    Setting, at, connection, field, guard, mirror, plain, rows, small_engine, sync, text,
+    Setting, at, connection, field, guard, mapped, mirror, plain, rows, small_engine, sync, text,
 };
 
 fn key(id: &str) -> String {
@@ -331,14 +331,15 @@ async fn an_unmapped_column_and_another_order_change_nothing() {
     let mut columns = plain(&[("b", 2.0), ("a", 1.0)]);
     columns.push(("extra", columns[0].1.clone()));
     setting.publish(columns).await;
-    setting.sync.mapping.reverse();
+    setting.sync.mapping.fields.reverse();
     let report = setting.run_through(&receiver, &clock).await.unwrap();
     assert_eq!((report.planned, report.unchanged), (0, 2));
     // A new field is a new payload.
     setting
         .sync
         .mapping
-        .push((at("x".to_owned()), at("upper(id)".to_owned())));
+        .fields
+        .extend(mapped(&[("x", "upper(id)")]).fields);
     assert_eq!(
         setting
             .run_through(&receiver, &clock)

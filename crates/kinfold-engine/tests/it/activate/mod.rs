@@ -3,6 +3,7 @@
 mod choices;
 mod crash;
 mod deliver;
+mod exact;
 mod files;
 mod oracle;
 mod postgres;

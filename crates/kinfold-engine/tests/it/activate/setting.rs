@@ -12,6 +12,7 @@ use datafusion::arrow::json::writer::LineDelimitedWriter;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::collect;
 use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::prelude::{col, lit};
 use kinfold_compile::bind::Binder;
 use kinfold_compile::compile::{CompiledSync, Determinism, Fingerprint};
 use kinfold_compile::relation::RelationKey;
@@ -19,11 +20,12 @@ use kinfold_engine::activate::{
     Ports, Scope, SyncReport, SyncRequest, VerifyReport, run_sync, run_sync_through, verify_sync,
 };
 use kinfold_engine::{Engine, EngineError, EngineOptions, PublishedNode, RunClock, StoredTable};
-use kinfold_lake::{CommitNote, Lake, LakeUrl, TablePath};
+use kinfold_lake::{CommitNote, Lake, LakeUrl, TablePath, Written};
 use kinfold_project::model::{ResolvedEnvironment, StorageOptions};
 use kinfold_project::{
-    Connection, ConnectionKind, FileId, FirstRun, Guard, Located, NodeId, OnLeave, Reference,
-    Resend, ResourceType, Span, Sync, SyncMode, Value, ValueKind,
+    Connection, ConnectionKind, FileId, FirstRun, Guard, Located, MappedField, MappedValue,
+    Mapping, NodeId, Nulls, OnLeave, Reference, Resend, ResourceType, Span, Sync, SyncMode, Value,
+    ValueKind,
 };
 use kinfold_sync::{Budget, CancelToken, Clock, DeliveryPolicy, Destination, RetryPolicy};
 use object_store::ObjectStore;
@@ -36,6 +38,19 @@ pub fn text(value: &str) -> Value {
     Value {
         kind: ValueKind::String(value.to_owned()),
         span: Span::new(FileId(0), 0, 0),
+    }
+}
+
+/// Fields that get expressions.
+pub fn mapped(fields: &[(&str, &str)]) -> Mapping {
+    let fields = fields.iter().map(|(field, sql)| MappedField {
+        field: at((*field).to_owned()),
+        value: MappedValue::Expression(at((*sql).to_owned())),
+        nulls: Nulls::Null,
+    });
+    Mapping {
+        all: None,
+        fields: fields.collect(),
     }
 }
 
@@ -61,7 +76,8 @@ pub fn sync(mode: SyncMode, key: &[(&str, &str)], mapping: &[(&str, &str)]) -> S
         object: at("contacts".to_owned()),
         mode: at(mode),
         key: fields(key),
-        mapping: fields(mapping),
+        mapping: mapped(mapping),
+        unit_tests: vec![],
         purposes: vec![at("service".to_owned())],
         on_leave: at(if mode == SyncMode::Mirror {
             OnLeave::Delete
@@ -169,6 +185,38 @@ impl Setting {
             .overwrite(&path, schema.clone(), vec![stream], note)
             .await
             .unwrap();
+        self.point_at(&path, &written).await;
+    }
+
+    /// Publishes what `people` has and these rows, which are in a file of their own.
+    pub async fn publish_more(&mut self, columns: Vec<(&str, ArrayRef)>) {
+        let columns = columns.into_iter().map(|(n, c)| (n, c, true));
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let schema = batch.schema();
+        let path = self.engine.table_path("main", "people").unwrap();
+        self.written += 1;
+        let note = CommitNote::new("test", self.written);
+        let stream = Box::pin(MemoryStream::try_new(vec![batch], schema.clone(), None).unwrap());
+        let lake = self.engine.lake.clone();
+        let written = lake.append(&path, schema, vec![stream], note).await;
+        self.point_at(&path, &written.unwrap()).await;
+    }
+
+    /// Publishes what `people` has without the rows of these ids: their files are written anew.
+    pub async fn publish_without(&mut self, ids: &[String]) {
+        let path = self.engine.table_path("main", "people").unwrap();
+        self.written += 1;
+        let note = CommitNote::new("test", self.written);
+        let ids = ids.iter().map(|id| lit(id.as_str())).collect();
+        let lake = self.engine.lake.clone();
+        let written = lake
+            .delete_where(&path, col("id").in_list(ids, false), note)
+            .await;
+        self.point_at(&path, &written.unwrap()).await;
+    }
+
+    /// Publishes a version of `people`.
+    async fn point_at(&mut self, path: &TablePath, written: &Written) {
         let mut state = self.engine.published().await.unwrap();
         let node = PublishedNode {
             kind: "table".to_owned(),
@@ -195,7 +243,7 @@ impl Setting {
         self.schema = Some(
             self.engine
                 .lake
-                .snapshot(&path, None)
+                .snapshot(path, None)
                 .await
                 .unwrap()
                 .unwrap()
@@ -209,10 +257,15 @@ impl Setting {
         binder
             .add_table(key.clone(), "main", "people", self.schema.clone().unwrap())
             .unwrap();
-        let fields = self.sync.key.iter().chain(&self.sync.mapping);
-        let list: Vec<String> = fields
-            .map(|(f, e)| format!("{} AS \"{}\"", e.value, f.value))
-            .collect();
+        let keys = self.sync.key.iter();
+        let keys = keys.map(|(field, sql)| format!("{} AS \"{}\"", sql.value, field.value));
+        let fields = self.sync.mapping.fields.iter().map(|mapped| {
+            let MappedValue::Expression(sql) = &mapped.value else {
+                panic!("only expressions")
+            };
+            format!("{} AS \"{}\"", sql.value, mapped.field.value)
+        });
+        let list: Vec<String> = keys.chain(fields).collect();
         let sql = format!(
             "SELECT {} FROM \"kinfold\".\"main\".\"people\"",
             list.join(", ")
@@ -226,9 +279,18 @@ impl Setting {
             fields: self
                 .sync
                 .mapping
+                .fields
                 .iter()
-                .map(|(f, _)| f.value.clone())
+                .map(|mapped| mapped.field.value.clone())
                 .collect(),
+            nulls: self
+                .sync
+                .mapping
+                .fields
+                .iter()
+                .map(|mapped| mapped.nulls)
+                .collect(),
+            example: None,
             reads: vec![key],
             determinism: Determinism::Fixed,
             fingerprint: self.mapping,

@@ -188,6 +188,93 @@ fn hashes_are_the_documented_ones() {
     assert_ne!(text_hash("{}"), text_hash("{ }"));
 }
 
+#[test]
+fn nulls_have_the_form_of_their_field() {
+    let null: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
+    let names = ["a", "b", "c", "d"].map(str::to_owned);
+    let written = |forms: &[NullForm]| {
+        let columns = vec![null.clone(); 4];
+        let encoder = ObjectEncoder::with_nulls(&names, &columns, forms).unwrap();
+        let mut text = String::new();
+        encoder.write(0, &mut text, |cell| assert_eq!(cell, Cell::Null));
+        (text, encoder.digest(0, &mut vec![]))
+    };
+    let empty = NullForm::Value(r#""""#.into());
+    let mixed = [NullForm::Omit, NullForm::Null, NullForm::Omit, empty];
+    let (text, digest) = written(&mixed);
+    assert_eq!(text, r#"{"b":null,"d":""}"#);
+    assert_eq!(
+        written(&[
+            NullForm::Omit,
+            NullForm::Omit,
+            NullForm::Omit,
+            NullForm::Omit
+        ])
+        .0,
+        "{}"
+    );
+    // What is sent differs, so the digest must.
+    assert_ne!(digest, written(&[]).1);
+}
+
+fn digest_of(column: &ArrayRef, row: usize) -> [u8; 16] {
+    let encoder = ObjectEncoder::new(&["x".to_owned()], std::slice::from_ref(column)).unwrap();
+    encoder.digest(row, &mut vec![1, 2, 3])
+}
+
+fn text_of(column: &ArrayRef, row: usize) -> String {
+    let encoder = ObjectEncoder::new(&["x".to_owned()], std::slice::from_ref(column)).unwrap();
+    let mut text = String::new();
+    encoder.write(row, &mut text, |_| {});
+    text
+}
+
+proptest! {
+    /// Numbers are spelled as `format!` spells them.
+    #[test]
+    fn fast_floats_are_the_plain_ones(bits in any::<u64>(), small in -1_000_000_i32..1_000_000, scale in 0_i32..9) {
+        for value in [f64::from_bits(bits), f64::from(small) / 10_f64.powi(scale)] {
+            if value.is_finite() && value != 0.0 {
+                let plain = if (1e-6..1e21).contains(&value.abs()) { format!("{value}") } else { format!("{value:e}") };
+                prop_assert_eq!(text(Float64Array::from(vec![value])), plain);
+            }
+        }
+    }
+
+    /// Rows have equal digests exactly if their values are equal, so far as one type goes.
+    #[test]
+    fn equal_digests_mean_equal_json(
+        texts in prop::collection::vec(prop::option::of("[a\u{0}\u{1}\"]{0,3}"), 2..20),
+        numbers in prop::collection::vec(prop::option::of(-2_i64..3), 2..20),
+        lists in prop::collection::vec(prop::option::of(prop::collection::vec(prop::option::of(0_i32..3), 0..3)), 2..20),
+    ) {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(texts.clone())),
+            Arc::new(StringViewArray::from_iter(texts)),
+            Arc::new(Int64Array::from(numbers.clone())),
+            Arc::new(Decimal128Array::from_iter(numbers.into_iter().map(|n| n.map(i128::from)))),
+            Arc::new(ListArray::from_iter_primitive::<t::Int32Type, _, _>(lists)),
+        ];
+        for column in &columns {
+            for (a, b) in (0..column.len()).flat_map(|a| (0..column.len()).map(move |b| (a, b))) {
+                let same = digest_of(column, a) == digest_of(column, b);
+                prop_assert_eq!(same, text_of(column, a) == text_of(column, b));
+            }
+        }
+    }
+
+    /// Values of two columns never run into each other.
+    #[test]
+    fn digests_know_where_values_end(a in "[ab]{0,3}", b in "[ab]{0,3}", c in "[ab]{0,3}", d in "[ab]{0,3}") {
+        let names = ["x".to_owned(), "y".to_owned()];
+        let digest = |x: &str, y: &str| {
+            let columns: [ArrayRef; 2] = [Arc::new(StringArray::from(vec![x])), Arc::new(StringArray::from(vec![y]))];
+            ObjectEncoder::new(&names, &columns).unwrap().digest(0, &mut vec![])
+        };
+        prop_assert_eq!(digest(&a, &b) == digest(&c, &d), (a, b) == (c, d));
+    }
+}
+
 proptest! {
     /// The destination gets exactly the number that the model has.
     #[test]
