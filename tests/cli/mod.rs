@@ -4,6 +4,7 @@ mod destinations;
 mod interrupts;
 mod lakes;
 mod manners;
+mod records;
 mod sources;
 
 use libtest_mimic::Trial;
@@ -31,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
         manners::json_is_one_object,
         manners::commands_that_cannot_run,
         manners::colour_is_for_terminals,
+        records::a_model_reads_what_syncs_have_done,
         sources::malformed_records_are_counted_and_kept,
         sources::a_file_that_is_missing,
         sources::a_file_that_is_cut_off,

@@ -13,6 +13,7 @@ use kinfold_project::{
     Code, Diagnostic, NodeId, Project, ResourceType, Source, SourceFormat, SourceLocation, Span,
 };
 
+use crate::activate::records_columns;
 use crate::context::absolute_location;
 use crate::input::{self, SeedConfig};
 use crate::stream::nullable;
@@ -80,7 +81,7 @@ pub async fn input_columns(
 
 fn source_place(source: &Source) -> Option<Span> {
     match &source.location {
-        SourceLocation::Lake => Some(source.table.span),
+        SourceLocation::Lake | SourceLocation::Records(_) => Some(source.table.span),
         SourceLocation::External { location, .. } => Some(location.span),
     }
 }
@@ -143,6 +144,7 @@ impl Finder<'_> {
         let storage = &self.environment().storage;
         match &source.location {
             SourceLocation::Lake => self.lake_table(source).await,
+            SourceLocation::Records(kind) => Ok(Some(records_columns(*kind).as_ref().clone())),
             SourceLocation::External {
                 location,
                 format: SourceFormat::Delta,

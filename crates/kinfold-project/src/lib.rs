@@ -22,10 +22,11 @@ pub use located::{Located, Value, ValueKind};
 pub use mapping::{AllColumns, Expected, MappedField, MappedValue, Mapping, MappingTest, Nulls};
 pub use model::{
     Column, ConfigLayer, Dispatch, Environment, GenericTest, Macro, MacroKind, Model, Package,
-    Project, ResolvedEnvironment, Seed, SingularTest, Source, SourceFormat, SourceLocation,
-    StorageOptions, StorageTemplate, TestTarget,
+    Project, Records, ResolvedEnvironment, Seed, SingularTest, Source, SourceFormat,
+    SourceLocation, StorageOptions, StorageTemplate, TestTarget,
 };
 pub use node::{NodeId, ResourceType};
 pub use sync::{
-    Connection, ConnectionKind, FirstRun, Guard, OnLeave, Reference, Resend, Sync, SyncMode,
+    Connection, ConnectionKind, FirstRun, Guard, LogPayload, OnLeave, Reference, Resend, Sync,
+    SyncMode,
 };

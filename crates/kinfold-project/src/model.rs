@@ -251,11 +251,39 @@ pub struct Source {
     pub columns: Vec<Column>,
 }
 
+/// What kinfold has written down of its own doings, as rows that models may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Records {
+    /// Every run of a sync.
+    SyncRuns,
+    /// Every row that was sent.
+    SyncLog,
+    /// What is known of every row of every sync: its last outcome.
+    SyncSnapshot,
+}
+
+impl Records {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::SyncRuns, Self::SyncLog, Self::SyncSnapshot];
+
+    /// The word in YAML and in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SyncRuns => "sync_runs",
+            Self::SyncLog => "sync_log",
+            Self::SyncSnapshot => "sync_snapshot",
+        }
+    }
+}
+
 /// Where the rows of a source are.
 #[derive(Clone, Debug)]
 pub enum SourceLocation {
     /// A Delta table of the lake, at `<lake>/<schema>/<identifier>`.
     Lake,
+    /// What kinfold itself has recorded.
+    Records(Records),
     /// Files or a Delta table elsewhere.
     External {
         /// A path relative to the project's root, or an `s3://` address; globs allowed for files.

@@ -167,6 +167,18 @@ impl Resend {
     }
 }
 
+/// Which values the log of a sync keeps. Keys, hashes and outcomes are always kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LogPayload {
+    /// None.
+    #[default]
+    Nothing,
+    /// All of them.
+    Everything,
+    /// Those of these fields.
+    Fields(Vec<Located<String>>),
+}
+
 /// A delivery of a model to an object of a destination.
 #[derive(Clone, Debug)]
 pub struct Sync {
@@ -205,6 +217,8 @@ pub struct Sync {
     /// Limits above which a run is held: `max_removals` (rows or `10%`), `max_changes`; and the share of
     /// refused rows above which it stops: `max_rejected`.
     pub guards: BTreeMap<String, Located<Guard>>,
+    /// Which of the values that are sent the log keeps.
+    pub log_payload: LogPayload,
     /// Rows of one request, if the user sets it.
     pub batch_size: Option<Located<u64>>,
     /// Tags, for selectors.

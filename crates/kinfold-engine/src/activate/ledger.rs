@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, ScalarValue};
@@ -23,14 +25,14 @@ use crate::stream::{streams_of, under_schema};
 use crate::{Engine, EngineError};
 
 const INVALID: &str = include_str!("../../../../sql/state/invalid.sql");
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 fn text(name: &str) -> Field {
     Field::new(name, DataType::Utf8, true)
 }
 
 /// Columns of the ledger: one row for each row that was sent.
-fn ledger_schema() -> SchemaRef {
+pub(super) fn ledger_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         text("sync"),
         text("environment"),
@@ -42,6 +44,8 @@ fn ledger_schema() -> SchemaRef {
         text("payload_hash"),
         text("outcome"),
         text("error_class"),
+        text("error_message"),
+        text("payload"),
         text("connection"),
         text("object"),
         text("mapping_version"),
@@ -141,6 +145,14 @@ fn ledger_rows(
         text(&|row, _| rows.hash(row).map(|hash| hex(&hash))),
         text(&|_, seq| Some(outcome(seq).to_owned())),
         text(&|_, seq| Some(outcomes.failure(seq)?.class.to_string())),
+        text(&|_, seq| Some(outcomes.failure(seq)?.message.as_deref()?.to_owned())),
+        text(&|row, _| {
+            let payload = rows
+                .payload
+                .is_valid(row)
+                .then(|| rows.payload.value(row))?;
+            plan.log_payload.shown(payload)
+        }),
         same(&plan.setup.connection),
         same(&plan.setup.object),
         same(&plan.mapping),

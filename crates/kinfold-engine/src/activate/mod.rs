@@ -48,6 +48,7 @@ mod mask;
 mod matching;
 mod plan;
 mod queue;
+pub(crate) mod records;
 mod report;
 mod run;
 mod scope;
@@ -66,6 +67,7 @@ pub use error::ActivateError;
 pub use examples::mapping_tests;
 pub use failed::{Decision, FailedRow, decide, failed_rows};
 pub use files::{FileFormat, FilesDestination, FilesOptions};
+pub use records::columns as records_columns;
 pub use report::{Example, SyncReport, VerifyReport};
 
 use crate::{Engine, EngineError};

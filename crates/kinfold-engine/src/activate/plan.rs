@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kinfold_lake::Lake;
-use kinfold_project::SyncMode;
-use kinfold_sync::Operation;
+use kinfold_project::{LogPayload, SyncMode};
+use kinfold_sync::{ObjectText, Operation};
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Chunk;
@@ -44,6 +44,9 @@ pub(super) struct Plan {
     /// Relation → version that was read.
     pub(super) versions: BTreeMap<String, String>,
     pub(super) purposes: Vec<String>,
+    /// Which values the ledger gets.
+    #[serde(default)]
+    pub(super) log_payload: Logged,
     /// Limits of batches, so that a resumed run cuts the same ones.
     pub(super) max_rows: usize,
     pub(super) max_bytes: usize,
@@ -52,6 +55,41 @@ pub(super) struct Plan {
     pub(super) changes: Vec<Chunk>,
     /// What only the state has to learn.
     pub(super) notes: Vec<Chunk>,
+}
+
+/// The part of a payload that is written into the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Logged {
+    #[default]
+    Nothing,
+    Everything,
+    Fields(Vec<String>),
+}
+
+impl Logged {
+    pub(super) fn of(payload: &LogPayload) -> Self {
+        match payload {
+            LogPayload::Nothing => Self::Nothing,
+            LogPayload::Everything => Self::Everything,
+            LogPayload::Fields(fields) => {
+                Self::Fields(fields.iter().map(|field| field.value.clone()).collect())
+            }
+        }
+    }
+
+    /// That part of a payload.
+    pub(super) fn shown(&self, payload: &str) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Everything => Some(payload.to_owned()),
+            Self::Fields(fields) => {
+                let mut all = ObjectText::new(payload)?.parse()?;
+                all.retain(|field, _| fields.contains(field));
+                Some(serde_json::Value::Object(all).to_string())
+            }
+        }
+    }
 }
 
 /// Rows of a changeset.

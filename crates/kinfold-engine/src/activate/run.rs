@@ -18,7 +18,8 @@ use super::fold::fold;
 use super::guard::Held;
 use super::held::{Approved, HeldBack};
 use super::matching::{self, adopt_equal};
-use super::plan::{self, Counts, Plan};
+use super::plan::{self, Counts, Logged, Plan};
+use super::records::append_run;
 use super::source::PlanSource;
 use super::state::{Place, Setup, State};
 use super::{
@@ -105,7 +106,9 @@ pub(super) async fn run(
         approve: None,
         ..request.clone()
     };
+    let began = chrono::Utc::now();
     let mut request = request;
+    let asked = request;
     loop {
         let cancel = request.cancel.child_token();
         let heartbeat = Heartbeat::start(lease.clone(), ports.lease, cancel.clone());
@@ -126,7 +129,16 @@ pub(super) async fn run(
         if let Err(error) = lease.release().await {
             tracing::warn!(%error, "the lease was not released");
         }
-        report.add(&result?);
+        match result {
+            Ok(part) => report.add(&part),
+            Err(error) => {
+                let failed = Err(error);
+                if let Err(error) = append_run(engine, &place, asked, began, &failed).await {
+                    tracing::warn!(%error, "the run was not recorded");
+                }
+                return failed;
+            }
+        }
         // Only now: who came before the lease was given up has left word, who comes later takes it.
         let again = report.stopped.is_none()
             && !request.cancel.is_cancelled()
@@ -143,7 +155,9 @@ pub(super) async fn run(
     }
     report.elapsed_ms = milliseconds(started);
     report.close()?;
-    Ok(report)
+    let ended = Ok(report);
+    append_run(engine, &place, asked, began, &ended).await?;
+    ended
 }
 
 /// Asks the destination for what it has confirmed. With `heal` the next run sends what is not there as it
@@ -386,6 +400,7 @@ impl Runner<'_> {
             generation: generation.map_or(0, kinfold_lake::Generation::number),
             versions: versions(published, request),
             purposes: purposes.map(|purpose| purpose.value.clone()).collect(),
+            log_payload: Logged::of(&request.sync.log_payload),
             max_rows: policy.max_rows.min(capabilities.max_rows).max(1),
             max_bytes: policy.max_bytes.min(capabilities.max_bytes),
             counts,

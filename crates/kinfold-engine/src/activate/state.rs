@@ -90,21 +90,37 @@ impl Place {
             package => format!("{package}.{}", sync.name.value),
         };
         let environment = &engine.environment.name;
-        // An environment that builds on another one's lake must not advance that one's state.
-        let root = if engine.environment.owns_lake {
-            String::new()
-        } else {
-            format!("env-sync/{environment}/")
-        };
+        let root = Self::root(engine);
         let folder = format!("{root}sync/{name}");
         Ok(Self {
             state: TablePath::new(&format!("_kinfold/{folder}/state"))?,
             invalid: TablePath::new(&format!("_kinfold/{folder}/invalid"))?,
-            ledger: TablePath::new(&format!("_kinfold/{root}ledger"))?,
+            ledger: Self::ledger_table(engine)?,
             lease: folder.clone(),
             app_id: format!("kinfold:sync:{environment}:{name}"),
             folder,
         })
+    }
+
+    /// An environment that builds on another one's lake must not advance that one's state.
+    fn root(engine: &Engine) -> String {
+        if engine.environment.owns_lake {
+            String::new()
+        } else {
+            format!("env-sync/{}/", engine.environment.name)
+        }
+    }
+
+    /// Every row that was sent, by any sync of the environment.
+    pub(super) fn ledger_table(engine: &Engine) -> Result<TablePath, EngineError> {
+        let root = Self::root(engine);
+        Ok(TablePath::new(&format!("_kinfold/{root}ledger"))?)
+    }
+
+    /// Every run of any sync of the environment.
+    pub(super) fn runs_table(engine: &Engine) -> Result<TablePath, EngineError> {
+        let root = Self::root(engine);
+        Ok(TablePath::new(&format!("_kinfold/{root}sync_runs"))?)
     }
 
     /// The manifest of the plan that is not folded yet.

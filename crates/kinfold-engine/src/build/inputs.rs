@@ -6,13 +6,14 @@ use std::sync::Arc;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::memory::MemoryStream;
 use kinfold_compile::compile::CompiledNode;
-use kinfold_project::{NodeId, Seed, Source, SourceFormat, SourceLocation};
+use kinfold_project::{NodeId, Records, Seed, Source, SourceFormat, SourceLocation};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::table::Mark;
 use super::{Inputs, NodeStatus, Outcome, Run, key, node_key};
 use crate::EngineError;
+use crate::activate::records;
 use crate::context::absolute_location;
 use crate::input::{self, InputFile, InputFiles};
 use crate::published::{PublishedNode, StoredTable};
@@ -60,7 +61,57 @@ impl Run<'_> {
                 ))
             }
             SourceLocation::External { .. } => self.land(node, source).await,
+            SourceLocation::Records(Records::SyncSnapshot) => self.sync_snapshot(node).await,
+            SourceLocation::Records(kind) => {
+                let table = records::table(self.engine, *kind).await?;
+                let snapshot = self.engine.lake.snapshot(&table, None).await?;
+                let path = table.as_str().to_owned();
+                let snapshot = snapshot.ok_or_else(|| EngineError::TableMissing(path.clone()))?;
+                Ok(self.pinned(node, path, false, snapshot.version(), snapshot.num_rows()))
+            }
         }
+    }
+
+    /// What the states of all syncs say now, copied into a table: a state is a log, and goes on while models
+    /// are built.
+    async fn sync_snapshot(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
+        let (Some(relation), Some(schema)) = (&node.relation, &node.schema) else {
+            return Err(EngineError::NotBuilt(node.id.clone()));
+        };
+        let syncs = &self.request.project.syncs;
+        let versions = records::state_versions(self.engine, syncs).await?;
+        let inputs = Inputs(versions);
+        let key = node_key(node.fingerprint, &inputs, "");
+        if let Some(skipped) = self.skip(node, &key) {
+            return Ok(Outcome {
+                reason: "no new version".to_owned(),
+                ..skipped
+            });
+        }
+        let previous = self.published.nodes.get(&node.id);
+        let why = key::why(previous, node, &inputs, self.request.full_refresh);
+        let rows = records::snapshot_rows(self.engine, syncs).await?;
+        let at = (relation.schema.as_str(), relation.name.as_str());
+        let companions = BTreeMap::new();
+        let mark = Mark {
+            key: &key,
+            companions: &companions,
+        };
+        let columns = nullable(schema);
+        let table = self.engine.replace(at, columns, rows, Some(mark)).await?;
+        let rows = table.rows;
+        Ok(Outcome {
+            status: NodeStatus::Built,
+            reason: why,
+            node: Some(PublishedNode {
+                table: Some(table),
+                key,
+                inputs: inputs.0,
+                ..self.blank(node)
+            }),
+            rows,
+            quarantined: None,
+        })
     }
 
     fn declared(&self, id: &NodeId) -> Result<&Source, EngineError> {

@@ -3,7 +3,7 @@
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::located::{Located, Value, ValueKind};
-use crate::model::{Source, SourceFormat, SourceLocation, StorageOptions, TestTarget};
+use crate::model::{Records, Source, SourceFormat, SourceLocation, StorageOptions, TestTarget};
 use crate::node::{NodeId, ResourceType};
 use crate::template::{self, Scope};
 
@@ -48,7 +48,21 @@ const TABLE_KEYS: &[&str] = &[
     "tests",
     "data_tests",
     "external",
+    "records",
 ];
+
+/// `records:` of a table: what kinfold itself has written down.
+fn records(fields: &Fields<'_>, problems: &mut Vec<Diagnostic>) -> Option<SourceLocation> {
+    let word = fields.text("records", problems)?;
+    let found = Records::ALL
+        .into_iter()
+        .find(|records| records.as_str() == word.value);
+    if found.is_none() {
+        let words = Records::ALL.map(Records::as_str);
+        problems.push(invalid_word("records", &word.value, word.span, &words));
+    }
+    found.map(SourceLocation::Records)
+}
 
 /// Reads a source with its tables.
 pub(super) fn read(
@@ -88,7 +102,7 @@ pub(super) fn read(
             .and_then(|text| rendered(&text, &scope, problems))
             .unwrap_or_else(|| table.value.clone());
         let location = match fields.get("external") {
-            None => SourceLocation::Lake,
+            None => records(&fields, problems).unwrap_or(SourceLocation::Lake),
             // The table stays although its place is wrong, so that what reads it is not reported
             // too. The error stops a run.
             Some(value) => external(value, &scope, problems).unwrap_or(SourceLocation::Lake),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity, SourceMap};
 use crate::located::{Located, Value, ValueKind};
-use crate::mapping::MappedField;
+use crate::mapping::{MappedField, Mapping};
 use crate::node::{NodeId, ResourceType};
-use crate::sync::{FirstRun, Guard, OnLeave, Reference, Resend, Sync, SyncMode};
+use crate::sync::{FirstRun, Guard, LogPayload, OnLeave, Reference, Resend, Sync, SyncMode};
 
 use super::fields::Fields;
 use super::generic_tests::invalid_word;
@@ -29,6 +29,7 @@ const KEYS: &[&str] = &[
     "first_run",
     "resend",
     "guards",
+    "log_payload",
     "batch_size",
     "tags",
     "enabled",
@@ -144,6 +145,7 @@ fn sync(
     );
     let resend = choice(&fields, "resend", &Resend::ALL, Resend::as_str, problems);
     let guards = guards(&fields, problems);
+    let log_payload = log_payload(&fields, &mapping, problems);
     let batch_size = batch_size(&fields, problems);
     let purposes = fields.texts("purposes", problems);
     let tags = fields.texts("tags", problems);
@@ -177,6 +179,7 @@ fn sync(
         first_run,
         resend,
         guards,
+        log_payload,
         batch_size,
         tags,
         enabled,
@@ -348,6 +351,45 @@ fn guard(value: &Value) -> Option<Guard> {
                 .then_some(Guard::Share(percent / 100.0))
         }
         _ => None,
+    }
+}
+
+/// `all`, `none` or a list of mapped fields.
+fn log_payload(
+    fields: &Fields<'_>,
+    mapping: &Mapping,
+    problems: &mut Vec<Diagnostic>,
+) -> LogPayload {
+    match fields.get("log_payload").map(|value| &value.kind) {
+        None => LogPayload::Nothing,
+        Some(ValueKind::List(_)) => {
+            let named = fields.texts("log_payload", problems);
+            let mapped: Vec<&str> = mapping
+                .fields
+                .iter()
+                .map(|mapped| mapped.field.value.as_str())
+                .collect();
+            for field in named.iter().filter(|_| mapping.all.is_none()) {
+                if !mapped.contains(&field.value.as_str()) {
+                    problems.push(invalid_word(
+                        "log_payload",
+                        &field.value,
+                        field.span,
+                        &mapped,
+                    ));
+                }
+            }
+            LogPayload::Fields(named)
+        }
+        Some(_) => match fields.text("log_payload", problems) {
+            Some(word) if word.value == "all" => LogPayload::Everything,
+            Some(word) if word.value != "none" => {
+                let words = ["all", "none"];
+                problems.push(invalid_word("log_payload", &word.value, word.span, &words));
+                LogPayload::Nothing
+            }
+            _ => LogPayload::Nothing,
+        },
     }
 }
 

@@ -126,6 +126,7 @@ sources:
             SourceLocation::Lake => {
                 format!("{}: {}.{}", source.id, source.schema, source.identifier)
             }
+            SourceLocation::Records(records) => format!("{}: {records:?}", source.id),
             SourceLocation::External {
                 location,
                 format,

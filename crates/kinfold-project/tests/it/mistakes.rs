@@ -189,7 +189,8 @@ fn in_mappings() {
       - {name: t, given: {a: 1}, expect: {}}
       - {name: u, given: 3, expect: {key: 4, field: {}}}
       - {name: u, given: {}, expect: invalid_value}
-  - {name: two, from: ref('people'), connection: crm, object: o, mode: upsert, key: {id: id}, mapping: all}
+  - {name: two, log_payload: some, from: ref('people'), connection: crm, object: o, mode: upsert, key: {id: id}, mapping: all}
+  - {name: three, from: ref('people'), connection: crm, object: o, mode: upsert, key: {id: id}, mapping: {x: x}, log_payload: [x, z]}
 "#,
         ),
     ]);
@@ -215,7 +216,9 @@ fn in_mappings() {
             "E wrong-type syncs/s.yml:21:43 4",
             "E unknown-key syncs/s.yml:21:46 field",
             "E duplicate-name syncs/s.yml:22:16 u",
-            "E wrong-type syncs/s.yml:23:104 all",
+            "E invalid-value syncs/s.yml:23:30 some",
+            "E wrong-type syncs/s.yml:23:123 all",
+            "E invalid-value syncs/s.yml:24:131 z",
         ]
     );
     let advice = advice(&loaded);

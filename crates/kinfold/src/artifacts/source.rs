@@ -18,7 +18,7 @@ pub(super) fn source(
 ) -> Json {
     // Where the data lies may tell what the user keeps in environment variables.
     let external = match &source.location {
-        SourceLocation::Lake => None,
+        SourceLocation::Lake | SourceLocation::Records(_) => None,
         SourceLocation::External { format, .. } => Some(match format {
             SourceFormat::Delta => "delta",
             SourceFormat::Parquet => "parquet",

@@ -23,9 +23,9 @@ use kinfold_engine::{Engine, EngineError, EngineOptions, PublishedNode, RunClock
 use kinfold_lake::{CommitNote, Lake, LakeUrl, TablePath, Written};
 use kinfold_project::model::{ResolvedEnvironment, StorageOptions};
 use kinfold_project::{
-    Connection, ConnectionKind, FileId, FirstRun, Guard, Located, MappedField, MappedValue,
-    Mapping, NodeId, Nulls, OnLeave, Reference, Resend, ResourceType, Span, Sync, SyncMode, Value,
-    ValueKind,
+    Connection, ConnectionKind, FileId, FirstRun, Guard, Located, LogPayload, MappedField,
+    MappedValue, Mapping, NodeId, Nulls, OnLeave, Reference, Resend, ResourceType, Span, Sync,
+    SyncMode, Value, ValueKind,
 };
 use kinfold_sync::{Budget, CancelToken, Clock, DeliveryPolicy, Destination, RetryPolicy};
 use object_store::ObjectStore;
@@ -87,6 +87,7 @@ pub fn sync(mode: SyncMode, key: &[(&str, &str)], mapping: &[(&str, &str)]) -> S
         first_run: FirstRun::default(),
         resend: Resend::default(),
         guards: BTreeMap::new(),
+        log_payload: LogPayload::Nothing,
         batch_size: None,
         tags: vec![],
         enabled: true,
