@@ -29,20 +29,20 @@ use super::setting::{Setting, mirror, plain};
 
 /// A store whose process dies at one of its operations: before it takes effect, or after.
 #[derive(Debug)]
-struct MortalStore {
+pub(super) struct MortalStore {
     inner: Arc<InMemory>,
     done: AtomicU64,
     /// The operation that is the last, from 0, and whether it takes effect.
     last: Option<(u64, bool)>,
     /// Whether operations count: opening the lake is no part of a run.
     armed: AtomicBool,
-    died: Arc<Notify>,
+    pub(super) died: Arc<Notify>,
     /// The run is gone, so that what waits may end.
-    buried: CancelToken,
+    pub(super) buried: CancelToken,
 }
 
 impl MortalStore {
-    fn new(inner: &Arc<InMemory>, last: Option<(u64, bool)>) -> Arc<Self> {
+    pub(super) fn new(inner: &Arc<InMemory>, last: Option<(u64, bool)>) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::clone(inner),
             done: AtomicU64::new(0),
@@ -53,7 +53,7 @@ impl MortalStore {
         })
     }
 
-    fn arm(&self) {
+    pub(super) fn arm(&self) {
         self.armed.store(true, Ordering::SeqCst);
     }
 
@@ -181,7 +181,7 @@ async fn copy(store: &InMemory) -> Arc<InMemory> {
 }
 
 /// What acknowledgement objects say: (key, operation) that were delivered.
-async fn acknowledged(store: &InMemory) -> BTreeSet<(String, String)> {
+pub(super) async fn acknowledged(store: &InMemory) -> BTreeSet<(String, String)> {
     let mut files = BTreeMap::new();
     for object in objects(store).await {
         let file = store.get(&object.location).await.unwrap();

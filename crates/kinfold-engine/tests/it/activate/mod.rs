@@ -7,5 +7,6 @@ mod exact;
 mod files;
 mod oracle;
 mod postgres;
+mod properties;
 mod receiver;
 mod setting;
