@@ -61,6 +61,10 @@ codes! {
     UNKNOWN_CONFIG_KEY = "KF0122" "unknown-config-key";
     /// A file is larger than is read.
     FILE_TOO_LARGE = "KF0123" "file-too-large";
+    /// A cron expression that means nothing.
+    INVALID_CRON = "KF0124" "invalid-cron";
+    /// Keys of a schedule that do not go together.
+    INVALID_SCHEDULE = "KF0125" "invalid-schedule";
 
     /// Two things have the same name.
     DUPLICATE_NAME = "KF0201" "duplicate-name";
@@ -80,6 +84,8 @@ codes! {
     INVALID_SYNC = "KF0208" "invalid-sync";
     /// A sync that names no purpose although the project declares purposes.
     MISSING_PURPOSE = "KF0209" "missing-purpose";
+    /// A sync that does not exist.
+    UNKNOWN_SYNC = "KF0210" "unknown-sync";
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod load;
 pub mod located;
 pub mod model;
 pub mod node;
+pub mod schedule;
 mod suggest;
 pub mod sync;
 pub mod template;
@@ -24,6 +25,7 @@ pub use model::{
     StorageOptions, StorageTemplate, TestTarget,
 };
 pub use node::{NodeId, ResourceType};
+pub use schedule::{Alert, BuildSchedule, CatchUp, Cron, Overlap, Schedule, ThenSync, Trigger};
 pub use sync::{
     Connection, ConnectionKind, FirstRun, Guard, OnLeave, Reference, Resend, Sync, SyncMode,
 };

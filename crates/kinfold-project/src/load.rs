@@ -12,6 +12,7 @@ mod packages;
 mod project_file;
 mod properties;
 mod resources;
+mod schedules;
 mod sources;
 mod syncs;
 mod test_names;
@@ -132,6 +133,8 @@ fn load_project(
         docs: BTreeMap::new(),
         connections: vec![],
         syncs: vec![],
+        schedules: vec![],
+        alerts: vec![],
     };
     let mut described = HashMap::new();
     let mut declared = Declarations::default();
@@ -143,6 +146,8 @@ fn load_project(
             project.name = file.name.value.clone();
             project.environments = file.environments;
             project.purposes = file.purposes;
+            project.schedules = file.schedules;
+            project.alerts = file.alerts;
         }
         found.push((file.name.value, package.store, file.paths, package.prefix));
     }

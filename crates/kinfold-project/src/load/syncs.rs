@@ -10,6 +10,7 @@ use crate::sync::{FirstRun, Guard, OnLeave, Reference, Resend, Sync, SyncMode};
 
 use super::fields::{Fields, wrong_type};
 use super::generic_tests::invalid_word;
+use super::schedules;
 
 const KEYS: &[&str] = &[
     "name",
@@ -26,6 +27,7 @@ const KEYS: &[&str] = &[
     "resend",
     "guards",
     "batch_size",
+    "schedule",
     "tags",
     "enabled",
 ];
@@ -140,6 +142,7 @@ fn sync(
     let resend = choice(&fields, "resend", &Resend::ALL, Resend::as_str, problems);
     let guards = guards(&fields, problems);
     let batch_size = batch_size(&fields, problems);
+    let schedule = schedules::of_sync(&fields, problems);
     let purposes = fields.texts("purposes", problems);
     let tags = fields.texts("tags", problems);
     let enabled = fields.boolean("enabled", problems).unwrap_or(true);
@@ -172,6 +175,7 @@ fn sync(
         resend,
         guards,
         batch_size,
+        schedule,
         tags,
         enabled,
         span: item.span,
@@ -179,7 +183,7 @@ fn sync(
 }
 
 /// One of a few words; the default if the key is missing or wrong.
-fn choice<T: Copy + Default>(
+pub(super) fn choice<T: Copy + Default>(
     fields: &Fields<'_>,
     key: &str,
     all: &[T],

@@ -74,6 +74,8 @@ impl Fixture {
                 docs: BTreeMap::new(),
                 connections: vec![],
                 syncs: vec![],
+                schedules: vec![],
+                alerts: vec![],
             },
             vars: serde_json::Map::new(),
             env: BTreeMap::new(),
