@@ -33,7 +33,7 @@ pub struct Schedule {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
     /// The times of a cron expression.
-    Cron(Cron),
+    Cron(Box<Cron>),
     /// Every so often: the whole multiples of the interval since 1970-01-01T00:00:00Z, so that neither a restart
     /// nor a second server moves them.
     Every(Duration),

@@ -190,7 +190,7 @@ fn cron(fields: &Fields<'_>, problems: &mut Problems) -> Option<Trigger> {
     let expression = fields.text("cron", problems)?;
     // A wrong zone is no reason not to look at the expression.
     match Cron::parse(&expression.value, zone.unwrap_or(Tz::UTC)) {
-        Ok(cron) => zone.map(|_| Trigger::Cron(cron)),
+        Ok(cron) => zone.map(|_| Trigger::Cron(Box::new(cron))),
         Err(error) => {
             let help = match &error {
                 CronError::Never { .. } => "no month has that day",
