@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod day;
 mod oracle;
 mod random_schedules;
 mod rules;
+mod service;
 mod support;
+mod world;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use kinfold_project::{CatchUp, Cron, Overlap, Trigger};
 use kinfold_server::schedule::{Event, RunEnded, Scheduler};
-use kinfold_server::{Fate, Job, JobKind, Outcome};
+use kinfold_server::serve::Handle;
+use kinfold_server::{Fate, Job, JobKind, Outcome, Record};
 
 pub fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -70,21 +71,29 @@ pub fn end(job: &str, run: u64, outcome: Outcome) -> Event {
 
 /// Every record of a job: minutes after `from`, cause, fate.
 pub fn records(scheduler: &Scheduler, job: &str, from: DateTime<Utc>) -> Vec<String> {
-    let all = scheduler.records(job).unwrap();
-    all.iter()
-        .map(|record| {
-            let minute = (record.due - from).num_minutes();
-            let fate = match &record.fate {
-                Fate::Ran(ran) => format!("ran {} {}", ran.run, ran.result.outcome.as_str()),
-                Fate::Coalesced { run } => format!("coalesced {run}"),
-                Fate::Skipped { run } => format!("skipped {run}"),
-                Fate::Paused => "paused".to_owned(),
-                Fate::Missed {
-                    caught_up_by: Some(run),
-                } => format!("missed {run}"),
-                Fate::Missed { caught_up_by: None } => "missed".to_owned(),
-            };
-            format!("{minute} {:?} {fate}", record.cause)
-        })
-        .collect()
+    lines(scheduler.records(job).unwrap().iter(), from)
+}
+
+/// The same of a server.
+pub fn records_of(handle: &Handle, job: &str, from: DateTime<Utc>) -> Vec<String> {
+    let all = handle.records(job, None, usize::MAX).unwrap();
+    lines(all.records.iter(), from)
+}
+
+fn lines<'r>(all: impl Iterator<Item = &'r Record>, from: DateTime<Utc>) -> Vec<String> {
+    all.map(|record| {
+        let minute = (record.due - from).num_minutes();
+        let fate = match &record.fate {
+            Fate::Ran(ran) => format!("ran {} {}", ran.run, ran.result.outcome.as_str()),
+            Fate::Coalesced { run } => format!("coalesced {run}"),
+            Fate::Skipped { run } => format!("skipped {run}"),
+            Fate::Paused => "paused".to_owned(),
+            Fate::Missed {
+                caught_up_by: Some(run),
+            } => format!("missed {run}"),
+            Fate::Missed { caught_up_by: None } => "missed".to_owned(),
+        };
+        format!("{minute} {:?} {fate}", record.cause)
+    })
+    .collect()
 }
