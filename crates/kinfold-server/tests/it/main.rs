@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod day;
+mod formats;
+mod http;
+mod jobs;
 mod oracle;
 mod random_schedules;
 mod rules;
 mod service;
 mod support;
+mod webhooks;
 mod world;

@@ -252,13 +252,26 @@ impl StateStore for FakeStore {
 }
 
 /// Who has the lease, and until when.
+type Holder = Option<(String, DateTime<Utc>)>;
+
+/// The lease as all servers see it.
 #[derive(Clone, Default)]
-pub struct SharedLease(pub Arc<Mutex<Option<(String, DateTime<Utc>)>>>);
+pub struct SharedLease(pub Arc<Mutex<Holder>>);
 
 pub struct FakeLease {
     shared: SharedLease,
     name: String,
     clock: Arc<dyn Clock>,
+}
+
+impl FakeLease {
+    pub fn new(shared: SharedLease, name: &str, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            shared,
+            name: name.to_owned(),
+            clock,
+        }
+    }
 }
 
 #[async_trait]
@@ -346,11 +359,7 @@ impl World {
             runner: Arc::clone(&self.runner) as _,
             inputs: Arc::clone(&self.inputs) as _,
             store: Arc::clone(&self.store) as _,
-            lease: Arc::new(FakeLease {
-                shared: self.lease.clone(),
-                name: name.to_owned(),
-                clock: Arc::clone(&clock),
-            }),
+            lease: Arc::new(FakeLease::new(self.lease.clone(), name, Arc::clone(&clock))),
             alerts: Arc::clone(&self.alerts) as _,
             clock,
         };
