@@ -133,6 +133,7 @@ fn load_project(
         docs: BTreeMap::new(),
         connections: vec![],
         syncs: vec![],
+        sync_schedules: BTreeMap::new(),
         schedules: vec![],
         alerts: vec![],
     };
@@ -209,7 +210,11 @@ fn load_project(
                 && let Some(value) = read_yaml(&files, &path, reading)
             {
                 let Reading { files, problems } = reading;
-                let into = (&mut project.syncs, &mut declared.syncs);
+                let into = (
+                    &mut project.syncs,
+                    &mut project.sync_schedules,
+                    &mut declared.syncs,
+                );
                 syncs::read(&value, name, files, into, problems);
             }
         }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::diagnostic::Span;
 use crate::located::{Located, Value};
 use crate::node::NodeId;
-use crate::schedule::Schedule;
 use crate::template::Call;
 
 /// A configured account at a destination.
@@ -205,8 +204,6 @@ pub struct Sync {
     pub guards: BTreeMap<String, Located<Guard>>,
     /// Rows of one request, if the user sets it.
     pub batch_size: Option<Located<u64>>,
-    /// When a server runs it; without one only if it is asked to.
-    pub schedule: Option<Schedule>,
     /// Tags, for selectors.
     pub tags: Vec<Located<String>>,
     /// Whether it takes part in runs.

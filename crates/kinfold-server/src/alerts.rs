@@ -1,6 +1,7 @@
 //! Messages by webhook: a JSON document, posted.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct Webhooks {
     vars: Vec<(Located<String>, Value)>,
     environment_variable: EnvironmentVariable,
     client: Client,
+    /// For this machine, which no proxy leads to.
+    local: Client,
     clock: Arc<dyn Clock>,
     options: WebhookOptions,
 }
@@ -97,13 +100,15 @@ impl Webhooks {
         clock: Arc<dyn Clock>,
         options: WebhookOptions,
     ) -> Result<Self, ClientError> {
-        let client = Client::builder()
-            .user_agent(concat!("kinfold/", env!("CARGO_PKG_VERSION")))
-            // A redirect could lead the message to a machine that nobody named.
-            .redirect(redirect::Policy::none())
-            .timeout(options.timeout)
-            .build()
-            .map_err(ClientError)?;
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("kinfold/", env!("CARGO_PKG_VERSION")))
+                // A redirect could lead the message to a machine that nobody named.
+                .redirect(redirect::Policy::none())
+                .timeout(options.timeout)
+        };
+        let client = builder().build().map_err(ClientError)?;
+        let local = builder().no_proxy().build().map_err(ClientError)?;
         let webhooks = alerts
             .iter()
             .map(|alert| {
@@ -119,6 +124,7 @@ impl Webhooks {
             vars: vars.to_vec(),
             environment_variable,
             client,
+            local,
             clock,
             options,
         })
@@ -154,7 +160,12 @@ impl Webhooks {
     }
 
     async fn attempt(&self, url: Url, body: &serde_json::Value) -> Result<(), Attempt> {
-        let answer = self.client.post(url).json(body).send().await;
+        let client = if is_local(&url) {
+            &self.local
+        } else {
+            &self.client
+        };
+        let answer = client.post(url).json(body).send().await;
         let status = match answer {
             Ok(answer) => answer.status(),
             Err(error) if error.is_timeout() => return Err(Attempt::Timeout),
@@ -167,6 +178,14 @@ impl Webhooks {
             Err(Attempt::Status(StatusCode::as_u16(&status)))
         }
     }
+}
+
+fn is_local(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Tells a receiver from the others without giving its address away.

@@ -86,7 +86,7 @@ impl Job {
             });
         }
         for sync in enabled() {
-            let schedule = sync.schedule.as_ref();
+            let schedule = project.sync_schedules.get(&sync.id);
             jobs.push(Self {
                 name: sync.name.value.clone(),
                 kind: JobKind::Sync,

@@ -1,4 +1,7 @@
 //! What a server needs from the outside; the binary implements it on the engine.
+//!
+//! Every call must come to an end by itself, with an error if need be: none is given a time limit here. A run and a
+//! message may take as long as they like.
 
 use std::time::Duration;
 

@@ -293,7 +293,7 @@ fn interval(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Option<D
 
 /// The `alerts:` of the project.
 pub(super) fn alerts(project: &Fields<'_>, problems: &mut Problems) -> Vec<Alert> {
-    let mut found = vec![];
+    let mut found: Vec<Alert> = vec![];
     for item in project.list("alerts", problems) {
         let Some(fields) = Fields::of(item, "an entry of `alerts`", problems) else {
             continue;
@@ -305,10 +305,20 @@ pub(super) fn alerts(project: &Fields<'_>, problems: &mut Problems) -> Vec<Alert
         }
         let after_failures = after_failures(&fields, problems);
         if let (Some(webhook), Some(after_failures)) = (webhook, after_failures) {
-            found.push(Alert {
-                webhook,
-                after_failures,
-            });
+            match found.iter().find(|a| a.webhook.value == webhook.value) {
+                Some(first) => problems.push(
+                    Diagnostic::error(
+                        codes::DUPLICATE_NAME,
+                        "this webhook is here twice",
+                        webhook.span,
+                    )
+                    .with_related(first.webhook.span, "first here"),
+                ),
+                None => found.push(Alert {
+                    webhook,
+                    after_failures,
+                }),
+            }
         }
     }
     found

@@ -6,6 +6,7 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity, SourceMap};
 use crate::located::{Located, Value, ValueKind};
 use crate::node::{NodeId, ResourceType};
+use crate::schedule::Schedule;
 use crate::sync::{FirstRun, Guard, OnLeave, Reference, Resend, Sync, SyncMode};
 
 use super::fields::{Fields, wrong_type};
@@ -47,12 +48,19 @@ pub(super) struct Declared {
     pub(super) purposes: Vec<Located<String>>,
 }
 
+/// Where what is read goes.
+type Target<'a> = (
+    &'a mut Vec<Sync>,
+    &'a mut BTreeMap<NodeId, Schedule>,
+    &'a mut Vec<Declared>,
+);
+
 /// Reads one file of `package`.
 pub(super) fn read(
     value: &Value,
     package: &str,
     files: &SourceMap,
-    (syncs, declared): (&mut Vec<Sync>, &mut Vec<Declared>),
+    (syncs, schedules, declared): Target<'_>,
     problems: &mut Vec<Diagnostic>,
 ) {
     let Some(fields) = Fields::of(value, "a syncs file", problems) else {
@@ -60,7 +68,7 @@ pub(super) fn read(
     };
     fields.check_keys(&["version", "syncs"], Severity::Error, problems);
     for item in fields.list("syncs", problems) {
-        let Some(sync) = sync(item, package, files, declared, problems) else {
+        let Some((sync, schedule)) = sync(item, package, files, declared, problems) else {
             continue;
         };
         match syncs.iter().find(|other| other.id == sync.id) {
@@ -72,7 +80,10 @@ pub(super) fn read(
                 )
                 .with_related(first.name.span, "the other one"),
             ),
-            None => syncs.push(sync),
+            None => {
+                schedules.extend(schedule.map(|schedule| (sync.id.clone(), schedule)));
+                syncs.push(sync);
+            }
         }
     }
 }
@@ -83,7 +94,7 @@ fn sync(
     files: &SourceMap,
     declared: &mut Vec<Declared>,
     problems: &mut Vec<Diagnostic>,
-) -> Option<Sync> {
+) -> Option<(Sync, Option<Schedule>)> {
     let fields = Fields::of(item, "a sync", problems)?;
     fields.check_keys(KEYS, Severity::Error, problems);
     // All of it is read before the first missing part ends it, so that all is reported.
@@ -157,7 +168,7 @@ fn sync(
         purposes: purposes.clone(),
     });
     let name = name?;
-    Some(Sync {
+    let sync = Sync {
         id: NodeId::new(ResourceType::Sync, &[package, &name.value]),
         package: package.to_owned(),
         name,
@@ -175,11 +186,11 @@ fn sync(
         resend,
         guards,
         batch_size,
-        schedule,
         tags,
         enabled,
         span: item.span,
-    })
+    };
+    Some((sync, schedule))
 }
 
 /// One of a few words; the default if the key is missing or wrong.

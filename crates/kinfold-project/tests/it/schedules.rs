@@ -52,7 +52,7 @@ alerts:
     let schedules: Vec<_> = project
         .syncs
         .iter()
-        .filter_map(|sync| sync.schedule.as_ref())
+        .filter_map(|sync| project.sync_schedules.get(&sync.id))
         .map(|s| (s.trigger.to_string(), s.overlap, s.catch_up))
         .collect();
     assert_eq!(
@@ -196,6 +196,8 @@ alerts:
   - {webhook: "https:///x", after_failures: 0}
   - {url: x}
   - nobody
+  - {webhook: "{{ env_var('A') }}"}
+  - {webhook: "{{ env_var('A') }}", after_failures: 2}
 "#;
     let syncs = format!("syncs:\n{}", sync("people", "{every: 1h}"));
     let loaded = load_files(&[
@@ -224,6 +226,7 @@ alerts:
             "E unknown-key kinfold.yml:12:6 url",
             "E missing-key kinfold.yml:12:6 url",
             "E wrong-type kinfold.yml:13:5 nobody",
+            "E duplicate-name kinfold.yml:15:15 \"{{ env_var('A') }}\"",
         ]
     );
     for problem in &loaded.diagnostics {

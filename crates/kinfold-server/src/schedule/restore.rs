@@ -1,6 +1,6 @@
 //! Taking the schedule up again: what was missed, and what makes up for it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use kinfold_project::{CatchUp, Trigger};
 
 use crate::job::Job;
@@ -8,6 +8,9 @@ use crate::job::Job;
 use super::record::{Cause, Fate, Outcome, Ran, RunEnded};
 use super::slot::Slot;
 use super::state::{Due, JobState, Waiting};
+
+/// So far the clocks of two servers may differ. A time further ahead was a mistake of the clock.
+const SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// The job as the document has it, with every due time before `now` accounted for.
 pub(super) fn slot(
@@ -32,6 +35,14 @@ pub(super) fn slot(
         state.last_due = None;
         state.since = now;
     }
+    let ahead = |time: DateTime<Utc>| time.signed_duration_since(now) > SKEW;
+    if ahead(state.accounted_until) {
+        state.accounted_until = now;
+    }
+    state.last_due = state.last_due.filter(|time| !ahead(*time));
+    state.change_due = state
+        .change_due
+        .map(|time| if ahead(time) { now } else { time });
     let mut unfinished = std::mem::take(&mut state.interrupted);
     if let Some(running) = state.running.take() {
         unfinished = true;

@@ -8,7 +8,7 @@ use crate::job::Job;
 use super::record::{Cause, Fate};
 use super::state::{Due, JobState, Waiting};
 
-/// So many due times may wait for one run without being settled; of more, the early ones are settled at once.
+/// So many due times may wait for one run without being settled; further ones are settled at once.
 const MOST_WAITING: usize = 1000;
 
 pub(super) struct Slot {
@@ -145,12 +145,12 @@ impl Slot {
         let Some(waiting) = &mut state.waiting else {
             return;
         };
-        waiting.dues.push(due);
-        let run = waiting.run;
-        let early = (waiting.dues.len() > MOST_WAITING).then(|| waiting.dues.remove(1));
-        if let Some(early) = early {
-            state.settle(&early, shares(&early, run), keep);
+        if waiting.dues.len() < MOST_WAITING {
+            waiting.dues.push(due);
+            return;
         }
+        let fate = shares(&due, waiting.run);
+        state.settle(&due, fate, keep);
     }
 
     /// Pauses. What waits for a run does not get one, unless a person asked for it.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use kinfold_project::Trigger;
@@ -11,12 +10,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::Job;
-use crate::ports::{Clock, Held, Inputs, Lease, PortError};
+use crate::ports::{Held, PortError};
 use crate::schedule::{Action, Document, Event, JobStatus, Outcome, RunEnded, Scheduler};
 
 use super::handle::{Command, CommandError, Phase, Shared, no_such};
 use super::messages::Messages;
 use super::store::{self, Writing, Written};
+use super::watch::{keep_lease, watch_inputs};
 use super::{Ports, ServeError, ServeOptions, after};
 
 /// An answer that is given once the state with its change is stored.
@@ -398,60 +398,5 @@ async fn next_of(writing: &mut Option<Writing>) -> Written {
     match writing {
         Some(writing) => writing.await,
         None => std::future::pending().await,
-    }
-}
-
-async fn watch_inputs(
-    job: Arc<Job>,
-    inputs: Arc<dyn Inputs>,
-    clock: Arc<dyn Clock>,
-    every: Duration,
-    events: mpsc::UnboundedSender<Event>,
-) {
-    let mut last = None;
-    loop {
-        match inputs.version(&job).await {
-            Ok(version) => {
-                let event = Event::Inputs {
-                    job: job.name.clone(),
-                    version: version.clone(),
-                };
-                last = Some(version);
-                if events.send(event).is_err() {
-                    return;
-                }
-            }
-            Err(error) => tracing::warn!(
-                job = %job.name,
-                error = %error,
-                known = last.is_some(),
-                "the inputs of a job cannot be looked at"
-            ),
-        }
-        clock.sleep_until(after(clock.now(), every)).await;
-    }
-}
-
-async fn keep_lease(
-    lease: Arc<dyn Lease>,
-    clock: Arc<dyn Clock>,
-    options: ServeOptions,
-    told: mpsc::UnboundedSender<Result<Held, PortError>>,
-) {
-    loop {
-        clock
-            .sleep_until(after(clock.now(), options.renew_lease))
-            .await;
-        loop {
-            let held = lease.hold().await;
-            let failed = held.is_err();
-            if told.send(held).is_err() {
-                return;
-            }
-            if !failed {
-                break;
-            }
-            clock.sleep_until(after(clock.now(), options.retry)).await;
-        }
     }
 }

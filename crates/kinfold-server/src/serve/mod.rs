@@ -8,6 +8,7 @@ mod handle;
 mod lead;
 mod messages;
 mod store;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;

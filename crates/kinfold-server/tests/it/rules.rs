@@ -207,6 +207,23 @@ fn a_later_time_of_an_earlier_clock_counts_as_now() {
 }
 
 #[test]
+fn a_clock_that_was_far_ahead_does_not_stop_the_schedule() {
+    let mut run = Run::new(vec![sync("s", every(10))], Limits::default());
+    let year = 365 * 24 * 60;
+    run.at(year, Event::Tick);
+    run.at(year, end("s", 1, Outcome::Succeeded));
+    run.at(year, end("s", 2, Outcome::Succeeded));
+    run.restart(15);
+    assert_eq!(run.at(20, Event::Tick).len(), 1, "due again");
+    // A little ahead is another server's clock, and what was due is not due twice.
+    let mut run = Run::new(vec![sync("s", every(10))], Limits::default());
+    run.at(10, Event::Tick);
+    run.at(11, end("s", 1, Outcome::Succeeded));
+    run.restart(9);
+    assert!(run.at(10, Event::Tick).is_empty());
+}
+
+#[test]
 fn another_schedule_has_missed_nothing() {
     let mut run = Run::new(vec![sync("s", every(10))], Limits::default());
     run.jobs = vec![sync("s", every(1)), sync("new", cron("* * * * *", "UTC"))];

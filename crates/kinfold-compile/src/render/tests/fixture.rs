@@ -74,6 +74,7 @@ impl Fixture {
                 docs: BTreeMap::new(),
                 connections: vec![],
                 syncs: vec![],
+                sync_schedules: BTreeMap::new(),
                 schedules: vec![],
                 alerts: vec![],
             },
