@@ -16,6 +16,7 @@ mod published;
 pub mod query;
 mod run_log;
 mod stream;
+mod watch;
 
 pub use columns::storable;
 pub use context::{Engine, EngineOptions, RunClock, offline_session};

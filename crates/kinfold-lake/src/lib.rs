@@ -34,6 +34,6 @@ pub use lake::Lake;
 pub use lease::Lease;
 pub use location::{LakeUrl, TablePath, object_store_for};
 pub use maintain::{Compaction, Vacuum, Vacuumed};
-pub use objects::ObjectEntry;
+pub use objects::{ObjectEntry, ObjectTag};
 pub use schema::{AppendColumns, storable_schema};
 pub use snapshot::{Difference, Snapshot};

@@ -49,7 +49,37 @@ pub(crate) fn object_path(name: &str) -> Result<Path, LakeError> {
     Ok(join(&Path::from("_kinfold"), &stored_path(name)?))
 }
 
+/// What an object was when it was read: the proof that a swap needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectTag(Tag);
+
 impl Lake {
+    /// Reads an object below `_kinfold/` that is replaced as a whole; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Lake::get`].
+    pub async fn read_for_swap(&self, name: &str) -> Result<Option<(Bytes, ObjectTag)>, LakeError> {
+        let found = self.read_tagged(&object_path(name)?).await?;
+        Ok(found.map(|(bytes, tag)| (bytes, ObjectTag(tag))))
+    }
+
+    /// Replaces an object if nobody else has since `expected` was read; `expected` is `None` for the
+    /// first. Two contents must never be equal: a store without tags tells them by their bytes.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`] if somebody else has, else as [`Lake::put`].
+    pub async fn swap(
+        &self,
+        name: &str,
+        expected: Option<&ObjectTag>,
+        bytes: Bytes,
+    ) -> Result<ObjectTag, LakeError> {
+        self.ensure_format().await?;
+        let expected = expected.map(|tag| &tag.0);
+        let tag = self.swap_tagged(&object_path(name)?, expected, bytes).await?;
+        Ok(ObjectTag(tag))
+    }
+
     /// Writes an object below `_kinfold/`, replacing what was there. `name` is a path such as
     /// `sync/crm/plan-7.json`.
     ///

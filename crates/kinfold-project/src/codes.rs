@@ -61,6 +61,10 @@ codes! {
     UNKNOWN_CONFIG_KEY = "KF0122" "unknown-config-key";
     /// A file is larger than is read.
     FILE_TOO_LARGE = "KF0123" "file-too-large";
+    /// A cron expression that means nothing.
+    INVALID_CRON = "KF0124" "invalid-cron";
+    /// Keys of a schedule that do not go together.
+    INVALID_SCHEDULE = "KF0125" "invalid-schedule";
 
     /// Two things have the same name.
     DUPLICATE_NAME = "KF0201" "duplicate-name";
@@ -82,6 +86,8 @@ codes! {
     MISSING_PURPOSE = "KF0209" "missing-purpose";
     /// A unit test of a mapping that does not hold.
     FAILED_MAPPING_TEST = "KF0210" "failed-mapping-test";
+    /// A sync that does not exist.
+    UNKNOWN_SYNC = "KF0211" "unknown-sync";
 }
 
 #[cfg(test)]

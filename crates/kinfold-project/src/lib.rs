@@ -11,6 +11,7 @@ pub mod located;
 pub mod mapping;
 pub mod model;
 pub mod node;
+pub mod schedule;
 mod suggest;
 pub mod sync;
 pub mod template;
@@ -26,6 +27,7 @@ pub use model::{
     SourceLocation, StorageOptions, StorageTemplate, TestTarget,
 };
 pub use node::{NodeId, ResourceType};
+pub use schedule::{Alert, BuildSchedule, CatchUp, Cron, Overlap, Schedule, ThenSync, Trigger};
 pub use sync::{
     Connection, ConnectionKind, FirstRun, Guard, LogPayload, OnLeave, Reference, Resend, Sync,
     SyncMode,

@@ -13,6 +13,7 @@ mod packages;
 mod project_file;
 mod properties;
 mod resources;
+mod schedules;
 mod sources;
 mod syncs;
 mod test_names;
@@ -133,6 +134,9 @@ fn load_project(
         docs: BTreeMap::new(),
         connections: vec![],
         syncs: vec![],
+        sync_schedules: BTreeMap::new(),
+        schedules: vec![],
+        alerts: vec![],
     };
     let mut described = HashMap::new();
     let mut declared = Declarations::default();
@@ -144,6 +148,8 @@ fn load_project(
             project.name = file.name.value.clone();
             project.environments = file.environments;
             project.purposes = file.purposes;
+            project.schedules = file.schedules;
+            project.alerts = file.alerts;
         }
         found.push((file.name.value, package.store, file.paths, package.prefix));
     }
@@ -205,7 +211,11 @@ fn load_project(
                 && let Some(value) = read_yaml(&files, &path, reading)
             {
                 let Reading { files, problems } = reading;
-                let into = (&mut project.syncs, &mut declared.syncs);
+                let into = (
+                    &mut project.syncs,
+                    &mut project.sync_schedules,
+                    &mut declared.syncs,
+                );
                 syncs::read(&value, name, files, into, problems);
             }
         }

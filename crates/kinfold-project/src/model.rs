@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, FileId, SourceMap, Span};
 use crate::located::{Located, Value};
 use crate::node::NodeId;
+use crate::schedule::{Alert, BuildSchedule, Schedule};
 use crate::sync::{Connection, Sync};
 use crate::template;
 
@@ -44,6 +45,12 @@ pub struct Project {
     pub connections: Vec<Connection>,
     /// Deliveries.
     pub syncs: Vec<Sync>,
+    /// When a server runs syncs, by their ids; one that is not here runs only if it is asked to.
+    pub sync_schedules: BTreeMap<NodeId, Schedule>,
+    /// Builds that a server runs, of the root package.
+    pub schedules: Vec<BuildSchedule>,
+    /// Whom a server tells about failures, of the root package.
+    pub alerts: Vec<Alert>,
 }
 
 /// A package: the root project, or one that it imports.

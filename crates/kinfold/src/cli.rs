@@ -1,6 +1,8 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -171,11 +173,41 @@ pub enum Command {
     },
     /// Deliver published models to their destinations.
     Sync(SyncArguments),
+    /// Run builds and syncs when they are due, and answer questions about them over HTTP.
+    Serve(ServeArguments),
     /// Print completions for a shell.
     Completions {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8710", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Environment variable with the token that requests have to bring.
+    #[arg(long, default_value = "KINFOLD_TOKEN", value_name = "NAME")]
+    pub token_env: String,
+    /// A name by which others call this server, beside its addresses. May be repeated.
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+    /// So many builds and syncs at once.
+    #[arg(long, default_value_t = 4, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_jobs: u16,
+    /// How often inputs are looked at for changes.
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_time)]
+    pub poll: Duration,
+    /// How long running jobs may go on when the server is stopped, before they are cancelled.
+    #[arg(long, default_value = "2m", value_name = "TIME", value_parser = parse_time)]
+    pub drain: Duration,
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    kinfold_project::schedule::parse_interval(text)
+        .ok_or_else(|| "write it like `90s`, `15m`, `2h` or `1d`".to_owned())
 }
 
 /// What `sync` does.

@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod packages;
 mod report;
+mod serve;
 mod workspace;
 
 use std::process::ExitCode;
@@ -25,6 +26,11 @@ const CANNOT_RUN: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(&cli.global);
+    // What the parts note on their way; nothing unless asked for, because it is no part of the output.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("KINFOLD_LOG"))
+        .with_writer(std::io::stderr)
+        .try_init();
     // A join without end keeps a thread of each core and never lets go of it. The others renew
     // leases, move bytes, and hear Ctrl-C.
     let cores = std::thread::available_parallelism().map_or(2, usize::from);

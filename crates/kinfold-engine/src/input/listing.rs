@@ -127,6 +127,42 @@ pub async fn list(
     Ok(InputFiles { files })
 }
 
+/// What the files of a source look like without reading them: equal as long as nobody touches them, but
+/// not the identity of their contents.
+///
+/// # Errors
+/// As [`list`].
+pub async fn glance(
+    root: &Path,
+    source: &Source,
+    default_storage: &StorageOptions,
+) -> Result<String, InputError> {
+    let source = FileSource::of(root, source, default_storage)?;
+    let mut files = if let Some((bucket, key)) = bucket_and_key(source.location) {
+        list_objects(&source, bucket, key).await?
+    } else {
+        let (root, location) = (source.root.to_owned(), source.location.to_owned());
+        tokio::task::spawn_blocking(move || looked_at(&root, &location)).await??
+    };
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(InputFiles { files }.identity())
+}
+
+fn looked_at(root: &Path, location: &str) -> Result<Vec<InputFile>, InputError> {
+    let mut files = Vec::new();
+    for found in find_local(root, location)? {
+        let refused = |error| file_error("read", &found.path, error);
+        let metadata = std::fs::metadata(&found.absolute).map_err(refused)?;
+        let modified = metadata.modified().map_err(refused)?;
+        files.push(InputFile {
+            bytes: metadata.len(),
+            identity: format!("{} {modified:?}", metadata.len()),
+            path: found.path,
+        });
+    }
+    Ok(files)
+}
+
 /// Bucket and key of an S3 address.
 pub(super) fn bucket_and_key(location: &str) -> Option<(&str, &str)> {
     let rest = location

@@ -35,7 +35,7 @@ mod seed;
 
 pub use error::InputError;
 pub use landing::{Landing, LandingCounts, read};
-pub use listing::{InputFile, InputFiles, list};
+pub use listing::{InputFile, InputFiles, glance, list};
 pub use quarantine::quarantine_schema;
 pub use schema::{columns, offline_columns, sql_type};
 pub use seed::{SeedConfig, read_seed, seed_columns};

@@ -9,6 +9,7 @@ use crate::model::{GenericTest, MacroKind, Project};
 use crate::suggest;
 use crate::sync::{ConnectionKind, OnLeave, Reference, SyncMode};
 
+use super::schedules;
 use super::syncs::Declared;
 
 /// The generic tests that need no package.
@@ -51,6 +52,12 @@ pub(super) fn run(project: &Project, declared: &Declarations, problems: &mut Vec
         }
         purposes(sync, project, problems);
     }
+    let syncs: Vec<_> = declared
+        .syncs
+        .iter()
+        .filter_map(|sync| sync.name.as_ref())
+        .collect();
+    schedules::check(&project.schedules, &syncs, problems);
 }
 
 /// Everything that `ref` and `source` can name.

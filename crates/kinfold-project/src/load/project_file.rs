@@ -4,12 +4,14 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, FileId, Severity, Span};
 use crate::located::{Located, Value, ValueKind};
 use crate::model::{Dispatch, Environment};
+use crate::schedule::{Alert, BuildSchedule};
 use crate::yaml;
 
 use super::config_tree::{ConfigTree, PackageTrees};
 use super::environments;
 use super::fields::{Fields, wrong_type};
 use super::files::{Reading, Store};
+use super::schedules;
 
 pub(super) const KINFOLD_FILE: &str = "kinfold.yml";
 pub(super) const DBT_FILE: &str = "dbt_project.yml";
@@ -63,11 +65,13 @@ const DBT_KEYS: &[&str] = &[
 
 /// Keys of `kinfold.yml` besides.
 const KINFOLD_KEYS: &[&str] = &[
+    "alerts",
     "connection-paths",
     "description",
     "environments",
     "packages",
     "purposes",
+    "schedules",
     "sync-paths",
 ];
 
@@ -88,6 +92,8 @@ pub(super) struct ProjectFile {
     pub(super) vars: Vec<(Located<String>, Value)>,
     pub(super) environments: Vec<Environment>,
     pub(super) purposes: Vec<Located<String>>,
+    pub(super) schedules: Vec<BuildSchedule>,
+    pub(super) alerts: Vec<Alert>,
     pub(super) packages: Vec<PackageSpec>,
     pub(super) dispatch: Vec<Dispatch>,
 }
@@ -256,6 +262,8 @@ fn assemble(
     ProjectFile {
         environments: environments::read(kinfold, file, problems),
         purposes: kinfold.map_or_else(Vec::new, |fields| purposes(fields, problems)),
+        schedules: kinfold.map_or_else(Vec::new, |fields| schedules::builds(fields, problems)),
+        alerts: kinfold.map_or_else(Vec::new, |fields| schedules::alerts(fields, problems)),
         packages: kinfold.map_or_else(Vec::new, |fields| packages(fields, problems)),
         dispatch: strongest("dispatch").map_or_else(Vec::new, |f| dispatch(&f, problems)),
         name,

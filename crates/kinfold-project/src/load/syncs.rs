@@ -7,11 +7,12 @@ use crate::diagnostic::{Diagnostic, Severity, SourceMap};
 use crate::located::{Located, Value, ValueKind};
 use crate::mapping::{MappedField, Mapping};
 use crate::node::{NodeId, ResourceType};
+use crate::schedule::Schedule;
 use crate::sync::{FirstRun, Guard, LogPayload, OnLeave, Reference, Resend, Sync, SyncMode};
 
 use super::fields::Fields;
 use super::generic_tests::invalid_word;
-use super::mapping;
+use super::{mapping, schedules};
 
 const KEYS: &[&str] = &[
     "name",
@@ -31,6 +32,7 @@ const KEYS: &[&str] = &[
     "guards",
     "log_payload",
     "batch_size",
+    "schedule",
     "tags",
     "enabled",
 ];
@@ -50,12 +52,19 @@ pub(super) struct Declared {
     pub(super) purposes: Vec<Located<String>>,
 }
 
+/// Where what is read goes.
+type Target<'a> = (
+    &'a mut Vec<Sync>,
+    &'a mut BTreeMap<NodeId, Schedule>,
+    &'a mut Vec<Declared>,
+);
+
 /// Reads one file of `package`.
 pub(super) fn read(
     value: &Value,
     package: &str,
     files: &SourceMap,
-    (syncs, declared): (&mut Vec<Sync>, &mut Vec<Declared>),
+    (syncs, schedules, declared): Target<'_>,
     problems: &mut Vec<Diagnostic>,
 ) {
     let Some(fields) = Fields::of(value, "a syncs file", problems) else {
@@ -63,7 +72,7 @@ pub(super) fn read(
     };
     fields.check_keys(&["version", "syncs"], Severity::Error, problems);
     for item in fields.list("syncs", problems) {
-        let Some(sync) = sync(item, package, files, declared, problems) else {
+        let Some((sync, schedule)) = sync(item, package, files, declared, problems) else {
             continue;
         };
         match syncs.iter().find(|other| other.id == sync.id) {
@@ -75,7 +84,10 @@ pub(super) fn read(
                 )
                 .with_related(first.name.span, "the other one"),
             ),
-            None => syncs.push(sync),
+            None => {
+                schedules.extend(schedule.map(|schedule| (sync.id.clone(), schedule)));
+                syncs.push(sync);
+            }
         }
     }
 }
@@ -86,7 +98,7 @@ fn sync(
     files: &SourceMap,
     declared: &mut Vec<Declared>,
     problems: &mut Vec<Diagnostic>,
-) -> Option<Sync> {
+) -> Option<(Sync, Option<Schedule>)> {
     let fields = Fields::of(item, "a sync", problems)?;
     fields.check_keys(KEYS, Severity::Error, problems);
     // All of it is read before the first missing part ends it, so that all is reported.
@@ -147,6 +159,7 @@ fn sync(
     let guards = guards(&fields, problems);
     let log_payload = log_payload(&fields, &mapping, problems);
     let batch_size = batch_size(&fields, problems);
+    let schedule = schedules::of_sync(&fields, problems);
     let purposes = fields.texts("purposes", problems);
     let tags = fields.texts("tags", problems);
     let enabled = fields.boolean("enabled", problems).unwrap_or(true);
@@ -161,7 +174,7 @@ fn sync(
         purposes: purposes.clone(),
     });
     let name = name?;
-    Some(Sync {
+    let sync = Sync {
         id: NodeId::new(ResourceType::Sync, &[package, &name.value]),
         package: package.to_owned(),
         name,
@@ -184,11 +197,12 @@ fn sync(
         tags,
         enabled,
         span: item.span,
-    })
+    };
+    Some((sync, schedule))
 }
 
 /// One of a few words; the default if the key is missing or wrong.
-fn choice<T: Copy + Default>(
+pub(super) fn choice<T: Copy + Default>(
     fields: &Fields<'_>,
     key: &str,
     all: &[T],

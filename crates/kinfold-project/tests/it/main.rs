@@ -7,4 +7,5 @@ mod dbt_project;
 mod kinfold_project;
 mod mistakes;
 mod packages;
+mod schedules;
 mod support;

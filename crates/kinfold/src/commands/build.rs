@@ -6,6 +6,7 @@ use kinfold_compile::select::{SelectError, SelectGraph, select};
 use kinfold_engine::build::{BuildReport, BuildRequest, NodeStatus, build};
 use kinfold_engine::{Engine, EngineOptions};
 use kinfold_project::{NodeId, ResourceType};
+use kinfold_sync::CancelToken;
 
 use super::{CommandError, Done};
 use crate::artifacts::{RunResult, write_run_results};
@@ -89,6 +90,19 @@ pub async fn run_bound(
     verb: Verb,
     output: &Output,
 ) -> Result<BuildReport, CommandError> {
+    let cancel = super::cancelled_by_user();
+    run_until(workspace, engine, bound, (options, verb), cancel, output).await
+}
+
+/// The same, until it is cancelled.
+pub async fn run_until(
+    workspace: &Workspace,
+    engine: &Engine,
+    bound: &Bound,
+    (options, verb): (&RunOptions, Verb),
+    cancel: CancelToken,
+    output: &Output,
+) -> Result<BuildReport, CommandError> {
     let selected = selected(workspace, bound, &options.selection, verb)?;
     let progress = output.progress();
     let request = BuildRequest {
@@ -97,7 +111,7 @@ pub async fn run_bound(
         selected: &selected,
         full_refresh: options.full_refresh,
         progress: progress.as_ref(),
-        cancel: super::cancelled_by_user(),
+        cancel,
     };
     let report = build(engine, request).await?;
     drop(progress);

@@ -1,13 +1,14 @@
 //! The commands, one file each.
 
-mod build;
+pub mod build;
 mod check;
 mod demo;
 mod init;
 mod list;
 mod query;
 mod rejected;
-mod sync;
+mod serve;
+pub mod sync;
 
 use std::path::PathBuf;
 
@@ -79,6 +80,15 @@ pub enum CommandError {
     /// The data of the demo could not be written.
     #[error(transparent)]
     Generate(#[from] crate::demo::generate::GenerateError),
+    /// The server could not start, or could not go on.
+    #[error("cannot serve: {what}")]
+    Serve {
+        /// What could not be done.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Files of `target/` could not be written.
     #[error(transparent)]
     Artifacts(#[from] crate::artifacts::ArtifactError),
@@ -200,6 +210,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             };
             sync::run(global, &options, output).await
         }
+        Command::Serve(options) => serve::run(global, options, output).await,
         Command::Completions { shell } => {
             let mut script = vec![];
             clap_complete::generate(shell, &mut Cli::command(), "kinfold", &mut script);
@@ -209,12 +220,27 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
     }
 }
 
+/// Ctrl-C, or the signal by which services are stopped; false if neither can be heard.
+async fn asked_to_end() -> bool {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut end) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                heard = tokio::signal::ctrl_c() => heard.is_ok(),
+                heard = end.recv() => heard.is_some(),
+            };
+        }
+    }
+    tokio::signal::ctrl_c().await.is_ok()
+}
+
 /// A token that is cancelled by the first Ctrl-C. The second one ends the process at once.
 pub fn cancelled_by_user() -> kinfold_sync::CancelToken {
     let token = kinfold_sync::CancelToken::new();
     let cancel = token.clone();
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
+        if asked_to_end().await {
             cancel.cancel();
             // From here on the signal has its usual meaning again only for a process without a
             // handler, so the second one is waited for and obeyed here.

@@ -1,14 +1,15 @@
 //! `kinfold sync`.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use kinfold_engine::activate::{
-    Scope, SyncReport, SyncRequest, VerifyReport, budget, run_sync, verify_sync,
+    ActivateError, Scope, SyncReport, SyncRequest, VerifyReport, budget, run_sync, verify_sync,
 };
 use kinfold_engine::{Engine, EngineOptions};
-use kinfold_project::Sync;
-use kinfold_sync::Budget;
+use kinfold_project::{Connection, Sync};
+use kinfold_sync::{Budget, CancelToken};
 use serde_json::json;
 
 use super::{CommandError, Done};
@@ -31,6 +32,40 @@ pub struct Options {
     pub approve: Option<String>,
     /// Only ask the destination what it has; true to send what is different there with a run after it.
     pub verify: Option<bool>,
+    /// What accounts allow, where several runs share it.
+    pub budgets: Budgets,
+    /// Ends the run; Ctrl-C if there is none.
+    pub cancel: Option<CancelToken>,
+}
+
+/// What the accounts of connections allow, by the name of the connection and its limits.
+#[derive(Clone, Default)]
+pub struct Budgets(Arc<Mutex<BTreeMap<String, Budget>>>);
+
+impl Budgets {
+    fn of(
+        &self,
+        connection: &Connection,
+        make: impl FnOnce() -> Result<Budget, ActivateError>,
+    ) -> Result<Budget, ActivateError> {
+        let limits = connection.options.iter().filter(|(option, _)| {
+            matches!(
+                option.value.as_str(),
+                "requests_per_second" | "rows_per_second" | "max_concurrency"
+            )
+        });
+        let limits: Vec<String> = limits
+            .map(|(option, value)| format!("{}={}", option.value, value.to_json()))
+            .collect();
+        let name = format!("{} {}", connection.name.value, limits.join(" "));
+        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(budget) = budgets.get(&name) {
+            return Ok(budget.clone());
+        }
+        let budget = make()?;
+        budgets.insert(name, budget.clone());
+        Ok(budget)
+    }
 }
 
 pub async fn run(
@@ -102,9 +137,9 @@ pub async fn run_bound(
     output: &Output,
 ) -> Result<Vec<Ended>, CommandError> {
     let chosen = chosen(workspace, &options.select)?;
-    let cancel = super::cancelled_by_user();
+    let cancel = options.cancel.clone();
+    let cancel = cancel.unwrap_or_else(super::cancelled_by_user);
     let mut ended = vec![];
-    let mut budgets: BTreeMap<String, Budget> = BTreeMap::new();
     for sync in chosen {
         let Some(compiled) = bound.compiled.syncs.iter().find(|c| c.id == sync.id) else {
             ended.push(Ended::Failed {
@@ -128,10 +163,9 @@ pub async fn run_bound(
             .iter()
             .find(|p| p.name == sync.package)
             .map(|p| p.vars.as_slice());
-        let budget = match budgets.get(&connection.name.value) {
-            Some(budget) => Ok(Budget::clone(budget)),
-            None => budget(connection, vars.unwrap_or_default(), &variable),
-        };
+        let budget = options.budgets.of(connection, || {
+            budget(connection, vars.unwrap_or_default(), &variable)
+        });
         let budget = match budget {
             Ok(budget) => budget,
             Err(error) => {
@@ -147,7 +181,6 @@ pub async fn run_bound(
                 continue;
             }
         };
-        budgets.insert(connection.name.value.clone(), budget.clone());
         let request = SyncRequest {
             sync,
             compiled,
