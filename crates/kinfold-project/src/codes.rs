@@ -85,7 +85,7 @@ codes! {
     /// A sync that names no purpose although the project declares purposes.
     MISSING_PURPOSE = "KF0209" "missing-purpose";
     /// A sync that does not exist.
-    UNKNOWN_SYNC = "KF0210" "unknown-sync";
+    UNKNOWN_SYNC = "KF0211" "unknown-sync";
 }
 
 #[cfg(test)]
