@@ -76,7 +76,9 @@ impl Lake {
     ) -> Result<ObjectTag, LakeError> {
         self.ensure_format().await?;
         let expected = expected.map(|tag| &tag.0);
-        let tag = self.swap_tagged(&object_path(name)?, expected, bytes).await?;
+        let tag = self
+            .swap_tagged(&object_path(name)?, expected, bytes)
+            .await?;
         Ok(ObjectTag(tag))
     }
 

@@ -8,9 +8,9 @@ use kinfold_server::{Job, JobKind, Nodes, Outcome, Rows, RunEnded};
 use kinfold_sync::CancelToken;
 
 use crate::cli::{Global, RunOptions, Selection};
+use crate::commands::CommandError;
 use crate::commands::build::{self, Verb};
 use crate::commands::sync::{self, Budgets, Ended};
-use crate::commands::CommandError;
 use crate::report::Output;
 use crate::workspace::Workspace;
 
@@ -85,7 +85,11 @@ impl ProjectRunner {
     async fn build(&self, select: &str, cancel: CancelToken) -> Result<RunEnded, CommandError> {
         let output = Output::new(&self.global);
         let selection = Selection {
-            select: if select == "*" { vec![] } else { vec![select.to_owned()] },
+            select: if select == "*" {
+                vec![]
+            } else {
+                vec![select.to_owned()]
+            },
             exclude: vec![],
         };
         let options = RunOptions {
@@ -199,7 +203,10 @@ impl Inputs for EngineInputs {
         if let JobKind::Build { .. } = job.kind {
             return Ok(self.engine.sources_seen(project).await);
         }
-        let sync = project.syncs.iter().find(|sync| sync.name.value == job.name);
+        let sync = project
+            .syncs
+            .iter()
+            .find(|sync| sync.name.value == job.name);
         let sync = sync.ok_or_else(|| PortError::new("the sync is not there any more"))?;
         let seen = self.engine.delivered_seen(sync).await;
         seen.map_err(|error| PortError::caused("what is published cannot be read", error))

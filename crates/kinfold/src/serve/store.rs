@@ -46,7 +46,8 @@ impl LakeStore {
 impl StateStore for LakeStore {
     async fn load(&self) -> Result<Option<Stored>, PortError> {
         let found = self.lake.read_for_swap(&self.name).await;
-        let found = found.map_err(|error| PortError::caused("the schedule's state is not readable", error))?;
+        let found = found
+            .map_err(|error| PortError::caused("the schedule's state is not readable", error))?;
         Ok(found.map(|(bytes, tag)| Stored {
             tag: self.remember(&bytes, tag),
             bytes: bytes.to_vec(),
@@ -71,7 +72,10 @@ impl StateStore for LakeStore {
                 tag: self.remember(bytes, tag),
             }),
             Err(LakeError::Conflict { .. }) => Ok(Saved::Conflict),
-            Err(error) => Err(PortError::caused("the schedule's state is not writable", error)),
+            Err(error) => Err(PortError::caused(
+                "the schedule's state is not writable",
+                error,
+            )),
         }
     }
 }
@@ -96,7 +100,8 @@ impl LakeLease {
 #[async_trait]
 impl ports::Lease for LakeLease {
     async fn hold(&self) -> Result<Held, PortError> {
-        let unknown = |error| PortError::caused("the lease of the schedule cannot be asked for", error);
+        let unknown =
+            |error| PortError::caused("the lease of the schedule cannot be asked for", error);
         let mut held = self.held.lock().await;
         if let Some(lease) = held.as_ref() {
             match lease.renew().await {
@@ -108,7 +113,11 @@ impl ports::Lease for LakeLease {
                 Err(error) => return Err(unknown(error)),
             }
         }
-        match self.lake.lease(&self.name, Holder::this_process(), LEASE).await {
+        match self
+            .lake
+            .lease(&self.name, Holder::this_process(), LEASE)
+            .await
+        {
             Ok(lease) => {
                 let until = lease.expires();
                 *held = Some(lease);
