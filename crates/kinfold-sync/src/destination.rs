@@ -217,6 +217,26 @@ pub enum DestinationError {
     },
 }
 
+impl SendResult {
+    /// What an error means that is met before anything of a batch was sent.
+    pub(crate) fn before_sending(error: DestinationError) -> Self {
+        let message = error.to_string();
+        let (transient, class) = match error {
+            DestinationError::Unreachable { .. } => (true, FailureClass::Unreachable),
+            DestinationError::Unavailable { .. } => (true, FailureClass::Unavailable),
+            DestinationError::Unauthorized { .. } | DestinationError::PrivilegeMissing { .. } => {
+                (false, FailureClass::Unauthorized)
+            }
+            _ => (false, FailureClass::Misconfigured),
+        };
+        if transient {
+            Self::Transient { class, message }
+        } else {
+            Self::Fatal { class, message }
+        }
+    }
+}
+
 /// Somewhere to deliver to.
 #[async_trait]
 pub trait Destination: Send + Sync {

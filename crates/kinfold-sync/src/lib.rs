@@ -25,7 +25,10 @@ mod destination;
 mod error_rate;
 mod health;
 mod http;
+mod json_form;
 mod log;
+mod mysql;
+mod object_name;
 mod object_text;
 mod outcome;
 mod policy;
@@ -33,6 +36,7 @@ mod postgres;
 mod redaction;
 mod report;
 mod secret;
+mod template;
 mod tls;
 
 pub use tokio_util::sync::CancellationToken as CancelToken;
@@ -47,6 +51,7 @@ pub use destination::{
 };
 pub use http::{HttpDestination, HttpOptions};
 pub use log::{AckError, AckLog, Acknowledgement};
+pub use mysql::{MySqlDestination, MySqlOptions};
 pub use object_text::ObjectText;
 pub use outcome::{FailureClass, MAX_MESSAGE_CHARS, Outcome};
 pub use policy::{DeliveryPolicy, ErrorRate, RetryPolicy};

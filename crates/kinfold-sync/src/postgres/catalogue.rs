@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::{failure, statement};
-use crate::{DestinationError, Target};
+use crate::{DestinationError, Target, template};
 
 /// A column.
 pub(super) struct Column {
@@ -46,7 +46,7 @@ pub(super) async fn read(
         .map_err(failed)?;
     let relation = client
         .query_typed(
-            statement::body(include_str!("../../../../sql/postgres/relation.sql")),
+            template::body(include_str!("../../../../sql/postgres/relation.sql")),
             &[(&schema, Type::TEXT), (&table, Type::TEXT)],
         )
         .await
@@ -61,14 +61,14 @@ pub(super) async fn read(
     let oid: u32 = relation.try_get("oid").map_err(failed)?;
     let columns = client
         .query_typed(
-            statement::body(include_str!("../../../../sql/postgres/columns.sql")),
+            template::body(include_str!("../../../../sql/postgres/columns.sql")),
             &[(&oid, Type::OID)],
         )
         .await
         .map_err(failed)?;
     let keys = client
         .query_typed(
-            statement::body(include_str!("../../../../sql/postgres/unique_keys.sql")),
+            template::body(include_str!("../../../../sql/postgres/unique_keys.sql")),
             &[(&oid, Type::OID)],
         )
         .await

@@ -387,7 +387,7 @@ impl Destination for PostgresDestination {
     async fn send(&self, batch: &Batch) -> SendResult {
         let table = match tokio::time::timeout(self.timeout, self.table()).await {
             Ok(Ok(table)) => table,
-            Ok(Err(error)) => return failure::before_send(error),
+            Ok(Err(error)) => return SendResult::before_sending(error),
             Err(_) => {
                 return SendResult::Transient {
                     class: FailureClass::TimedOut,
@@ -398,7 +398,7 @@ impl Destination for PostgresDestination {
         let client = match tokio::time::timeout(self.timeout, self.connect()).await {
             Ok(Ok(client)) => client,
             Ok(Err(error)) => {
-                return failure::before_send(failure::of_check(&error, &self.dsn.address));
+                return SendResult::before_sending(failure::of_check(&error, &self.dsn.address));
             }
             Err(_) => {
                 return SendResult::Transient {

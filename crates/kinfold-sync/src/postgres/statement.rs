@@ -1,7 +1,8 @@
 //! The statements of a batch.
 
 use super::catalogue::Table;
-use crate::{BatchOperation, DestinationError};
+use crate::template::filled;
+use crate::{BatchOperation, DestinationError, object_name};
 
 /// A statement and its only parameter.
 pub(super) struct Statement {
@@ -15,84 +16,10 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A file of `sql/` without its header.
-pub(super) fn body(file: &'static str) -> &'static str {
-    let mut body = file;
-    while let Some((line, rest)) = body.split_once('\n') {
-        if !line.starts_with("--") {
-            break;
-        }
-        body = rest;
-    }
-    body
-}
-
 /// Schema and table of `schema.table`, `table`, or with parts in double quotes.
 pub(super) fn table_name(object: &str) -> Result<(String, String), DestinationError> {
-    let invalid = |reason| DestinationError::ObjectName {
-        object: object.to_owned(),
-        reason,
-    };
-    let mut parts = Vec::new();
-    let mut rest = object;
-    loop {
-        let (part, after) = if let Some(inner) = rest.strip_prefix('"') {
-            let mut part = String::new();
-            let mut tail = inner;
-            loop {
-                let (text, after) = tail
-                    .split_once('"')
-                    .ok_or_else(|| invalid("a quote is not closed"))?;
-                part.push_str(text);
-                match after.strip_prefix('"') {
-                    Some(after) => {
-                        part.push('"');
-                        tail = after;
-                    }
-                    None => break (part, after),
-                }
-            }
-        } else {
-            let end = rest.find('.').unwrap_or(rest.len());
-            let (part, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-            (part.to_owned(), after)
-        };
-        if part.is_empty() || part.contains('\0') {
-            return Err(invalid("it must be `schema.table`"));
-        }
-        parts.push(part);
-        match after.strip_prefix('.') {
-            Some(next) => rest = next,
-            None if after.is_empty() => break,
-            None => return Err(invalid("it must be `schema.table`")),
-        }
-    }
-    let mut parts = parts.into_iter();
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(table), None, None) => Ok(("public".to_owned(), table)),
-        (Some(schema), Some(table), None) => Ok((schema, table)),
-        _ => Err(invalid("it must be `schema.table`")),
-    }
-}
-
-/// Replaces every `{name}` in one pass, so that braces in identifiers stay what they are.
-fn filled(template: &'static str, values: &[(&str, &str)]) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = body(template);
-    while let Some((before, after)) = rest.split_once('{') {
-        out.push_str(before);
-        match after.split_once('}') {
-            Some((name, after)) => {
-                if let Some((_, value)) = values.iter().find(|(known, _)| *known == name) {
-                    out.push_str(value);
-                }
-                rest = after;
-            }
-            None => rest = after,
-        }
-    }
-    out.push_str(rest);
-    out
+    let (schema, table) = object_name::of_table(object, '"', "it must be `schema.table`")?;
+    Ok((schema.unwrap_or_else(|| "public".to_owned()), table))
 }
 
 /// The statement of an operation for rows with these fields besides the key.
@@ -189,29 +116,4 @@ pub(super) fn read_sql(
             ("ordinal", &quoted(&table.ordinal)),
         ],
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_read_as_they_are_written() {
-        let name = |object| table_name(object).ok();
-        let pair = |schema: &str, table: &str| Some((schema.to_owned(), table.to_owned()));
-        assert_eq!(name("crm.Contacts"), pair("crm", "Contacts"));
-        assert_eq!(name("contacts"), pair("public", "contacts"));
-        assert_eq!(name(r#""a.b"."c""d""#), pair("a.b", "c\"d"));
-        for object in ["", ".", "a.", ".b", "a.b.c", "\"a", "\"a\"b", "a..b"] {
-            assert_eq!(name(object), None, "{object}");
-        }
-    }
-
-    #[test]
-    fn a_template_is_filled_once() {
-        assert_eq!(
-            filled("-- name: x\n{a} {b}{c}", &[("a", "{b}"), ("b", "2")]),
-            "{b} 2"
-        );
-    }
 }
