@@ -7,12 +7,16 @@ use crate::ObjectText;
 /// Payloads hold decimals up to so many digits as numbers, and longer ones as text.
 const NUMBER_DIGITS: usize = 15;
 
-/// A number from its digits; `None` if they are not those of a JSON number.
+/// A number from its digits; `None` if they are not those of a JSON number, and so for any text that could
+/// mean more than a number elsewhere.
 pub(crate) fn number(text: &str) -> Option<Value> {
-    let value = ObjectText::new(format!("{{\"n\":{text}}}"))?
+    let numeric = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+    if !text.bytes().all(numeric) {
+        return None;
+    }
+    ObjectText::new(format!("{{\"n\":{text}}}"))?
         .parse()?
-        .remove("n")?;
-    value.is_number().then_some(value)
+        .remove("n")
 }
 
 /// A decimal without needless zeros as a number; `None` if a receiver that reads it as a float would lose
@@ -77,7 +81,7 @@ mod tests {
     fn only_numbers_are_numbers() {
         assert_eq!(number("1e21"), Some(json!(1e21)));
         assert_eq!(number("-7"), Some(json!(-7)));
-        for text in ["", "true", "NaN", "1,\"m\":2", "\"1\""] {
+        for text in ["", "true", "NaN", "1,\"m\":2", "1,\"n\":2", "\"1\"", "1-1"] {
             assert_eq!(number(text), None, "{text}");
         }
     }
