@@ -19,19 +19,24 @@ pub(crate) fn number(text: &str) -> Option<Value> {
         .remove("n")
 }
 
-/// A decimal without needless zeros as a number; `None` if a receiver that reads it as a float would lose
-/// digits, and so for text that is no number.
-pub(crate) fn decimal(text: &str) -> Option<Value> {
+/// A decimal, without needless zeros: a number, unless a receiver that reads it as a float would lose digits.
+/// Text that is no number stays what it is.
+pub(crate) fn decimal(text: &str) -> Value {
+    let text = match text.split_once('.') {
+        Some(_) => text.trim_end_matches('0').trim_end_matches('.'),
+        None => text,
+    };
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let significant = digits.trim_start_matches('0');
     let significant = match text.contains('.') {
         true => significant,
         false => significant.trim_end_matches('0'),
     };
-    if significant.len() > NUMBER_DIGITS {
-        return None;
-    }
-    number(text)
+    let short = significant.len() <= NUMBER_DIGITS;
+    short
+        .then(|| number(text))
+        .flatten()
+        .unwrap_or_else(|| Value::from(text))
 }
 
 /// JSON without the spaces between its tokens.

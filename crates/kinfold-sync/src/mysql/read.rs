@@ -42,13 +42,7 @@ fn value(kind: Kind, bytes: &[u8]) -> Option<Value> {
     match kind {
         Kind::Integer { boolean } => Some(truth(boolean, json_form::number(text)?)),
         Kind::Float => json_form::number(text),
-        Kind::Decimal => {
-            let shortest = match text.split_once('.') {
-                Some(_) => text.trim_end_matches('0').trim_end_matches('.'),
-                None => text,
-            };
-            Some(json_form::decimal(shortest).unwrap_or_else(|| Value::from(shortest)))
-        }
+        Kind::Decimal => Some(json_form::decimal(text)),
         Kind::Moment => {
             let (date, time) = text.split_once(' ')?;
             Some(Value::from(format!("{date}T{}Z", shortest_time(time))))

@@ -16,6 +16,18 @@ pub(super) struct Column {
     read_only: bool,
 }
 
+impl Column {
+    /// Whether it holds bytes, or an array of such.
+    pub(super) fn is_binary(&self) -> bool {
+        self.type_name.trim_end_matches("[]") == "bytea"
+    }
+
+    /// Whether it holds JSON, where text is a JSON string.
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.type_name.as_str(), "json" | "jsonb")
+    }
+}
+
 /// A table, view or foreign table.
 pub(super) struct Table {
     /// Quoted name, with schema.
@@ -29,6 +41,8 @@ pub(super) struct Table {
     may_insert: bool,
     may_update: bool,
     may_delete: bool,
+    /// Whether temporary tables may be made.
+    pub(super) may_stage: bool,
 }
 
 /// Reads a table.
@@ -106,6 +120,7 @@ pub(super) async fn read(
         may_insert: may(relation, "may_insert")?,
         may_update: may(relation, "may_update")?,
         may_delete: may(relation, "may_delete")?,
+        may_stage: may(relation, "may_stage")?,
         columns,
         ordinal,
         unique_keys,

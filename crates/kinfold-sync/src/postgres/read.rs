@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::catalogue::Table;
-use super::statement::{self, Statement, quoted};
+use super::prepare;
+use super::statement::{self, Rows, Statement, quoted};
 use crate::{DestinationError, ObjectText, json_form};
 
 /// The statement that reads these fields of these keys. Keys that cannot be read as JSON have no row.
@@ -18,6 +19,7 @@ pub(super) fn statement(
         .enumerate()
         .filter_map(|(index, key)| {
             let mut row = key.parse()?;
+            prepare::with_bytes(table, &mut row).ok()?;
             row.insert(table.ordinal.clone(), Value::from(index));
             Some(Value::Object(row))
         })
@@ -27,7 +29,8 @@ pub(super) fn statement(
         .map(|field| {
             let name = quoted(field);
             Ok(match Form::of(&table.column(field)?.type_name) {
-                Form::Decimal => format!("trim_scale(t.{name})::text AS {name}"),
+                Form::Decimal => format!("t.{name}::text AS {name}"),
+                Form::Decimals => format!("t.{name}::text[] AS {name}"),
                 _ => format!("t.{name}"),
             })
         })
@@ -35,7 +38,7 @@ pub(super) fn statement(
         .join(", ");
     Ok(Statement {
         sql: statement::read_sql(table, key_fields, &columns)?,
-        rows: Value::Array(rows).to_string(),
+        rows: Rows::Json(Value::Array(rows).to_string()),
     })
 }
 
@@ -54,6 +57,7 @@ pub(super) fn fields(table: &Table, text: &str) -> Option<Map<String, Value>> {
 enum Form {
     Same,
     Decimal,
+    Decimals,
     Timestamp,
     Binary,
 }
@@ -69,8 +73,11 @@ impl Form {
             Self::Timestamp
         } else if is("bytea") {
             Self::Binary
-        } else if is("numeric") && !type_name.ends_with("[]") {
-            Self::Decimal
+        } else if is("numeric") {
+            match type_name.ends_with("[]") {
+                true => Self::Decimals,
+                false => Self::Decimal,
+            }
         } else {
             Self::Same
         }
@@ -83,9 +90,9 @@ fn rewrite(form: Form, value: &mut Value) {
         Value::String(text) => {
             let other = match form {
                 Form::Same => None,
-                Form::Decimal => json_form::decimal(text),
+                Form::Decimal | Form::Decimals => Some(json_form::decimal(text)),
                 Form::Timestamp => timestamp(text).map(Value::from),
-                Form::Binary => printable(text).map(Value::from),
+                Form::Binary => text.strip_prefix("\\x").map(Value::from),
             };
             if let Some(other) = other {
                 *value = other;
@@ -100,20 +107,6 @@ fn timestamp(text: &str) -> Option<String> {
     let time = text.strip_suffix("+00:00").unwrap_or(text);
     time.ends_with(|last: char| last.is_ascii_digit())
         .then(|| format!("{time}Z"))
-}
-
-/// Binary values are sent as hexadecimal digits, which the server takes for the bytes themselves: text of
-/// such bytes is given back as text.
-fn printable(text: &str) -> Option<String> {
-    let digits = text.strip_prefix("\\x")?;
-    let bytes = (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
-        .collect::<Option<Vec<u8>>>()?;
-    let text = String::from_utf8(bytes).ok()?;
-    text.bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-        .then_some(text)
 }
 
 #[cfg(test)]
@@ -163,8 +156,18 @@ mod tests {
                 json!(["2026-01-31T09:30:00+00:00", null]),
                 json!(["2026-01-31T09:30:00Z", null]),
             ),
-            ("bytea", json!("\\x30306666"), json!("00ff")),
-            ("bytea", json!("\\x00ff"), json!("\\x00ff")),
+            ("bytea", json!("\\x00ff"), json!("00ff")),
+            ("bytea[]", json!(["\\x00ff", null]), json!(["00ff", null])),
+            (
+                "numeric(30,6)",
+                json!("123456789012345678.500000"),
+                json!("123456789012345678.5"),
+            ),
+            (
+                "numeric(9,2)[]",
+                json!(["1.50", "100.00", "12345678901234567890"]),
+                json!([1.5, 100, "12345678901234567890"]),
+            ),
             ("text", json!("1.50"), json!("1.50")),
         ] {
             assert_eq!(sent(type_name, read), expected, "{type_name}");
