@@ -152,6 +152,14 @@ pub enum DestinationError {
         /// The field.
         field: String,
     },
+    /// The object cannot do without a field that is not mapped.
+    #[error("object `{object}` needs the field {field}")]
+    FieldRequired {
+        /// The object.
+        object: String,
+        /// The field, in backticks, or several with `or` between them.
+        field: &'static str,
+    },
     /// A mapped field cannot be written.
     #[error("field `{field}` of `{object}` is computed by the destination and cannot be written")]
     FieldReadOnly {

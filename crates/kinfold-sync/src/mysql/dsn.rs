@@ -1,11 +1,11 @@
 //! Reading a DSN, with the same meaning of `ssl-mode` as for PostgreSQL.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use mysql_async::{Opts, OptsBuilder, SslOpts};
-use url::{Url, form_urlencoded};
+use url::Url;
 
+use crate::url_part::{self, decoded};
 use crate::{DestinationError, Secret, tls};
 
 const DEFAULT_PORT: u16 = 3306;
@@ -42,12 +42,7 @@ impl Dsn {
         if !matches!(url.scheme(), "mysql" | "mariadb") {
             return Err(no_url());
         }
-        let host = url.host_str().filter(|host| !host.is_empty());
-        let host = decoded(host.ok_or_else(|| invalid("it names no host"))?);
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let host = url_part::host(&url).ok_or_else(|| invalid("it names no host"))?;
         let user = decoded(url.username());
         if user.is_empty() {
             return Err(invalid("it names no user"));
@@ -67,7 +62,7 @@ impl Dsn {
                 }
             }
         }
-        let ssl = encryption.options(is_local(&host))?;
+        let ssl = encryption.options(url_part::is_local(&host))?;
         let port = url.port().unwrap_or(DEFAULT_PORT);
         let address = match &database {
             Some(database) => format!("{host}:{port}/{database}"),
@@ -130,22 +125,6 @@ impl Encryption {
                 ),
         ))
     }
-}
-
-/// A part of a URL without percent signs.
-fn decoded(part: &str) -> String {
-    let value = part.replace('+', "%2B").replace('&', "%26");
-    form_urlencoded::parse(format!("v={value}").as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
-}
-
-fn is_local(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]

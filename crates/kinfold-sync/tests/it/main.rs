@@ -12,5 +12,7 @@ mod cases;
 mod http;
 mod laws;
 mod mysql;
+mod nats;
 mod postgres;
 mod setting;
+mod smtp;
