@@ -312,11 +312,19 @@ async fn run(client: &Client, statement: &Statement) -> Result<Vec<Row>, tokio_p
             let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(rows, Type::TEXT)];
             client.query_typed(&statement.sql, &parameters).await
         }
-        Rows::Staged { create, copy, data } => {
+        Rows::Staged {
+            create,
+            copy,
+            analyse,
+            data,
+        } => {
             client.batch_execute(create).await?;
             let mut sink = pin!(client.copy_in::<_, Bytes>(copy).await?);
             sink.send(data.clone()).await?;
             sink.finish().await?;
+            if let Some(analyse) = analyse {
+                client.batch_execute(analyse).await?;
+            }
             client.query_typed(&statement.sql, &[]).await
         }
     }

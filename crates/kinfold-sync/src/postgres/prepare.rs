@@ -68,7 +68,18 @@ pub(super) fn prepare(
                 let stage = format!("kinfold_rows_{position}");
                 let (source, create, copy) =
                     statement::from_stage(table, &columns, numbered, &stage)?;
-                (source, Rows::Staged { create, copy, data })
+                let joined = matches!(
+                    batch.operation,
+                    BatchOperation::Update | BatchOperation::Delete
+                );
+                let analyse = joined.then(|| statement::analyse(&stage));
+                let rows = Rows::Staged {
+                    create,
+                    copy,
+                    analyse,
+                    data,
+                };
+                (source, rows)
             }
             None => {
                 let ordinal = numbered.then_some(table.ordinal.as_str());

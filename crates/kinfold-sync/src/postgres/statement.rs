@@ -16,6 +16,8 @@ pub(super) enum Rows {
         create: String,
         /// Starts the copy into it.
         copy: String,
+        /// Counts the rows for the planner, where they are joined to the table.
+        analyse: Option<String>,
         /// The rows in the text format of COPY.
         data: Bytes,
     },
@@ -93,6 +95,14 @@ pub(super) fn from_stage(
             &[("stage", stage), ("columns", &columns.join(", "))],
         ),
     ))
+}
+
+/// What counts the rows of a temporary table for the planner.
+pub(super) fn analyse(stage: &str) -> String {
+    filled(
+        include_str!("../../../../sql/postgres/analyse.sql"),
+        &[("stage", stage)],
+    )
 }
 
 /// The statement of an operation for `rows` with these fields besides the key.
