@@ -66,7 +66,8 @@ impl PostgresOptions {
             max_rows: 5_000,
             max_bytes: 8 << 20,
             max_in_flight: 4,
-            copied_rows: 500,
+            // With 1,000 rows a copy was no faster, with 10,000 by up to a half.
+            copied_rows: 5_000,
         }
     }
 }
