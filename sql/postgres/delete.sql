@@ -1,6 +1,6 @@
 -- name: delete
--- params: $1 the keys as a JSON array of objects, destination column → value
+-- params: {rows} x: the keys of the batch, from JSON or from a temporary table
 -- invariant: only rows with exactly these keys go; a row that is gone already is no error
 DELETE FROM {table} AS t
-USING jsonb_to_recordset($1::text::jsonb) AS x({definitions})
+USING {rows}
 WHERE {match}

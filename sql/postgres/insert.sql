@@ -1,6 +1,6 @@
 -- name: insert
--- params: $1 the rows as a JSON array of objects, destination column → value
+-- params: {rows} x: the rows of the batch, from JSON or from a temporary table
 -- invariant: all rows are added or none is
 INSERT INTO {table} ({columns})
 SELECT {row_columns}
-FROM jsonb_to_recordset($1::text::jsonb) AS x({definitions})
+FROM {rows}

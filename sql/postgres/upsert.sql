@@ -1,7 +1,7 @@
 -- name: upsert
--- params: $1 the rows as a JSON array of objects, destination column → value
--- invariant: {key} is exactly the columns of a unique index, and no key occurs twice in $1
+-- params: {rows} x: the rows of the batch, from JSON or from a temporary table
+-- invariant: {key} is exactly the columns of a unique index, and no key occurs twice in {rows}
 INSERT INTO {table} ({columns})
 SELECT {row_columns}
-FROM jsonb_to_recordset($1::text::jsonb) AS x({definitions})
+FROM {rows}
 ON CONFLICT ({key}) DO {on_conflict}

@@ -27,6 +27,12 @@ pub enum ConnectionKind {
     Http,
     /// A PostgreSQL database.
     Postgres,
+    /// A MySQL or MariaDB database.
+    MySql,
+    /// Mails.
+    Smtp,
+    /// Messages in a stream of NATS JetStream.
+    Nats,
     /// Files in a folder or an object store.
     Files,
 }
@@ -48,7 +54,14 @@ pub enum SyncMode {
 
 impl ConnectionKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Http, Self::Postgres, Self::Files];
+    pub const ALL: [Self; 6] = [
+        Self::Http,
+        Self::Postgres,
+        Self::MySql,
+        Self::Smtp,
+        Self::Nats,
+        Self::Files,
+    ];
 
     /// The word in YAML and in output.
     #[must_use]
@@ -56,6 +69,9 @@ impl ConnectionKind {
         match self {
             Self::Http => "http",
             Self::Postgres => "postgres",
+            Self::MySql => "mysql",
+            Self::Smtp => "smtp",
+            Self::Nats => "nats",
             Self::Files => "files",
         }
     }

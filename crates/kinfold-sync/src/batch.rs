@@ -122,6 +122,28 @@ impl Batch {
         }
     }
 
+    /// Names what is asked for one of its rows: 32 hexadecimal digits that are the same whenever it is asked
+    /// again. A row that is added, an event for instance, has one name for ever. Other changes have one for
+    /// each plan, so that a value which comes back in a later run is not taken for a repetition.
+    pub(crate) fn change_id(&self, change: &Change) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut put = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        put(self.run.sync.as_bytes());
+        put(self.operation.as_str().as_bytes());
+        put(change.key.as_str().as_bytes());
+        if self.operation != BatchOperation::Insert {
+            put(self.run.run_id.as_bytes());
+            put(&change.seq.to_le_bytes());
+            put(&change.payload_hash);
+        }
+        let mut id = [0; 16];
+        hasher.finalize_xof().fill(&mut id);
+        BatchId(id).to_string()
+    }
+
     /// Two batches with the first and the second half of the rows.
     pub(crate) fn halves(mut self) -> (Self, Self) {
         let second = self.changes.split_off(self.changes.len() / 2);

@@ -152,6 +152,14 @@ pub enum DestinationError {
         /// The field.
         field: String,
     },
+    /// The object cannot do without a field that is not mapped.
+    #[error("object `{object}` needs the field {field}")]
+    FieldRequired {
+        /// The object.
+        object: String,
+        /// The field, in backticks, or several with `or` between them.
+        field: &'static str,
+    },
     /// A mapped field cannot be written.
     #[error("field `{field}` of `{object}` is computed by the destination and cannot be written")]
     FieldReadOnly {
@@ -215,6 +223,26 @@ pub enum DestinationError {
         /// In a few words.
         reason: String,
     },
+}
+
+impl SendResult {
+    /// What an error means that is met before anything of a batch was sent.
+    pub(crate) fn before_sending(error: DestinationError) -> Self {
+        let message = error.to_string();
+        let (transient, class) = match error {
+            DestinationError::Unreachable { .. } => (true, FailureClass::Unreachable),
+            DestinationError::Unavailable { .. } => (true, FailureClass::Unavailable),
+            DestinationError::Unauthorized { .. } | DestinationError::PrivilegeMissing { .. } => {
+                (false, FailureClass::Unauthorized)
+            }
+            _ => (false, FailureClass::Misconfigured),
+        };
+        if transient {
+            Self::Transient { class, message }
+        } else {
+            Self::Fatal { class, message }
+        }
+    }
 }
 
 /// Somewhere to deliver to.

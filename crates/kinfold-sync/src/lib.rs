@@ -2,8 +2,8 @@
 //!
 //! This crate knows no tables, no Arrow and no object store. It defines the ports that it needs and the
 //! engine implements: [`ChangeSource`] (the plan of a run, in order), [`AckLog`] (durable outcomes) and
-//! [`Clock`]. [`deliver`] does the work; [`HttpDestination`] and [`PostgresDestination`] are the built-in
-//! implementations of [`Destination`].
+//! [`Clock`]. [`deliver`] does the work; [`HttpDestination`], [`PostgresDestination`], [`MySqlDestination`],
+//! [`SmtpDestination`] and [`NatsDestination`] are the built-in implementations of [`Destination`].
 //!
 //! Invariants, each kept by a property test:
 //! - `planned = delivered + rejected + retryable + unknown`, however a delivery ends;
@@ -25,7 +25,11 @@ mod destination;
 mod error_rate;
 mod health;
 mod http;
+mod json_form;
 mod log;
+mod mysql;
+mod nats;
+mod object_name;
 mod object_text;
 mod outcome;
 mod policy;
@@ -33,7 +37,10 @@ mod postgres;
 mod redaction;
 mod report;
 mod secret;
+mod smtp;
+mod template;
 mod tls;
+mod url_part;
 
 pub use tokio_util::sync::CancellationToken as CancelToken;
 
@@ -47,6 +54,8 @@ pub use destination::{
 };
 pub use http::{HttpDestination, HttpOptions};
 pub use log::{AckError, AckLog, Acknowledgement};
+pub use mysql::{MySqlDestination, MySqlOptions};
+pub use nats::{NatsDestination, NatsOptions};
 pub use object_text::ObjectText;
 pub use outcome::{FailureClass, MAX_MESSAGE_CHARS, Outcome};
 pub use policy::{DeliveryPolicy, ErrorRate, RetryPolicy};
@@ -54,3 +63,4 @@ pub use postgres::{PostgresDestination, PostgresOptions};
 pub use redaction::redact;
 pub use report::{Counters, DeliveryReport, StoppedEarly};
 pub use secret::Secret;
+pub use smtp::{SmtpDestination, SmtpOptions};

@@ -9,34 +9,41 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::DestinationError;
 
-/// A client that verifies certificates and host names: against the authorities in `ca_file` alone if it is
-/// given, else against the machine's. The provider is named, because several are linked into the binary
-/// and the process-wide default is then undefined.
+/// The certificates of those who are trusted to name a server: those in `ca_file` alone if it is given, else
+/// the machine's.
+pub(crate) fn authorities(
+    ca_file: Option<&Path>,
+) -> Result<Vec<CertificateDer<'static>>, DestinationError> {
+    let Some(path) = ca_file else {
+        // Machines have some that nobody can use.
+        let mut certificates = rustls_native_certs::load_native_certs().certs;
+        certificates.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+        return Ok(certificates);
+    };
+    let invalid = |reason: String| DestinationError::Option {
+        option: "ca_file".to_owned(),
+        reason,
+    };
+    let unreadable = |error| invalid(format!("cannot read it: {error}"));
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        let certificate = certificate.map_err(unreadable)?;
+        RootCertStore::empty()
+            .add(certificate.clone())
+            .map_err(|error| invalid(error.to_string()))?;
+        certificates.push(certificate);
+    }
+    if certificates.is_empty() {
+        return Err(invalid("it holds no certificate".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// A client that verifies certificates and host names against [`authorities`]. The provider is named,
+/// because several are linked into the binary and the process-wide default is then undefined.
 pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, DestinationError> {
     let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let invalid = |reason: String| DestinationError::Option {
-                option: "ca_file".to_owned(),
-                reason,
-            };
-            for certificate in CertificateDer::pem_file_iter(path)
-                .map_err(|error| invalid(format!("cannot read it: {error}")))?
-            {
-                let certificate =
-                    certificate.map_err(|error| invalid(format!("cannot read it: {error}")))?;
-                roots
-                    .add(certificate)
-                    .map_err(|error| invalid(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(invalid("it holds no certificate".to_owned()));
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
+    roots.add_parsable_certificates(authorities(ca_file)?);
     Ok(
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -47,4 +54,11 @@ pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, Dest
             .with_root_certificates(roots)
             .with_no_client_auth(),
     )
+}
+
+/// Makes our provider that of the process, for a library that asks for none in particular and would panic
+/// if there is no default. Does nothing if somebody has chosen one already.
+pub(crate) fn ensure_default_provider() {
+    // An error says that there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::account::Account;
 
 /// Names the folder of PostgreSQL's programs when they are not where they usually are.
 pub const BIN_VARIABLE: &str = "KINFOLD_TEST_POSTGRES_BIN";
@@ -50,7 +50,7 @@ impl std::fmt::Debug for PostgresError {
 /// outlive a crash of the server and not one of the machine. It stops, and its files go, when it is dropped.
 pub struct PostgresServer {
     bin: PathBuf,
-    account: Option<(u32, u32)>,
+    account: Option<Account>,
     port: u16,
     child: Option<Child>,
     folder: TempDir,
@@ -65,13 +65,7 @@ impl PostgresServer {
         let bin = find_programs().ok_or(PostgresError::Missing)?;
         let folder = tempfile::Builder::new().prefix("kinfold-pg").tempdir()?;
         // PostgreSQL refuses to run as root.
-        let account = if fs::metadata(folder.path())?.uid() == 0 {
-            let account = unprivileged_account()?;
-            std::os::unix::fs::chown(folder.path(), Some(account.0), Some(account.1))?;
-            Some(account)
-        } else {
-            None
-        };
+        let account = Account::for_folder(folder.path(), &["postgres"])?;
         let mut server = Self {
             bin,
             account,
@@ -124,8 +118,8 @@ impl PostgresServer {
     /// The file is not there or cannot be changed.
     pub fn own(&self, file: &Path) -> Result<(), PostgresError> {
         use std::os::unix::fs::PermissionsExt;
-        if let Some((user, group)) = self.account {
-            std::os::unix::fs::chown(file, Some(user), Some(group))?;
+        if let Some(account) = self.account {
+            account.own(file)?;
         }
         fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
         Ok(())
@@ -167,8 +161,8 @@ impl PostgresServer {
             .current_dir(self.folder.path())
             .env("LC_ALL", "C")
             .stdin(Stdio::null());
-        if let Some((user, group)) = self.account {
-            command.uid(user).gid(group);
+        if let Some(account) = self.account {
+            account.run(&mut command);
         }
         command
     }
@@ -285,21 +279,4 @@ fn find_programs() -> Option<PathBuf> {
         .collect();
     versions.sort();
     versions.pop().map(|(_, folder)| folder)
-}
-
-/// User and group of `postgres`, or else of `nobody`.
-fn unprivileged_account() -> Result<(u32, u32), PostgresError> {
-    let accounts = fs::read_to_string("/etc/passwd")?;
-    let find = |wanted: &str| {
-        accounts.lines().find_map(|line| {
-            let mut parts = line.split(':');
-            let name = parts.next()?;
-            let user = parts.nth(1)?.parse().ok()?;
-            let group = parts.next()?.parse().ok()?;
-            (name == wanted).then_some((user, group))
-        })
-    };
-    find("postgres")
-        .or_else(|| find("nobody"))
-        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
 }

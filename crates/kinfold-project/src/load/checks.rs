@@ -380,10 +380,15 @@ fn connection(
 }
 
 /// What each kind of destination can carry out. An event that is sent twice would be two rows of a
-/// table, and a file cannot be changed once it is written.
+/// table, a file cannot be changed once it is written, and neither can a mail. A message says what is so
+/// now, or what happened; that something must not or must exist cannot be said to a stream.
 fn supports_mode(kind: ConnectionKind, mode: SyncMode) -> bool {
     match kind {
-        ConnectionKind::Http => true,
+        ConnectionKind::Http | ConnectionKind::MySql => true,
+        ConnectionKind::Smtp => mode == SyncMode::Append,
+        ConnectionKind::Nats => {
+            matches!(mode, SyncMode::Append | SyncMode::Upsert | SyncMode::Mirror)
+        }
         ConnectionKind::Postgres => mode != SyncMode::Append,
         ConnectionKind::Files => mode != SyncMode::Update,
     }
@@ -392,8 +397,8 @@ fn supports_mode(kind: ConnectionKind, mode: SyncMode) -> bool {
 fn supports_on_leave(kind: ConnectionKind, rule: OnLeave) -> bool {
     match (kind, rule) {
         (_, OnLeave::Keep | OnLeave::Delete) | (ConnectionKind::Http, _) => true,
-        (ConnectionKind::Postgres, rule) => rule == OnLeave::Clear,
-        (ConnectionKind::Files, _) => false,
+        (ConnectionKind::Postgres | ConnectionKind::MySql, rule) => rule == OnLeave::Clear,
+        (ConnectionKind::Files | ConnectionKind::Smtp | ConnectionKind::Nats, _) => false,
     }
 }
 

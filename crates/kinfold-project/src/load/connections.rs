@@ -3,6 +3,7 @@
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::located::{Located, Value, ValueKind};
+use crate::suggest;
 use crate::sync::{Connection, ConnectionKind};
 
 use super::fields::{self, Fields, wrong_type};
@@ -55,7 +56,8 @@ fn connection(
                 "a connection needs `kind`",
                 fields.key_span("type"),
             );
-            problems.push(missing.with_help("`kind` is `http`, `postgres` or `files`"));
+            let kinds = ConnectionKind::ALL.map(ConnectionKind::as_str);
+            problems.push(missing.with_help(format!("`kind` is {}", suggest::one_of(kinds))));
             None
         }
     };
@@ -121,6 +123,35 @@ fn options_of(kind: ConnectionKind) -> (&'static [&'static str], &'static [&'sta
             &[
                 "schema",
                 "batch_size",
+                "requests_per_second",
+                "rows_per_second",
+            ],
+        ),
+        ConnectionKind::MySql => (
+            &["dsn"],
+            &["batch_size", "requests_per_second", "rows_per_second"],
+        ),
+        ConnectionKind::Smtp => (
+            &["dsn", "from"],
+            &[
+                "ca_file",
+                "timeout_seconds",
+                "batch_size",
+                "max_concurrency",
+                "requests_per_second",
+                "rows_per_second",
+            ],
+        ),
+        ConnectionKind::Nats => (
+            &["url"],
+            &[
+                "user",
+                "password",
+                "token",
+                "ca_file",
+                "timeout_seconds",
+                "batch_size",
+                "max_concurrency",
                 "requests_per_second",
                 "rows_per_second",
             ],

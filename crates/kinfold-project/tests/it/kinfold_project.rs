@@ -174,6 +174,9 @@ connections:
     headers: {authorization: "Bearer {{ env_var('TOKEN') }}"}
     timeout_seconds: 10
   - {name: warehouse, kind: postgres, dsn: "{{ env_var('DSN') }}", schema: public}
+  - {name: shop, kind: mysql, dsn: "{{ env_var('DSN') }}", batch_size: 500}
+  - {name: mails, kind: smtp, dsn: "smtp://localhost", from: "Shop <shop@example.com>", ca_file: ca.pem, timeout_seconds: 5}
+  - {name: events, kind: nats, url: "nats://localhost", user: u, password: p, max_concurrency: 2}
   - {name: bucket, kind: files, location: out/, format: csv}
 "#;
     let syncs = r#"
@@ -208,6 +211,9 @@ syncs:
         [
             ConnectionKind::Http,
             ConnectionKind::Postgres,
+            ConnectionKind::MySql,
+            ConnectionKind::Smtp,
+            ConnectionKind::Nats,
             ConnectionKind::Files
         ]
     );

@@ -345,8 +345,9 @@ fn modes_that_a_destination_cannot_carry_out() {
         let connection = format!(
             "connections: [{{name: c, kind: {kind}, {}: x}}]\n",
             match kind {
-                "http" => "url",
-                "postgres" => "dsn",
+                "http" | "nats" => "url",
+                "postgres" | "mysql" => "dsn",
+                "smtp" => "from: x, dsn",
                 _ => "location",
             }
         );
@@ -362,12 +363,24 @@ fn modes_that_a_destination_cannot_carry_out() {
         loaded.has_errors()
     };
     let mut pairs = vec![];
-    for kind in ["http", "postgres", "files"] {
+    for kind in ["http", "postgres", "mysql", "smtp", "nats", "files"] {
         for mode in ["insert", "update", "upsert", "mirror", "append"] {
             if refused(kind, mode) {
                 pairs.push((kind, mode));
             }
         }
     }
-    assert_eq!(pairs, [("postgres", "append"), ("files", "update")]);
+    assert_eq!(
+        pairs,
+        [
+            ("postgres", "append"),
+            ("smtp", "insert"),
+            ("smtp", "update"),
+            ("smtp", "upsert"),
+            ("smtp", "mirror"),
+            ("nats", "insert"),
+            ("nats", "update"),
+            ("files", "update"),
+        ]
+    );
 }

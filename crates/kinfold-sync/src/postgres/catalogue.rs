@@ -7,13 +7,25 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::{failure, statement};
-use crate::{DestinationError, Target};
+use crate::{DestinationError, Target, template};
 
 /// A column.
 pub(super) struct Column {
     /// The type as SQL.
     pub(super) type_name: String,
     read_only: bool,
+}
+
+impl Column {
+    /// Whether it holds bytes, or an array of such.
+    pub(super) fn is_binary(&self) -> bool {
+        self.type_name.trim_end_matches("[]") == "bytea"
+    }
+
+    /// Whether it holds JSON, where text is a JSON string.
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.type_name.as_str(), "json" | "jsonb")
+    }
 }
 
 /// A table, view or foreign table.
@@ -29,6 +41,8 @@ pub(super) struct Table {
     may_insert: bool,
     may_update: bool,
     may_delete: bool,
+    /// Whether temporary tables may be made.
+    pub(super) may_stage: bool,
 }
 
 /// Reads a table.
@@ -46,7 +60,7 @@ pub(super) async fn read(
         .map_err(failed)?;
     let relation = client
         .query_typed(
-            statement::body(include_str!("../../../../sql/postgres/relation.sql")),
+            template::body(include_str!("../../../../sql/postgres/relation.sql")),
             &[(&schema, Type::TEXT), (&table, Type::TEXT)],
         )
         .await
@@ -61,14 +75,14 @@ pub(super) async fn read(
     let oid: u32 = relation.try_get("oid").map_err(failed)?;
     let columns = client
         .query_typed(
-            statement::body(include_str!("../../../../sql/postgres/columns.sql")),
+            template::body(include_str!("../../../../sql/postgres/columns.sql")),
             &[(&oid, Type::OID)],
         )
         .await
         .map_err(failed)?;
     let keys = client
         .query_typed(
-            statement::body(include_str!("../../../../sql/postgres/unique_keys.sql")),
+            template::body(include_str!("../../../../sql/postgres/unique_keys.sql")),
             &[(&oid, Type::OID)],
         )
         .await
@@ -106,6 +120,7 @@ pub(super) async fn read(
         may_insert: may(relation, "may_insert")?,
         may_update: may(relation, "may_update")?,
         may_delete: may(relation, "may_delete")?,
+        may_stage: may(relation, "may_stage")?,
         columns,
         ordinal,
         unique_keys,

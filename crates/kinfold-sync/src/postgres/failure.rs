@@ -110,31 +110,6 @@ pub(super) fn of_check(error: &tokio_postgres::Error, address: &str) -> Destinat
     }
 }
 
-/// The same, met while sending.
-pub(super) fn before_send(error: DestinationError) -> SendResult {
-    let message = error.to_string();
-    match error {
-        DestinationError::Unreachable { .. } => SendResult::Transient {
-            class: FailureClass::Unreachable,
-            message,
-        },
-        DestinationError::Unavailable { .. } => SendResult::Transient {
-            class: FailureClass::Unavailable,
-            message,
-        },
-        DestinationError::Unauthorized { .. } | DestinationError::PrivilegeMissing { .. } => {
-            SendResult::Fatal {
-                class: FailureClass::Unauthorized,
-                message,
-            }
-        }
-        _ => SendResult::Fatal {
-            class: FailureClass::Misconfigured,
-            message,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,13 +1,32 @@
 //! The statements of a batch.
 
-use super::catalogue::Table;
-use crate::{BatchOperation, DestinationError};
+use bytes::Bytes;
 
-/// A statement and its only parameter.
+use super::catalogue::Table;
+use crate::template::filled;
+use crate::{BatchOperation, DestinationError, object_name};
+
+/// Where a statement finds its rows.
+pub(super) enum Rows {
+    /// In its only parameter, as JSON.
+    Json(String),
+    /// In a temporary table.
+    Staged {
+        /// Makes the table.
+        create: String,
+        /// Starts the copy into it.
+        copy: String,
+        /// Counts the rows for the planner, where they are joined to the table.
+        analyse: Option<String>,
+        /// The rows in the text format of COPY.
+        data: Bytes,
+    },
+}
+
+/// A statement and its rows.
 pub(super) struct Statement {
     pub(super) sql: String,
-    /// The rows as JSON.
-    pub(super) rows: String,
+    pub(super) rows: Rows,
 }
 
 /// An identifier in double quotes.
@@ -15,93 +34,85 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A file of `sql/` without its header.
-pub(super) fn body(file: &'static str) -> &'static str {
-    let mut body = file;
-    while let Some((line, rest)) = body.split_once('\n') {
-        if !line.starts_with("--") {
-            break;
-        }
-        body = rest;
-    }
-    body
-}
-
 /// Schema and table of `schema.table`, `table`, or with parts in double quotes.
 pub(super) fn table_name(object: &str) -> Result<(String, String), DestinationError> {
-    let invalid = |reason| DestinationError::ObjectName {
-        object: object.to_owned(),
-        reason,
-    };
-    let mut parts = Vec::new();
-    let mut rest = object;
-    loop {
-        let (part, after) = if let Some(inner) = rest.strip_prefix('"') {
-            let mut part = String::new();
-            let mut tail = inner;
-            loop {
-                let (text, after) = tail
-                    .split_once('"')
-                    .ok_or_else(|| invalid("a quote is not closed"))?;
-                part.push_str(text);
-                match after.strip_prefix('"') {
-                    Some(after) => {
-                        part.push('"');
-                        tail = after;
-                    }
-                    None => break (part, after),
-                }
-            }
-        } else {
-            let end = rest.find('.').unwrap_or(rest.len());
-            let (part, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-            (part.to_owned(), after)
-        };
-        if part.is_empty() || part.contains('\0') {
-            return Err(invalid("it must be `schema.table`"));
-        }
-        parts.push(part);
-        match after.strip_prefix('.') {
-            Some(next) => rest = next,
-            None if after.is_empty() => break,
-            None => return Err(invalid("it must be `schema.table`")),
-        }
-    }
-    let mut parts = parts.into_iter();
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(table), None, None) => Ok(("public".to_owned(), table)),
-        (Some(schema), Some(table), None) => Ok((schema, table)),
-        _ => Err(invalid("it must be `schema.table`")),
-    }
+    let (schema, table) = object_name::of_table(object, '"', "it must be `schema.table`")?;
+    Ok((schema.unwrap_or_else(|| "public".to_owned()), table))
 }
 
-/// Replaces every `{name}` in one pass, so that braces in identifiers stay what they are.
-fn filled(template: &'static str, values: &[(&str, &str)]) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = body(template);
-    while let Some((before, after)) = rest.split_once('{') {
-        out.push_str(before);
-        match after.split_once('}') {
-            Some((name, after)) => {
-                if let Some((_, value)) = values.iter().find(|(known, _)| *known == name) {
-                    out.push_str(value);
-                }
-                rest = after;
-            }
-            None => rest = after,
-        }
+/// Names and types of columns, and of the number of a row if it is wanted.
+fn definitions(
+    table: &Table,
+    columns: &[&str],
+    numbered: bool,
+) -> Result<String, DestinationError> {
+    let mut definitions = columns
+        .iter()
+        .map(|name| {
+            Ok(format!(
+                "{} {}",
+                quoted(name),
+                table.column(name)?.type_name
+            ))
+        })
+        .collect::<Result<Vec<_>, DestinationError>>()?;
+    if numbered {
+        definitions.push(format!("{} bigint", quoted(&table.ordinal)));
     }
-    out.push_str(rest);
-    out
+    Ok(definitions.join(", "))
 }
 
-/// The statement of an operation for rows with these fields besides the key.
+/// Rows with these columns as the statement's parameter.
+pub(super) fn from_json(
+    table: &Table,
+    columns: &[&str],
+    numbered: bool,
+) -> Result<String, DestinationError> {
+    let definitions = definitions(table, columns, numbered)?;
+    Ok(format!(
+        "jsonb_to_recordset($1::text::jsonb) AS x({definitions})"
+    ))
+}
+
+/// Rows with these columns in a temporary table: the source, what makes the table, what copies into it.
+pub(super) fn from_stage(
+    table: &Table,
+    columns: &[&str],
+    numbered: bool,
+    stage: &str,
+) -> Result<(String, String, String), DestinationError> {
+    let definitions = definitions(table, columns, numbered)?;
+    let ordinal = numbered.then_some(table.ordinal.as_str());
+    let columns: Vec<String> = columns.iter().copied().chain(ordinal).map(quoted).collect();
+    Ok((
+        format!("pg_temp.{stage} AS x"),
+        filled(
+            include_str!("../../../../sql/postgres/stage.sql"),
+            &[("stage", stage), ("definitions", &definitions)],
+        ),
+        filled(
+            include_str!("../../../../sql/postgres/copy.sql"),
+            &[("stage", stage), ("columns", &columns.join(", "))],
+        ),
+    ))
+}
+
+/// What counts the rows of a temporary table for the planner.
+pub(super) fn analyse(stage: &str) -> String {
+    filled(
+        include_str!("../../../../sql/postgres/analyse.sql"),
+        &[("stage", stage)],
+    )
+}
+
+/// The statement of an operation for `rows` with these fields besides the key.
 pub(super) fn sql(
     operation: BatchOperation,
     table: &Table,
     key_fields: &[String],
     fields: &[&str],
-) -> Result<String, DestinationError> {
+    rows: &str,
+) -> String {
     let keys: Vec<&str> = key_fields.iter().map(String::as_str).collect();
     let all: Vec<&str> = keys.iter().chain(fields).copied().collect();
     let joined = |names: &[&str], separator: &str, form: &dyn Fn(&str) -> String| {
@@ -111,17 +122,6 @@ pub(super) fn sql(
             .collect::<Vec<_>>()
             .join(separator)
     };
-    let definitions = all
-        .iter()
-        .map(|name| {
-            Ok(format!(
-                "{} {}",
-                quoted(name),
-                table.column(name)?.type_name
-            ))
-        })
-        .collect::<Result<Vec<_>, DestinationError>>()?
-        .join(", ");
     let columns = joined(&all, ", ", &|name| name.to_owned());
     let row_columns = joined(&all, ", ", &|name| format!("x.{name}"));
     let key = joined(&keys, ", ", &|name| name.to_owned());
@@ -141,20 +141,20 @@ pub(super) fn sql(
         BatchOperation::Upsert => include_str!("../../../../sql/postgres/upsert.sql"),
         BatchOperation::Delete => include_str!("../../../../sql/postgres/delete.sql"),
     };
-    Ok(filled(
+    filled(
         template,
         &[
             ("table", &table.name),
             ("columns", &columns),
             ("row_columns", &row_columns),
-            ("definitions", &definitions),
+            ("rows", rows),
             ("key", &key),
             ("on_conflict", &on_conflict),
             ("assignments", &assignments),
             ("match", &matching),
             ("ordinal", &quoted(&table.ordinal)),
         ],
-    ))
+    )
 }
 
 /// The statement that reads these columns, written as SQL, of rows with these keys.
@@ -163,17 +163,8 @@ pub(super) fn read_sql(
     key_fields: &[String],
     columns: &str,
 ) -> Result<String, DestinationError> {
-    let definitions = key_fields
-        .iter()
-        .map(|name| {
-            Ok(format!(
-                "{} {}",
-                quoted(name),
-                table.column(name)?.type_name
-            ))
-        })
-        .collect::<Result<Vec<_>, DestinationError>>()?
-        .join(", ");
+    let keys: Vec<&str> = key_fields.iter().map(String::as_str).collect();
+    let definitions = definitions(table, &keys, false)?;
     let matching = key_fields
         .iter()
         .map(|name| format!("t.{name} = x.{name}", name = quoted(name)))
@@ -189,29 +180,4 @@ pub(super) fn read_sql(
             ("ordinal", &quoted(&table.ordinal)),
         ],
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_read_as_they_are_written() {
-        let name = |object| table_name(object).ok();
-        let pair = |schema: &str, table: &str| Some((schema.to_owned(), table.to_owned()));
-        assert_eq!(name("crm.Contacts"), pair("crm", "Contacts"));
-        assert_eq!(name("contacts"), pair("public", "contacts"));
-        assert_eq!(name(r#""a.b"."c""d""#), pair("a.b", "c\"d"));
-        for object in ["", ".", "a.", ".b", "a.b.c", "\"a", "\"a\"b", "a..b"] {
-            assert_eq!(name(object), None, "{object}");
-        }
-    }
-
-    #[test]
-    fn a_template_is_filled_once() {
-        assert_eq!(
-            filled("-- name: x\n{a} {b}{c}", &[("a", "{b}"), ("b", "2")]),
-            "{b} 2"
-        );
-    }
 }

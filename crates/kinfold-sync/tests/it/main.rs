@@ -1,5 +1,5 @@
-//! Tests of kinfold-sync from outside: laws over destinations in memory, faults over real sockets, a real
-//! PostgreSQL server.
+//! Tests of kinfold-sync from outside: laws over destinations in memory, faults over real sockets, real
+//! servers.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,5 +11,8 @@ mod budgets;
 mod cases;
 mod http;
 mod laws;
+mod mysql;
+mod nats;
 mod postgres;
 mod setting;
+mod smtp;

@@ -1,5 +1,7 @@
 //! The PostgreSQL destination on a real server.
 
+mod read_back;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,16 @@ fn destination(server: &PostgresServer, target: Target) -> PostgresDestination {
     PostgresDestination::new(PostgresOptions::new(server.dsn()), target).unwrap()
 }
 
+/// One that copies batches of so many rows and more.
+fn copying(server: &PostgresServer, target: Target, copied_rows: usize) -> PostgresDestination {
+    let mut options = PostgresOptions::new(server.dsn());
+    options.copied_rows = copied_rows;
+    PostgresDestination::new(options, target).unwrap()
+}
+
+/// Every batch is sent as JSON; every batch is copied.
+const BOTH_WAYS: [usize; 2] = [usize::MAX, 1];
+
 /// A change with any key.
 fn keyed(seq: u64, operation: Operation, key: Value, fields: Value) -> Change {
     let mut change = change(seq, operation, "", fields);
@@ -78,6 +90,12 @@ async fn rows(client: &Client, table: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn values_of_every_type_arrive_and_null_is_not_missing() {
+    for copied_rows in BOTH_WAYS {
+        values_of_every_type_arrive_and_null_is_not_missing_if_copied_from(copied_rows).await;
+    }
+}
+
+async fn values_of_every_type_arrive_and_null_is_not_missing_if_copied_from(copied_rows: usize) {
     let (server, client) = server_with(
         r#"CREATE SCHEMA "CRM x";
            CREATE TYPE "CRM x"."Mood" AS ENUM ('sad', 'ok');
@@ -92,7 +110,7 @@ async fn values_of_every_type_arrive_and_null_is_not_missing() {
         "amount", "vip", "seen", "born", "doc{key}", "device", "big", "ratio", "tags", "Mood",
         "short", "raw", "kept",
     ];
-    let destination = destination(
+    let destination = copying(
         &server,
         target(
             r#""CRM x"."Con""tacts""#,
@@ -100,6 +118,7 @@ async fn values_of_every_type_arrive_and_null_is_not_missing() {
             &["e mail", "order"],
             &fields,
         ),
+        copied_rows,
     );
     destination.check().await.unwrap();
     let key = |order: i32| json!({"e mail": "Zoë'); DROP TABLE x; --", "order": order});
@@ -180,8 +199,14 @@ const CONTACTS: &str = "CREATE TABLE contacts (id text PRIMARY KEY, name text NO
 
 #[tokio::test]
 async fn bad_rows_are_found_and_the_others_delivered() {
+    for copied_rows in BOTH_WAYS {
+        bad_rows_are_found_and_the_others_delivered_if_copied_from(copied_rows).await;
+    }
+}
+
+async fn bad_rows_are_found_and_the_others_delivered_if_copied_from(copied_rows: usize) {
     let (server, client) = server_with(CONTACTS).await;
-    let destination = destination(
+    let destination = copying(
         &server,
         target(
             "public.contacts",
@@ -189,6 +214,7 @@ async fn bad_rows_are_found_and_the_others_delivered() {
             &["id"],
             &["name", "n", "mail"],
         ),
+        copied_rows,
     );
     let mut plan: Vec<Change> = (0..60)
         .map(|seq| {
@@ -229,7 +255,7 @@ async fn bad_rows_are_found_and_the_others_delivered() {
         (30, FailureClass::Conflict, "contacts_mail_key"),
         (31, FailureClass::InvalidRow, "out of range"),
         (40, FailureClass::InvalidRow, "the row cannot be read"),
-        (59, FailureClass::InvalidRow, "SQLSTATE 22P05"),
+        (59, FailureClass::InvalidRow, "SQLSTATE 22"),
     ] {
         let (found, message) = outcomes.get(&seq).and_then(Outcome::failure).unwrap();
         assert_eq!(found, class, "{message}");
@@ -243,8 +269,20 @@ async fn bad_rows_are_found_and_the_others_delivered() {
 
 #[tokio::test]
 async fn each_mode_does_what_it_says() {
+    for copied_rows in BOTH_WAYS {
+        each_mode_does_what_it_says_if_copied_from(copied_rows).await;
+    }
+}
+
+async fn each_mode_does_what_it_says_if_copied_from(copied_rows: usize) {
     let (server, client) = server_with(CONTACTS).await;
-    let with_mode = |mode| destination(&server, target("contacts", mode, &["id"], &["name", "n"]));
+    let with_mode = |mode| {
+        copying(
+            &server,
+            target("contacts", mode, &["id"], &["name", "n"]),
+            copied_rows,
+        )
+    };
     let names = async || -> Vec<(String, String)> {
         rows(&client, "contacts")
             .await
@@ -690,138 +728,4 @@ async fn tls_verifies_the_server() {
         check(&trusting, &other_name).await,
         Err(DestinationError::Unreachable { .. })
     ));
-}
-
-#[tokio::test]
-async fn rows_are_read_back_as_they_were_sent() {
-    let (server, client) = server_with(
-        r#"ALTER ROLE kinfold SET TimeZone = 'Asia/Kathmandu';
-           ALTER ROLE kinfold SET bytea_output = 'escape';
-           CREATE TABLE t (
-             "e mail" text, "order" int, PRIMARY KEY ("order", "e mail"),
-             amount numeric(30, 6), vip bool, seen timestamptz, local timestamp, born date, "doc{key}" jsonb,
-             old json, big bigint, ratio double precision, tags text[], times timestamptz[], raw bytea,
-             r text, t text, x text, other text DEFAULT 'not mapped')"#,
-    )
-    .await;
-    let fields = [
-        "amount", "vip", "seen", "local", "born", "doc{key}", "old", "big", "ratio", "tags",
-        "times", "raw", "r", "t", "x",
-    ];
-    let destination = destination(
-        &server,
-        target("t", SyncMode::Upsert, &["e mail", "order"], &fields),
-    );
-    assert!(destination.capabilities().reads);
-    let key = |order: i32| json!({"e mail": "Zoë'); DROP TABLE x; --", "order": order});
-    let row = |amount: Value, ratio: f64| {
-        json!({
-            "amount": amount, "vip": true, "seen": "2026-02-03T04:05:06.789Z",
-            "local": "2026-02-03T04:05:06Z", "born": "1980-02-29",
-            "doc{key}": {"a": [1, null, "x \\\" y"], "b c": 0.3}, "old": {"z": 1, "a": [true]},
-            "big": 9_007_199_254_740_993_i64, "ratio": ratio, "tags": ["a", "b\"c"],
-            "times": ["2026-02-03T04:05:06.000001Z", null], "raw": "00ff", "r": "", "t": "1.50",
-            "x": " spaces \n and \u{1F600} ",
-        })
-    };
-    let nulls: Map<String, Value> = fields
-        .iter()
-        .map(|field| ((*field).to_owned(), Value::Null))
-        .collect();
-    let sent = [
-        row(json!(1.5), 0.1),
-        row(json!("12345678901234.123456"), 1e21),
-        row(json!(-3), 5e-324),
-        Value::Object(nulls),
-    ];
-    let plan: Vec<Change> = (0..)
-        .zip(&sent)
-        .map(|(seq, fields)| {
-            let order = i32::try_from(seq).unwrap();
-            keyed(seq, Operation::Add, key(order), fields.clone())
-        })
-        .collect();
-    let (report, log) = deliver(&destination, SyncMode::Upsert, &plan, 100).await;
-    assert_eq!(report.counters.delivered, 4, "{:?}", log.outcomes());
-
-    let text = |key: Value| ObjectText::new(key.to_string()).unwrap();
-    // In any order, with repetitions, with keys that are not there or no keys at all.
-    let keys = [
-        text(key(3)),
-        text(key(77)),
-        text(key(0)),
-        ObjectText::new("{broken}").unwrap(),
-        text(key(2)),
-        text(key(1)),
-        text(key(0)),
-    ];
-    let found = destination.read(&keys).await.unwrap();
-    let expected = [Some(3), None, Some(0), None, Some(2), Some(1), Some(0)];
-    assert_eq!(found.len(), expected.len());
-    for (found, expected) in found.into_iter().zip(expected) {
-        let expected: Option<&Value> = expected.and_then(|index: usize| sent.get(index));
-        assert_eq!(found.map(Value::Object).as_ref(), expected);
-    }
-    assert_eq!(destination.read(&[]).await, Ok(Vec::new()));
-
-    // Somebody else changes it.
-    client
-        .batch_execute(
-            r#"UPDATE t SET vip = false WHERE "order" = 0; DELETE FROM t WHERE "order" = 1"#,
-        )
-        .await
-        .unwrap();
-    let found = destination.read(&keys).await.unwrap();
-    let vip = found
-        .get(2)
-        .and_then(Option::as_ref)
-        .and_then(|row| row.get("vip"));
-    assert_eq!(vip, Some(&json!(false)));
-    assert_eq!(found.get(5), Some(&None));
-}
-
-#[tokio::test]
-async fn reading_back_many_rows_is_one_statement_and_needs_the_right_to() {
-    let (server, client) = server_with(CONTACTS).await;
-    client
-        .batch_execute(
-            "INSERT INTO contacts SELECT 'k' || i, 'N', i, NULL FROM generate_series(0, 9999) AS i;
-             CREATE ROLE writer LOGIN PASSWORD 'pw'; GRANT INSERT ON contacts TO writer",
-        )
-        .await
-        .unwrap();
-    let with = |mode, fields: &[&str]| target("contacts", mode, &["id"], fields);
-    let keys: Vec<ObjectText> = (0..10_000)
-        .map(|n| ObjectText::new(format!("{{\"id\":\"k{n}\"}}")).unwrap())
-        .collect();
-    let begun = Instant::now();
-    let found = destination(&server, with(SyncMode::Upsert, &["n"]))
-        .read(&keys)
-        .await
-        .unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(30));
-    for (n, found) in found.iter().enumerate() {
-        assert_eq!(found.as_ref().and_then(|row| row.get("n")), Some(&json!(n)));
-    }
-    // Without mapped fields it is still known which rows are there.
-    let bare = destination(&server, with(SyncMode::Upsert, &[]));
-    let some = [
-        keys.first().cloned().unwrap(),
-        ObjectText::new(r#"{"id":"nobody"}"#).unwrap(),
-    ];
-    assert_eq!(bare.read(&some).await, Ok(vec![Some(Map::new()), None]));
-
-    let options = PostgresOptions::new(server.dsn_as("writer", "pw"));
-    let writer = PostgresDestination::new(options, with(SyncMode::Insert, &["name"])).unwrap();
-    let refused = writer.read(&some).await.unwrap_err();
-    assert!(
-        matches!(
-            refused,
-            DestinationError::PrivilegeMissing {
-                privilege: "select",
-                ..
-            }
-        ),
-        "{refused}"
-    );
 }
