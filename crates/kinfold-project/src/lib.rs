@@ -29,6 +29,6 @@ pub use model::{
 pub use node::{NodeId, ResourceType};
 pub use schedule::{Alert, BuildSchedule, CatchUp, Cron, Overlap, Schedule, ThenSync, Trigger};
 pub use sync::{
-    Connection, ConnectionKind, FirstRun, Guard, LogPayload, OnLeave, Reference, Resend, Sync,
-    SyncMode,
+    Connection, ConnectionKind, FirstRun, Guard, LogPayload, OnLeave, Reference, Resend,
+    RetryWaits, Sync, SyncMode,
 };

@@ -17,8 +17,8 @@ pub struct Mapping {
 pub struct AllColumns {
     /// Columns that are left out.
     pub except: Vec<Located<String>>,
-    /// What is sent where a column is null.
-    pub nulls: Nulls,
+    /// What is sent where a column is null; what suits the destination if it is not said.
+    pub nulls: Option<Nulls>,
     /// The entry.
     pub span: Span,
 }

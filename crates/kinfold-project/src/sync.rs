@@ -1,6 +1,7 @@
 //! Connections and syncs as the user writes them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::diagnostic::Span;
 use crate::located::{Located, Value};
@@ -74,6 +75,14 @@ impl ConnectionKind {
             Self::Nats => "nats",
             Self::Files => "files",
         }
+    }
+}
+
+impl ConnectionKind {
+    /// Whether a row there has every column, so that a field cannot be left out.
+    #[must_use]
+    pub fn has_columns(self) -> bool {
+        matches!(self, Self::Postgres | Self::MySql)
     }
 }
 
@@ -183,6 +192,28 @@ impl Resend {
     }
 }
 
+/// When a refused row is sent again though nothing about it has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryWaits {
+    /// After the first refusal; each further wait is twice as long.
+    pub first: Duration,
+    /// The longest wait.
+    pub longest: Duration,
+    /// After so many refusals it waits for a change or a person.
+    pub attempts: u32,
+}
+
+impl Default for RetryWaits {
+    /// 1 hour, up to a day, ten times.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(3_600),
+            longest: Duration::from_secs(86_400),
+            attempts: 10,
+        }
+    }
+}
+
 /// Which values the log of a sync keeps. Keys, hashes and outcomes are always kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LogPayload {
@@ -233,6 +264,11 @@ pub struct Sync {
     /// Limits above which a run is held: `max_removals` (rows or `10%`), `max_changes`; and the share of
     /// refused rows above which it stops: `max_rejected`.
     pub guards: BTreeMap<String, Located<Guard>>,
+    /// When a refused row is sent again though nothing about it has changed.
+    pub retry: RetryWaits,
+    /// Fields of the key: a row that left is removed only if the model still has rows with the same values in
+    /// these. All rows that left, if there are none.
+    pub mirror_scope: Vec<Located<String>>,
     /// Which of the values that are sent the log keeps.
     pub log_payload: LogPayload,
     /// Rows of one request, if the user sets it.

@@ -201,7 +201,12 @@ impl Compiler<'_> {
         } else {
             None
         };
-        let fields = self.fields(sync, columns.as_ref());
+        let mut connections = project.connections.iter();
+        let connection = connections.find(|c| c.name.value == sync.connection.value);
+        // A row of a table has every column; elsewhere a new column without values shall change nothing.
+        let table = connection.is_some_and(|c| c.kind.value.has_columns());
+        let nulls = if table { Nulls::Null } else { Nulls::Omit };
+        let fields = self.fields(sync, columns.as_ref(), nulls);
         let sql = Assembled::select(&fields, &from, &project.files);
         let unsound = sql.unsound();
         let bound = if unsound.is_empty() {
@@ -247,7 +252,13 @@ impl Compiler<'_> {
     }
 
     /// All fields of the destination, those of the key first.
-    fn fields<'a>(&mut self, sync: &'a Sync, columns: Option<&'a SchemaRef>) -> Vec<Field<'a>> {
+    /// `nulls` is the form of nulls of columns that are not named.
+    fn fields<'a>(
+        &mut self,
+        sync: &'a Sync,
+        columns: Option<&'a SchemaRef>,
+        nulls: Nulls,
+    ) -> Vec<Field<'a>> {
         let mut fields: Vec<Field<'_>> = sync
             .key
             .iter()
@@ -276,7 +287,7 @@ impl Compiler<'_> {
             fields.push(Field {
                 name,
                 value: Value::Column(name, all.span),
-                nulls: all.nulls,
+                nulls: all.nulls.unwrap_or(nulls),
             });
         }
         fields

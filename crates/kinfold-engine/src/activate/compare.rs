@@ -22,7 +22,7 @@ use futures::TryStreamExt;
 use kinfold_compile::compile::CompiledSync;
 use kinfold_compile::relation::register;
 use kinfold_project::{FirstRun, OnLeave, Resend, Sync, SyncMode};
-use kinfold_sync::CancelToken;
+use kinfold_sync::{CancelToken, ObjectText};
 use tokio::task::JoinSet;
 
 use super::canonical::{Cell, NullForm, ObjectEncoder, text_hash};
@@ -184,6 +184,9 @@ pub(super) struct Rules {
     now: i64,
     /// Rows that are as they were confirmed are to be looked up at the destination, and nothing else is done.
     pub(super) verify: bool,
+    /// Fields of the key: a row that left is removed only if the model still has rows with the same values in
+    /// these. Every row if there are none.
+    pub(super) scope: Arc<[String]>,
     /// Only these keys are looked at.
     pub(super) only: Option<Arc<HashSet<Hash>>>,
 }
@@ -206,6 +209,11 @@ impl Rules {
             resend: sync.resend,
             now: engine.clock.as_of.timestamp_micros(),
             verify: false,
+            scope: sync
+                .mirror_scope
+                .iter()
+                .map(|field| field.value.clone())
+                .collect(),
             only: only.map(Arc::new),
         }
     }
@@ -404,6 +412,7 @@ impl Comparison<'_> {
         sinks: &SinkMaker<'_>,
     ) -> Result<Changeset, EngineError> {
         let (confirmed, _) = table.confirmed_and_unseen();
+        let scopes = Arc::new(KeyTable::new(&self.engine.runtime.memory_pool, 0)?);
         let mut changeset = Changeset::default();
         let mut tasks = JoinSet::new();
         let streams = self
@@ -419,6 +428,7 @@ impl Comparison<'_> {
                 part,
                 table: Arc::clone(table),
                 mappings: Arc::clone(mappings),
+                scopes: Arc::clone(&scopes),
                 cancel: self.cancel.clone(),
             };
             tasks.spawn(scan.run(stream, sinks.make(&format!("{}-{number}", part.index))));
@@ -437,7 +447,7 @@ impl Comparison<'_> {
         let (_, unseen) = table.confirmed_and_unseen();
         if unseen > 0 && !self.rules.verify {
             let mut sink = sinks.make(&format!("{}-left", part.index));
-            self.leaving(part, table, &mut sink).await?;
+            self.leaving(part, table, &scopes, &mut sink).await?;
             changeset.extend(sink.finish().await?);
         }
         Ok(changeset)
@@ -455,6 +465,7 @@ impl Comparison<'_> {
         &self,
         part: Part,
         table: &Arc<KeyTable>,
+        scopes: &KeyTable,
         sink: &mut Sink,
     ) -> Result<(), EngineError> {
         for mut stream in self
@@ -483,7 +494,13 @@ impl Comparison<'_> {
                     if !known.in_state() || known.seen() {
                         continue;
                     }
-                    let class = self.rules.absent(known, trouble.as_ref());
+                    let class = if self.rules.scope.is_empty()
+                        || scopes.was_seen(scope_of(keys.value(row), &self.rules.scope))
+                    {
+                        self.rules.absent(known, trouble.as_ref())
+                    } else {
+                        Class::Keep
+                    };
                     if class == Class::WaitingToLeave {
                         sink.wait_until(due(trouble.as_ref()));
                     }
@@ -658,6 +675,8 @@ struct ModelScan {
     part: Part,
     table: Arc<KeyTable>,
     mappings: Arc<Mappings>,
+    /// Hashes of the scopes that the model has.
+    scopes: Arc<KeyTable>,
     cancel: CancelToken,
 }
 
@@ -704,6 +723,10 @@ impl ModelScan {
                     .await?;
                 }
                 continue;
+            }
+            if !self.rules.scope.is_empty() {
+                let scope = scope_of(&key, &self.rules.scope);
+                self.scopes.see(scope, |_, _| (0, ()))?;
             }
             let key_hash = key_hash(&key);
             let skipped = self
@@ -807,6 +830,14 @@ impl Values<'_> {
         self.encoder.write(row, &mut self.payload, seen);
         has_form.then(|| text_hash(&self.payload))
     }
+}
+
+/// The hash of the values of some fields of a key.
+fn scope_of(key: &str, fields: &[String]) -> Hash {
+    let key = ObjectText::new(key).and_then(|text| text.parse());
+    let mut scope = key.unwrap_or_default();
+    scope.retain(|field, _| fields.contains(field));
+    key_hash(&serde_json::Value::Object(scope).to_string())
 }
 
 /// The hash by which a key is found; never 0.

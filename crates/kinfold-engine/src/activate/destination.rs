@@ -9,7 +9,8 @@ use kinfold_project::{
 };
 use kinfold_sync::{
     Budget, BudgetOptions, DeliveryPolicy, Destination, DestinationError, ErrorRate,
-    HttpDestination, HttpOptions, PostgresDestination, PostgresOptions, Secret, Target,
+    HttpDestination, HttpOptions, MySqlDestination, MySqlOptions, NatsDestination, NatsOptions,
+    PostgresDestination, PostgresOptions, Secret, SmtpDestination, SmtpOptions, Target,
 };
 
 use super::canonical::NullForm;
@@ -107,8 +108,21 @@ pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Mad
     let destination: Box<dyn Destination> = match request.connection.kind.value {
         ConnectionKind::Http => Box::new(http(&options, &target, &mut policy)?.map_err(refused)?),
         ConnectionKind::Postgres => {
-            policy.max_rows = 1_000;
+            // From here on a batch goes by COPY.
+            policy.max_rows = 5_000;
             Box::new(postgres(&options, target)?.map_err(refused)?)
+        }
+        ConnectionKind::MySql => {
+            policy.max_rows = 1_000;
+            Box::new(mysql(&options, target)?.map_err(refused)?)
+        }
+        ConnectionKind::Smtp => {
+            policy.max_rows = 50;
+            Box::new(smtp(engine, &options, target, &mut policy)?.map_err(refused)?)
+        }
+        ConnectionKind::Nats => {
+            policy.max_rows = 500;
+            Box::new(nats(engine, &options, target, &mut policy)?.map_err(refused)?)
         }
         ConnectionKind::Files => {
             policy.max_rows = 10_000;
@@ -151,13 +165,8 @@ fn http(
         .into_iter()
         .map(|(name, value)| (name, Secret::new(value)))
         .collect();
-    if let Some(seconds) = options.text("timeout_seconds")? {
-        let seconds = seconds.trim().parse::<f64>().ok();
-        let timeout = seconds
-            .and_then(|s| Duration::try_from_secs_f64(s).ok())
-            .filter(|t| !t.is_zero());
-        http.timeout =
-            timeout.ok_or_else(|| options.wrong("timeout_seconds", "must be a number above 0"))?;
+    if let Some(timeout) = timeout(options)? {
+        http.timeout = timeout;
     }
     http.receiver_deduplicates = options.text("receiver_deduplicates")?.as_deref() == Some("true");
     if let Some(rows) = options.number("batch_size")? {
@@ -184,6 +193,75 @@ fn postgres(
         target.object = format!("\"{}\".{}", schema.replace('"', "\"\""), target.object);
     }
     Ok(PostgresDestination::new(postgres, target))
+}
+
+fn mysql(
+    options: &Options<'_>,
+    target: Target,
+) -> Result<Result<MySqlDestination, DestinationError>, ActivateError> {
+    let mut mysql = MySqlOptions::new(options.required("dsn")?);
+    if let Some(rows) = options.number("batch_size")? {
+        mysql.max_rows = rows;
+    }
+    Ok(MySqlDestination::new(mysql, target))
+}
+
+fn smtp(
+    engine: &Engine,
+    options: &Options<'_>,
+    target: Target,
+    policy: &mut DeliveryPolicy,
+) -> Result<Result<SmtpDestination, DestinationError>, ActivateError> {
+    let mut smtp = SmtpOptions::new(options.required("dsn")?, options.required("from")?);
+    smtp.ca_file = options.text("ca_file")?.map(|file| engine.root.join(file));
+    if let Some(timeout) = timeout(options)? {
+        smtp.timeout = timeout;
+    }
+    if let Some(rows) = options.number("batch_size")? {
+        smtp.max_rows = rows;
+    }
+    if let Some(most) = options.number("max_concurrency")? {
+        smtp.max_in_flight = most;
+        policy.concurrency = most;
+    }
+    Ok(SmtpDestination::new(smtp, target))
+}
+
+fn nats(
+    engine: &Engine,
+    options: &Options<'_>,
+    target: Target,
+    policy: &mut DeliveryPolicy,
+) -> Result<Result<NatsDestination, DestinationError>, ActivateError> {
+    let mut nats = NatsOptions::new(options.required("url")?);
+    nats.user = options.text("user")?;
+    nats.password = options.text("password")?.map(Secret::new);
+    nats.token = options.text("token")?.map(Secret::new);
+    nats.ca_file = options.text("ca_file")?.map(|file| engine.root.join(file));
+    if let Some(timeout) = timeout(options)? {
+        nats.timeout = timeout;
+    }
+    if let Some(rows) = options.number("batch_size")? {
+        nats.max_rows = rows;
+    }
+    if let Some(most) = options.number("max_concurrency")? {
+        nats.max_in_flight = most;
+        policy.concurrency = most;
+    }
+    Ok(NatsDestination::new(nats, target))
+}
+
+/// `timeout_seconds`.
+fn timeout(options: &Options<'_>) -> Result<Option<Duration>, ActivateError> {
+    let Some(text) = options.text("timeout_seconds")? else {
+        return Ok(None);
+    };
+    let seconds = text.trim().parse::<f64>().ok();
+    let timeout = seconds
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .filter(|t| !t.is_zero());
+    let timeout = timeout.map(Some);
+    timeout.ok_or_else(|| options.wrong("timeout_seconds", "must be a number above 0"))
 }
 
 fn format(options: &Options<'_>) -> Result<FileFormat, ActivateError> {

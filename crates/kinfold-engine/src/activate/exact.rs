@@ -115,6 +115,10 @@ impl Compared {
             let tally = Tally::untouched(&self.extents, 0, 0);
             return Ok(Some(Changeset::nothing(tally)));
         }
+        // Whether a scope is still there is for all rows to say.
+        if !comparison.rules.scope.is_empty() {
+            return Ok(None);
+        }
         let Some((relation, difference)) = self.difference(comparison, &now).await? else {
             return Ok(None);
         };
@@ -189,9 +193,13 @@ fn inputs(published: &PublishedState, compiled: &CompiledSync) -> BTreeMap<Strin
 fn meaning(request: &SyncRequest<'_>, nulls: &[NullForm]) -> String {
     let (sync, compiled) = (request.sync, request.compiled);
     let text = format!(
-        "{} {} {} {}",
+        "{} {} {:?} {} {}",
         compiled.fingerprint,
         sync.mode.value.as_str(),
+        sync.mirror_scope
+            .iter()
+            .map(|field| &field.value)
+            .collect::<Vec<_>>(),
         sync.on_leave.value.as_str(),
         canonical::cleared(&compiled.fields, nulls),
     );

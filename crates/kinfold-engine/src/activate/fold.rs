@@ -18,16 +18,9 @@ use kinfold_lake::Lake;
 use super::acknowledge::{Failure, Outcomes};
 use super::chunk::{Chunk, ChunkRows};
 use super::compact;
-use super::plan::Plan;
+use super::plan::{Plan, Waits};
 use super::state::{self, Place, State};
 use crate::{Engine, EngineError};
-
-/// A refused row is tried again after so long, then after twice that, and so on.
-const FIRST_WAIT: TimeDelta = TimeDelta::hours(1);
-/// The longest wait.
-const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
-/// So many refusals of the same values, and a row is tried again only when they change or on request.
-pub(super) const MOST_ATTEMPTS: u32 = 10;
 
 /// Commits the state that the outcomes of a plan lead to.
 pub(super) async fn fold(
@@ -97,19 +90,18 @@ impl Position {
 }
 
 /// When a refused row is tried again, in microseconds since 1970.
-fn due(as_of: chrono::DateTime<chrono::Utc>, attempts: u32) -> i64 {
-    if attempts >= MOST_ATTEMPTS {
+fn due(as_of: chrono::DateTime<chrono::Utc>, attempts: u32, waits: &Waits) -> i64 {
+    if attempts >= waits.attempts {
         return state::NEVER;
     }
-    let doubled = 1_i32
+    let doubled = 1_i64
         .checked_shl(attempts.saturating_sub(1))
-        .unwrap_or(i32::MAX);
-    let wait = FIRST_WAIT
-        .checked_mul(doubled)
-        .unwrap_or(LONGEST_WAIT)
-        .min(LONGEST_WAIT);
-    as_of
-        .checked_add_signed(wait)
+        .filter(|factor| *factor > 0)
+        .unwrap_or(i64::MAX);
+    let seconds = waits.first_seconds.saturating_mul(doubled);
+    let seconds = seconds.min(waits.longest_seconds);
+    TimeDelta::try_seconds(seconds)
+        .and_then(|wait| as_of.checked_add_signed(wait))
         .map_or(state::NEVER, |at| at.timestamp_micros())
 }
 
@@ -234,7 +226,7 @@ impl<'a> StateRows<'a> {
             .append_value(i32::try_from(attempts).unwrap_or(i32::MAX));
         let refused = failure.outcome == "rejected";
         self.next_try
-            .append_option(refused.then(|| due(self.plan.as_of, attempts)));
+            .append_option(refused.then(|| due(self.plan.as_of, attempts, &self.plan.waits)));
         self.error_class.append_value(&failure.class);
         self.error_message.append_option(failure.message.as_deref());
         let first = rows
@@ -277,10 +269,16 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_day_and_end() {
         let as_of = chrono::DateTime::UNIX_EPOCH;
-        let hours = |attempts| due(as_of, attempts) / 3_600_000_000;
-        let waits: Vec<i64> = (1..MOST_ATTEMPTS).map(hours).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 24, 24, 24, 24]);
-        assert_eq!(due(as_of, MOST_ATTEMPTS), state::NEVER);
-        assert_eq!(due(as_of, u32::MAX), state::NEVER);
+        let waits = Waits::of(&kinfold_project::RetryWaits::default());
+        let hours = |attempts| due(as_of, attempts, &waits) / 3_600_000_000;
+        let found: Vec<i64> = (1..10).map(hours).collect();
+        assert_eq!(found, [1, 2, 4, 8, 16, 24, 24, 24, 24]);
+        assert_eq!(due(as_of, 10, &waits), state::NEVER);
+        assert_eq!(due(as_of, u32::MAX, &waits), state::NEVER);
+        let patient = Waits {
+            attempts: u32::MAX,
+            ..waits
+        };
+        assert_eq!(due(as_of, 1_000, &patient) / 3_600_000_000, 24);
     }
 }

@@ -347,6 +347,14 @@ impl KeyTable {
         Ok((Copies::Second(first), None))
     }
 
+    /// Whether the model was seen to have a key.
+    pub(super) fn was_seen(&self, key: Hash) -> bool {
+        self.shard(key).is_some_and(|shard| {
+            let at = shard.find(key);
+            shard.known(at).seen()
+        })
+    }
+
     /// Whether the state has a key.
     pub(super) fn has(&self, key: Hash) -> bool {
         self.shard(key).is_some_and(|shard| {

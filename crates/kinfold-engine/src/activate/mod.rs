@@ -92,7 +92,7 @@ pub struct SyncRequest<'a> {
     /// What the account of the connection allows, see [`budget`].
     pub budget: Budget,
     /// Reads an environment variable, for `env_var('…')` in options of the connection.
-    pub environment_variable: &'a dyn Fn(&str) -> Option<String>,
+    pub environment_variable: &'a (dyn Fn(&str) -> Option<String> + std::marker::Sync),
     /// Ends the delivery: batches in flight are awaited, what was acknowledged counts.
     pub cancel: CancelToken,
 }

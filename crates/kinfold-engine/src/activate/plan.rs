@@ -1,11 +1,12 @@
 //! The plan of a run: what will be sent, fixed before anything is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kinfold_lake::Lake;
-use kinfold_project::{LogPayload, SyncMode};
+use kinfold_project::{LogPayload, RetryWaits, SyncMode};
 use kinfold_sync::{ObjectText, Operation};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,9 @@ pub(super) struct Plan {
     /// Which values the ledger gets.
     #[serde(default)]
     pub(super) log_payload: Logged,
+    /// When refused rows are sent again.
+    #[serde(default)]
+    pub(super) waits: Waits,
     /// Limits of batches, so that a resumed run cuts the same ones.
     pub(super) max_rows: usize,
     pub(super) max_bytes: usize,
@@ -55,6 +59,31 @@ pub(super) struct Plan {
     pub(super) changes: Vec<Chunk>,
     /// What only the state has to learn.
     pub(super) notes: Vec<Chunk>,
+}
+
+/// When a refused row is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Waits {
+    pub(super) first_seconds: i64,
+    pub(super) longest_seconds: i64,
+    pub(super) attempts: u32,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self::of(&RetryWaits::default())
+    }
+}
+
+impl Waits {
+    pub(super) fn of(waits: &RetryWaits) -> Self {
+        let seconds = |wait: Duration| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+        Self {
+            first_seconds: seconds(waits.first),
+            longest_seconds: seconds(waits.longest),
+            attempts: waits.attempts,
+        }
+    }
 }
 
 /// The part of a payload that is written into the ledger.

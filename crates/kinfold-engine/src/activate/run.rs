@@ -18,7 +18,7 @@ use super::fold::fold;
 use super::guard::Held;
 use super::held::{Approved, HeldBack};
 use super::matching::{self, adopt_equal};
-use super::plan::{self, Counts, Logged, Plan};
+use super::plan::{self, Counts, Logged, Plan, Waits};
 use super::records::append_run;
 use super::source::PlanSource;
 use super::state::{Place, Setup, State};
@@ -400,6 +400,7 @@ impl Runner<'_> {
             generation: generation.map_or(0, kinfold_lake::Generation::number),
             versions: versions(published, request),
             purposes: purposes.map(|purpose| purpose.value.clone()).collect(),
+            waits: Waits::of(&request.sync.retry),
             log_payload: Logged::of(&request.sync.log_payload),
             max_rows: policy.max_rows.min(capabilities.max_rows).max(1),
             max_bytes: policy.max_bytes.min(capabilities.max_bytes),

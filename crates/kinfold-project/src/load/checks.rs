@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, FileId, Span};
 use crate::located::{Located, ValueKind};
+use crate::mapping::Nulls;
 use crate::model::{GenericTest, MacroKind, Project};
 use crate::suggest;
 use crate::sync::{ConnectionKind, OnLeave, Reference, SyncMode};
@@ -33,6 +34,7 @@ pub(super) fn run(project: &Project, declared: &Declarations, problems: &mut Vec
     duplicate_nodes(project, problems);
     duplicate_sources(project, problems);
     duplicate_tests(project, problems);
+    left_out(project, problems);
     for test in &project.generic_tests {
         known_test(test, project, problems);
         for (_, value) in &test.arguments {
@@ -399,6 +401,38 @@ fn supports_on_leave(kind: ConnectionKind, rule: OnLeave) -> bool {
         (_, OnLeave::Keep | OnLeave::Delete) | (ConnectionKind::Http, _) => true,
         (ConnectionKind::Postgres | ConnectionKind::MySql, rule) => rule == OnLeave::Clear,
         (ConnectionKind::Files | ConnectionKind::Smtp | ConnectionKind::Nats, _) => false,
+    }
+}
+
+/// A row of a table has every column: leaving a field out would set it to null all the same.
+fn left_out(project: &Project, problems: &mut Vec<Diagnostic>) {
+    for sync in &project.syncs {
+        let mut connections = project.connections.iter();
+        let connection = connections.find(|c| c.name.value == sync.connection.value);
+        let Some(connection) = connection.filter(|c| c.kind.value.has_columns()) else {
+            continue;
+        };
+        let fields = sync.mapping.fields.iter();
+        let fields = fields.filter(|mapped| mapped.nulls == Nulls::Omit);
+        let all = sync.mapping.all.iter();
+        let all = all.filter(|all| all.nulls == Some(Nulls::Omit));
+        let spans = fields
+            .map(|mapped| mapped.field.span)
+            .chain(all.map(|all| all.span));
+        for span in spans {
+            problems.push(
+                Diagnostic::error(
+                    codes::INVALID_SYNC,
+                    format!(
+                        "a `{}` destination cannot leave a field out of a row: a row has every column",
+                        connection.kind.value.as_str()
+                    ),
+                    span,
+                )
+                .with_related(connection.kind.span, "the connection")
+                .with_help("use `coalesce` in the expression, or `nulls: null`"),
+            );
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn read(
         ValueKind::String(text) if text == ALL => {
             mapping.all = Some(AllColumns {
                 except: vec![],
-                nulls: default.unwrap_or(Nulls::Omit),
+                nulls: default,
                 span: value.span,
             });
             return mapping;
@@ -66,7 +66,7 @@ fn all_columns(
     fields.check_keys(&["except", "nulls"], Severity::Error, problems);
     Some(AllColumns {
         except: fields.texts("except", problems),
-        nulls: nulls(&fields, problems).or(default).unwrap_or(Nulls::Omit),
+        nulls: nulls(&fields, problems).or(default),
         span: field.span,
     })
 }

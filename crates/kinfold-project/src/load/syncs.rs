@@ -7,8 +7,10 @@ use crate::diagnostic::{Diagnostic, Severity, SourceMap};
 use crate::located::{Located, Value, ValueKind};
 use crate::mapping::{MappedField, Mapping};
 use crate::node::{NodeId, ResourceType};
-use crate::schedule::Schedule;
-use crate::sync::{FirstRun, Guard, LogPayload, OnLeave, Reference, Resend, Sync, SyncMode};
+use crate::schedule::{Schedule, parse_interval};
+use crate::sync::{
+    FirstRun, Guard, LogPayload, OnLeave, Reference, Resend, RetryWaits, Sync, SyncMode,
+};
 
 use super::fields::Fields;
 use super::generic_tests::invalid_word;
@@ -30,6 +32,8 @@ const KEYS: &[&str] = &[
     "first_run",
     "resend",
     "guards",
+    "retry",
+    "mirror_scope",
     "log_payload",
     "batch_size",
     "schedule",
@@ -158,6 +162,8 @@ fn sync(
     let resend = choice(&fields, "resend", &Resend::ALL, Resend::as_str, problems);
     let guards = guards(&fields, problems);
     let log_payload = log_payload(&fields, &mapping, problems);
+    let retry = retry(&fields, problems);
+    let mirror_scope = mirror_scope(&fields, &key, mode.as_ref(), problems);
     let batch_size = batch_size(&fields, problems);
     let schedule = schedules::of_sync(&fields, problems);
     let purposes = fields.texts("purposes", problems);
@@ -192,6 +198,8 @@ fn sync(
         first_run,
         resend,
         guards,
+        retry,
+        mirror_scope,
         log_payload,
         batch_size,
         tags,
@@ -366,6 +374,90 @@ fn guard(value: &Value) -> Option<Guard> {
         }
         _ => None,
     }
+}
+
+/// `retry:`, of which every part may be missing.
+fn retry(fields: &Fields<'_>, problems: &mut Vec<Diagnostic>) -> RetryWaits {
+    let mut waits = RetryWaits::default();
+    let Some(value) = fields.get("retry") else {
+        return waits;
+    };
+    let Some(below) = Fields::of(value, "`retry`", problems) else {
+        return waits;
+    };
+    below.check_keys(&["first", "longest", "attempts"], Severity::Error, problems);
+    for (key, wait) in [("first", &mut waits.first), ("longest", &mut waits.longest)] {
+        let Some(text) = below.text(key, problems) else {
+            continue;
+        };
+        match parse_interval(&text.value) {
+            Some(parsed) => *wait = parsed,
+            None => problems.push(
+                Diagnostic::error(
+                    codes::INVALID_VALUE,
+                    format!("`{key}` must be a length of time"),
+                    text.span,
+                )
+                .with_help("write it like `90s`, `15m`, `2h` or `1d`"),
+            ),
+        }
+    }
+    if let Some(value) = below.get("attempts") {
+        let number = match &value.kind {
+            ValueKind::Int(number) => u32::try_from(*number).ok().filter(|number| *number > 0),
+            _ => None,
+        };
+        match number {
+            Some(number) => waits.attempts = number,
+            None => problems.push(Diagnostic::error(
+                codes::INVALID_VALUE,
+                "`attempts` must be a whole number above 0",
+                value.span,
+            )),
+        }
+    }
+    if waits.longest < waits.first {
+        problems.push(Diagnostic::error(
+            codes::INVALID_SYNC,
+            "the longest wait is shorter than the first",
+            below.key_span("longest"),
+        ));
+    }
+    waits
+}
+
+/// `mirror_scope:`: fields of the key, of a mirror.
+fn mirror_scope(
+    fields: &Fields<'_>,
+    key: &[(Located<String>, Located<String>)],
+    mode: Option<&Located<SyncMode>>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Located<String>> {
+    let scope = fields.texts("mirror_scope", problems);
+    let known: Vec<&str> = key.iter().map(|(field, _)| field.value.as_str()).collect();
+    for field in &scope {
+        if !known.contains(&field.value.as_str()) {
+            problems.push(invalid_word(
+                "mirror_scope",
+                &field.value,
+                field.span,
+                &known,
+            ));
+        }
+    }
+    if let (Some(first), Some(mode)) = (scope.first(), mode)
+        && mode.value != SyncMode::Mirror
+    {
+        problems.push(
+            Diagnostic::error(
+                codes::INVALID_SYNC,
+                "`mirror_scope` needs `mode: mirror`, only a mirror follows the rows that leave",
+                first.span,
+            )
+            .with_related(mode.span, "the mode"),
+        );
+    }
+    scope
 }
 
 /// `all`, `none` or a list of mapped fields.

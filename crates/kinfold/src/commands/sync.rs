@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use futures::future::BoxFuture;
 use kinfold_engine::activate::{
     ActivateError, Scope, SyncReport, SyncRequest, VerifyReport, budget, run_sync, verify_sync,
 };
@@ -125,7 +127,9 @@ impl Ended {
     }
 }
 
-/// Runs the chosen syncs one after the other; one that fails keeps none of the others.
+/// Runs the chosen syncs: those of one connection one after the other, in the order of their files, and those of
+/// different connections side by side, so that a slow or broken destination keeps nobody waiting. One that fails
+/// keeps none of the others.
 ///
 /// `overrides` may give values for environment variables, before the process's own.
 pub async fn run_bound(
@@ -138,90 +142,112 @@ pub async fn run_bound(
 ) -> Result<Vec<Ended>, CommandError> {
     let chosen = chosen(workspace, &options.select)?;
     let cancel = options.cancel.clone();
-    let cancel = cancel.unwrap_or_else(super::cancelled_by_user);
-    let mut ended = vec![];
-    for sync in chosen {
-        let Some(compiled) = bound.compiled.syncs.iter().find(|c| c.id == sync.id) else {
-            ended.push(Ended::Failed {
+    let one = One {
+        workspace,
+        engine,
+        bound,
+        options,
+        overrides,
+        output,
+        cancel: cancel.unwrap_or_else(super::cancelled_by_user),
+    };
+    let mut accounts: BTreeMap<&str, Vec<(usize, &Sync)>> = BTreeMap::new();
+    for (at, sync) in chosen.into_iter().enumerate() {
+        let account = accounts.entry(sync.connection.value.as_str());
+        account.or_default().push((at, sync));
+    }
+    let mut runs: Vec<BoxFuture<'_, Vec<(usize, Ended)>>> = vec![];
+    for syncs in accounts.into_values() {
+        runs.push(Box::pin(one.account(syncs)));
+    }
+    let mut ended: Vec<(usize, Ended)> = futures::stream::iter(runs)
+        .buffer_unordered(MOST_ACCOUNTS)
+        .collect::<Vec<_>>()
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
+    ended.sort_by_key(|(at, _)| *at);
+    Ok(ended.into_iter().map(|(_, ended)| ended).collect())
+}
+
+/// So many connections are worked on at once.
+const MOST_ACCOUNTS: usize = 8;
+
+/// What one run of a sync works with.
+struct One<'a> {
+    workspace: &'a Workspace,
+    engine: &'a Engine,
+    bound: &'a Bound,
+    options: &'a Options,
+    overrides: &'a (dyn Fn(&str) -> Option<String> + std::marker::Sync),
+    output: &'a Output,
+    cancel: CancelToken,
+}
+
+impl One<'_> {
+    /// The syncs of one connection.
+    async fn account(&self, syncs: Vec<(usize, &Sync)>) -> Vec<(usize, Ended)> {
+        let mut all = vec![];
+        for (at, sync) in syncs {
+            let ended = Box::pin(self.sync(sync)).await;
+            let ended = ended.unwrap_or_else(|error| Ended::Failed {
                 name: sync.name.value.clone(),
-                error: "it was not bound".to_owned(),
+                error,
             });
-            continue;
-        };
-        let Some(connection) = workspace
-            .project
-            .connections
-            .iter()
-            .find(|c| c.name.value == sync.connection.value)
-        else {
-            continue;
-        };
-        let variable = |name: &str| overrides(name).or_else(|| std::env::var(name).ok());
-        let vars = workspace
-            .project
-            .packages
-            .iter()
-            .find(|p| p.name == sync.package)
-            .map(|p| p.vars.as_slice());
-        let budget = options.budgets.of(connection, || {
-            budget(connection, vars.unwrap_or_default(), &variable)
-        });
-        let budget = match budget {
-            Ok(budget) => budget,
-            Err(error) => {
-                let name = sync.name.value.clone();
-                let failed = Ended::Failed {
-                    name,
-                    error: causes(&error),
-                };
-                if !output.is_json() {
-                    say(&failed, options.dry_run, output);
-                }
-                ended.push(failed);
-                continue;
+            if !self.output.is_json() {
+                say(&ended, self.options.dry_run, self.output);
             }
-        };
+            all.push((at, ended));
+            if self.cancel.is_cancelled() {
+                break;
+            }
+        }
+        all
+    }
+
+    async fn sync(&self, sync: &Sync) -> Result<Ended, String> {
+        let (workspace, options) = (self.workspace, self.options);
+        let compiled = self.bound.compiled.syncs.iter().find(|c| c.id == sync.id);
+        let compiled = compiled.ok_or("it was not bound")?;
+        let mut connections = workspace.project.connections.iter();
+        let connection = connections
+            .find(|c| c.name.value == sync.connection.value)
+            .ok_or("its connection is not there")?;
+        let variable = |name: &str| (self.overrides)(name).or_else(|| std::env::var(name).ok());
+        let mut packages = workspace.project.packages.iter();
+        let vars = packages
+            .find(|p| p.name == sync.package)
+            .map(|p| p.vars.as_slice())
+            .unwrap_or_default();
+        let budget = options
+            .budgets
+            .of(connection, || budget(connection, vars, &variable))
+            .map_err(|error| causes(&error))?;
         let request = SyncRequest {
             sync,
             compiled,
             connection,
-            vars: vars.unwrap_or_default(),
+            vars,
             dry_run: options.dry_run,
             scope: options.scope.clone(),
             approve: options.approve.clone(),
             budget,
             environment_variable: &variable,
-            cancel: cancel.clone(),
+            cancel: self.cancel.clone(),
         };
-        let mut one = match options.verify {
-            Some(heal) => verify_sync(engine, request.clone(), heal)
-                .await
-                .map(Ended::Verified),
-            None => run_sync(engine, request.clone())
-                .await
-                .map(|report| Ended::Ran(Box::new(report))),
-        };
-        if let Ok(Ended::Verified(report)) = &one
-            && report.healing
-        {
-            say_verified(report, output);
-            one = run_sync(engine, request)
-                .await
-                .map(|report| Ended::Ran(Box::new(report)));
+        if let Some(heal) = options.verify {
+            let verified = verify_sync(self.engine, request.clone(), heal).await;
+            let report = verified.map_err(|error| causes(&error))?;
+            if !report.healing {
+                return Ok(Ended::Verified(report));
+            }
+            say_verified(&report, self.output);
         }
-        let one = one.unwrap_or_else(|error| Ended::Failed {
-            name: sync.name.value.clone(),
-            error: causes(&error),
-        });
-        if !output.is_json() {
-            say(&one, options.dry_run, output);
-        }
-        ended.push(one);
-        if cancel.is_cancelled() {
-            break;
-        }
+        let ran = run_sync(self.engine, request).await;
+        let report = ran.map_err(|error| causes(&error))?;
+        Ok(Ended::Ran(Box::new(report)))
     }
-    Ok(ended)
 }
 
 fn causes(error: &dyn std::error::Error) -> String {

@@ -403,3 +403,33 @@ async fn an_append_without_an_answer_is_for_a_person_to_judge() {
         assert_eq!((idle.planned, idle.unchanged), (0, 1));
     }
 }
+
+#[tokio::test]
+async fn a_scoped_mirror_removes_only_where_the_model_still_has_rows() {
+    let mut setting = Setting::new(mirror()).await;
+    setting.sync.key = vec![
+        (
+            at("parent".to_owned()),
+            at("split_part(id, '-', 1)".to_owned()),
+        ),
+        (at("id".to_owned()), at("id".to_owned())),
+    ];
+    setting.sync.mirror_scope = vec![at("parent".to_owned())];
+    let (receiver, clock) = (Receiver::default(), FakeClock::new());
+    let rows = [("a-1", 1.0), ("a-2", 1.0), ("b-1", 1.0), ("b-2", 1.0)];
+    setting.publish(plain(&rows)).await;
+    setting.run_through(&receiver, &clock).await.unwrap();
+    receiver.take();
+    // Nothing of `b` was looked at this time; of `a` one row is gone.
+    setting.publish(plain(&[("a-1", 1.0)])).await;
+    let report = setting.run_through(&receiver, &clock).await.unwrap();
+    assert_eq!((report.removals, report.delivered), (1, 1));
+    let sent = receiver.take();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].key, r#"{"id":"a-2","parent":"a"}"#);
+    // `b` comes back with one of its rows: the other one has left it.
+    setting.publish(plain(&[("a-1", 1.0), ("b-2", 1.0)])).await;
+    let report = setting.run_through(&receiver, &clock).await.unwrap();
+    assert_eq!((report.removals, report.unchanged), (1, 2));
+    assert_eq!(receiver.take()[0].key, r#"{"id":"b-1","parent":"b"}"#);
+}

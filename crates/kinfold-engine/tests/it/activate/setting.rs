@@ -24,8 +24,8 @@ use kinfold_lake::{CommitNote, Lake, LakeUrl, TablePath, Written};
 use kinfold_project::model::{ResolvedEnvironment, StorageOptions};
 use kinfold_project::{
     Connection, ConnectionKind, FileId, FirstRun, Guard, Located, LogPayload, MappedField,
-    MappedValue, Mapping, NodeId, Nulls, OnLeave, Reference, Resend, ResourceType, Span, Sync,
-    SyncMode, Value, ValueKind,
+    MappedValue, Mapping, NodeId, Nulls, OnLeave, Reference, Resend, ResourceType, RetryWaits,
+    Span, Sync, SyncMode, Value, ValueKind,
 };
 use kinfold_sync::{Budget, CancelToken, Clock, DeliveryPolicy, Destination, RetryPolicy};
 use object_store::ObjectStore;
@@ -87,6 +87,8 @@ pub fn sync(mode: SyncMode, key: &[(&str, &str)], mapping: &[(&str, &str)]) -> S
         first_run: FirstRun::default(),
         resend: Resend::default(),
         guards: BTreeMap::new(),
+        retry: RetryWaits::default(),
+        mirror_scope: vec![],
         log_payload: LogPayload::Nothing,
         batch_size: None,
         tags: vec![],
@@ -309,7 +311,7 @@ impl Setting {
     /// Through the connection.
     pub async fn run_with(
         &self,
-        environment_variable: &dyn Fn(&str) -> Option<String>,
+        environment_variable: &(dyn Fn(&str) -> Option<String> + std::marker::Sync),
         dry_run: bool,
     ) -> Result<SyncReport, EngineError> {
         let compiled = self.compiled();
@@ -324,7 +326,7 @@ impl Setting {
     /// Asks the destination of the connection.
     pub async fn verify(
         &self,
-        environment_variable: &dyn Fn(&str) -> Option<String>,
+        environment_variable: &(dyn Fn(&str) -> Option<String> + std::marker::Sync),
         heal: bool,
     ) -> Result<VerifyReport, EngineError> {
         let compiled = self.compiled();
