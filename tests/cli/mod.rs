@@ -5,6 +5,7 @@ mod interrupts;
 mod lakes;
 mod manners;
 mod records;
+mod serve;
 mod sources;
 
 use libtest_mimic::Trial;
@@ -33,6 +34,8 @@ pub fn trials() -> Vec<Trial> {
         manners::commands_that_cannot_run,
         manners::colour_is_for_terminals,
         records::a_model_reads_what_syncs_have_done,
+        serve::a_server_builds_delivers_and_tells,
+        serve::a_server_that_cannot_be,
         sources::malformed_records_are_counted_and_kept,
         sources::a_file_that_is_missing,
         sources::a_file_that_is_cut_off,
