@@ -7,7 +7,9 @@
 pub mod clock;
 pub mod faults;
 pub mod loopback;
+pub mod loopback_jobs;
 pub mod memory;
+pub mod memory_jobs;
 pub mod plan;
 pub mod postgres;
 pub mod s3;
@@ -16,6 +18,8 @@ mod socket;
 pub use clock::FakeClock;
 pub use faults::{Fault, Script};
 pub use loopback::{Loopback, ReceivedRequest, Rejection};
+pub use loopback_jobs::JobOptions;
 pub use memory::{MemoryBehaviour, MemoryDestination, MemoryFault, MemoryState};
+pub use memory_jobs::{JobBehaviour, MemoryJobDestination};
 pub use plan::{MemoryLog, MemorySource, change};
 pub use postgres::{PostgresError, PostgresServer};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, OriginalUri, Path, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::routing::post;
 use futures::StreamExt;
@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::loopback_jobs::{JobOptions, Jobs, Told};
 use crate::socket::{BreakableListener, Breaker, Connections};
 use crate::{Fault, Script};
 
@@ -46,6 +47,7 @@ pub struct ReceivedRequest {
 struct Received {
     records: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
     requests: Vec<ReceivedRequest>,
+    questions: Vec<(String, BTreeMap<String, String>)>,
     answers: HashMap<String, (u16, Value)>,
     applied: u64,
     refused_keys: BTreeSet<String>,
@@ -55,6 +57,7 @@ struct Received {
     token: Option<String>,
     forgets_keys: bool,
     check_status: Option<u16>,
+    jobs: Option<Jobs>,
 }
 
 #[derive(Clone)]
@@ -94,7 +97,7 @@ impl Loopback {
 
     fn serve(&mut self, listener: TcpListener) {
         let router = Router::new()
-            .route("/{*object}", post(receive).head(probe))
+            .route("/{*object}", post(receive).head(probe).get(poll))
             .layer(DefaultBodyLimit::disable())
             .with_state(self.shared.clone())
             .into_make_service_with_connect_info::<Breaker>();
@@ -166,6 +169,31 @@ impl Loopback {
     /// Answers HEAD requests with this status.
     pub fn answer_checks(&self, status: u16) {
         self.shared.lock().check_status = Some(status);
+    }
+
+    /// Accepts every request as a job, which is applied when it ends. A job is at `/<object>/jobs/<number>`.
+    pub fn accept_jobs(&self, options: JobOptions) {
+        self.shared.lock().jobs = Some(Jobs::new(options));
+    }
+
+    /// Lets all jobs, present and future ones, be over at the next question.
+    pub fn hurry_jobs(&self) {
+        if let Some(jobs) = &mut self.shared.lock().jobs {
+            jobs.hurry();
+        }
+    }
+
+    /// Forgets all jobs, without applying them.
+    pub fn forget_jobs(&self) {
+        if let Some(jobs) = &mut self.shared.lock().jobs {
+            jobs.forget();
+        }
+    }
+
+    /// Paths and headers of every question about a job, in order of arrival.
+    #[must_use]
+    pub fn questions(&self) -> Vec<(String, BTreeMap<String, String>)> {
+        self.shared.lock().questions.clone()
     }
 
     /// The records of an object: canonical JSON of the key → fields.
@@ -252,7 +280,74 @@ async fn receive(
     body: Bytes,
 ) -> Response<Body> {
     let fault = note(&shared, &object, &headers, &body);
-    let apply = || apply(&shared, &object, &headers, &body);
+    if let Some(response) = accept(&shared, &object, &headers, &body, fault.as_ref()) {
+        return response;
+    }
+    answer(fault, &breaker, || apply(&shared, &object, &headers, &body)).await
+}
+
+/// A question about a job.
+async fn poll(
+    State(shared): State<Shared>,
+    ConnectInfo(breaker): ConnectInfo<Breaker>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let path = uri.path().to_owned();
+    let fault = {
+        let mut received = shared.lock();
+        let asked = uri
+            .path_and_query()
+            .map_or(uri.path(), |text| text.as_str());
+        let question = (asked.to_owned(), texts(&headers));
+        received.questions.push(question);
+        if !authorized(&received, &headers) {
+            return respond(401, &json!({"error": "who are you?"}));
+        }
+        received.jobs.as_mut().and_then(Jobs::next_fault)
+    };
+    let told = || {
+        let told = shared.lock().jobs.as_mut().map(|jobs| jobs.ask(&path));
+        match told {
+            None | Some(Told::Unknown) => (404, json!({"error": "no such job"})),
+            Some(Told::Running) => (200, json!({"status": "running"})),
+            Some(Told::Failed) => (200, json!({"status": "failed", "error": "a record is bad"})),
+            Some(Told::Over(answer)) => (200, answer),
+            Some(Told::Due(object, headers, body)) => {
+                let (_, answer) = apply(&shared, &object, &headers, &body);
+                if let Some(jobs) = &mut shared.lock().jobs {
+                    jobs.end(&path, answer.clone());
+                }
+                (200, answer)
+            }
+        }
+    };
+    answer(fault, &breaker, told).await
+}
+
+/// Takes a request as a job, if this receiver does so.
+fn accept(
+    shared: &Shared,
+    object: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+    fault: Option<&Fault>,
+) -> Option<Response<Body>> {
+    let mut received = shared.lock();
+    if fault.is_some() || !authorized(&received, headers) {
+        return None;
+    }
+    let location = received.jobs.as_mut()?.accept(object, headers, body);
+    let response = with_header(respond(202, &json!({})), header::RETRY_AFTER, "0");
+    Some(with_header(response, header::LOCATION, &location))
+}
+
+/// Answers with what `apply` says, or as the fault wants it.
+async fn answer(
+    fault: Option<Fault>,
+    breaker: &Breaker,
+    apply: impl Fn() -> (u16, Value) + Send,
+) -> Response<Body> {
     match fault {
         None => {
             let (status, answer) = apply();
@@ -302,6 +397,17 @@ async fn receive(
 fn note(shared: &Shared, object: &str, headers: &HeaderMap, body: &[u8]) -> Option<Fault> {
     let mut received = shared.lock();
     let fault = received.script.as_mut().and_then(Script::next_fault);
+    received.requests.push(ReceivedRequest {
+        object: object.to_owned(),
+        headers: texts(headers),
+        body: serde_json::from_slice(body).unwrap_or(Value::Null),
+        fault: fault.clone(),
+    });
+    fault
+}
+
+/// Headers as text; one that came twice is joined by commas.
+fn texts(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut map: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -312,13 +418,7 @@ fn note(shared: &Shared, object: &str, headers: &HeaderMap, body: &[u8]) -> Opti
             })
             .or_insert_with(|| value.into_owned());
     }
-    received.requests.push(ReceivedRequest {
-        object: object.to_owned(),
-        headers: map,
-        body: serde_json::from_slice(body).unwrap_or(Value::Null),
-        fault: fault.clone(),
-    });
-    fault
+    map
 }
 
 /// Applies a request, once per idempotency key.

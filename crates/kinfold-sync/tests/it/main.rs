@@ -10,6 +10,9 @@
 mod budgets;
 mod cases;
 mod http;
+mod jobs;
+mod jobs_cases;
+mod jobs_http;
 mod laws;
 mod postgres;
 mod setting;
