@@ -14,6 +14,7 @@ pub mod plan;
 pub mod postgres;
 pub mod s3;
 mod socket;
+pub mod ssh;
 
 pub use clock::FakeClock;
 pub use faults::{Fault, Script};
@@ -23,3 +24,4 @@ pub use memory::{MemoryBehaviour, MemoryDestination, MemoryFault, MemoryState};
 pub use memory_jobs::{JobBehaviour, MemoryJobDestination};
 pub use plan::{MemoryLog, MemorySource, change};
 pub use postgres::{PostgresError, PostgresServer};
+pub use ssh::{SshError, SshServer, Wire};

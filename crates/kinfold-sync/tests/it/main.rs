@@ -16,3 +16,4 @@ mod jobs_http;
 mod laws;
 mod postgres;
 mod setting;
+mod sftp;
