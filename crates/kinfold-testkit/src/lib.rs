@@ -7,7 +7,6 @@
 pub mod clock;
 pub mod faults;
 pub mod loopback;
-pub mod loopback_jobs;
 pub mod memory;
 pub mod memory_jobs;
 pub mod plan;
@@ -18,8 +17,7 @@ pub mod ssh;
 
 pub use clock::FakeClock;
 pub use faults::{Fault, Script};
-pub use loopback::{Loopback, ReceivedRequest, Rejection};
-pub use loopback_jobs::JobOptions;
+pub use loopback::{JobOptions, Loopback, ReceivedRequest, Rejection};
 pub use memory::{MemoryBehaviour, MemoryDestination, MemoryFault, MemoryState};
 pub use memory_jobs::{JobBehaviour, MemoryJobDestination};
 pub use plan::{MemoryLog, MemorySource, change};

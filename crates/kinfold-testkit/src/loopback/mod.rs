@@ -1,5 +1,8 @@
 //! A receiver of HTTP deliveries on a real socket of this machine.
 
+mod answer;
+mod jobs;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,18 +10,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, OriginalUri, Path, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::routing::post;
-use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::loopback_jobs::{JobOptions, Jobs, Told};
 use crate::socket::{BreakableListener, Breaker, Connections};
 use crate::{Fault, Script};
+
+use answer::answer;
+pub use jobs::JobOptions;
+use jobs::{Jobs, accept, poll};
 
 /// How the receiver refuses records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -286,113 +291,6 @@ async fn receive(
     answer(fault, &breaker, || apply(&shared, &object, &headers, &body)).await
 }
 
-/// A question about a job.
-async fn poll(
-    State(shared): State<Shared>,
-    ConnectInfo(breaker): ConnectInfo<Breaker>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let path = uri.path().to_owned();
-    let fault = {
-        let mut received = shared.lock();
-        let asked = uri
-            .path_and_query()
-            .map_or(uri.path(), |text| text.as_str());
-        let question = (asked.to_owned(), texts(&headers));
-        received.questions.push(question);
-        if !authorized(&received, &headers) {
-            return respond(401, &json!({"error": "who are you?"}));
-        }
-        received.jobs.as_mut().and_then(Jobs::next_fault)
-    };
-    let told = || {
-        let told = shared.lock().jobs.as_mut().map(|jobs| jobs.ask(&path));
-        match told {
-            None | Some(Told::Unknown) => (404, json!({"error": "no such job"})),
-            Some(Told::Running) => (200, json!({"status": "running"})),
-            Some(Told::Failed) => (200, json!({"status": "failed", "error": "a record is bad"})),
-            Some(Told::Over(answer)) => (200, answer),
-            Some(Told::Due(object, headers, body)) => {
-                let (_, answer) = apply(&shared, &object, &headers, &body);
-                if let Some(jobs) = &mut shared.lock().jobs {
-                    jobs.end(&path, answer.clone());
-                }
-                (200, answer)
-            }
-        }
-    };
-    answer(fault, &breaker, told).await
-}
-
-/// Takes a request as a job, if this receiver does so.
-fn accept(
-    shared: &Shared,
-    object: &str,
-    headers: &HeaderMap,
-    body: &Bytes,
-    fault: Option<&Fault>,
-) -> Option<Response<Body>> {
-    let mut received = shared.lock();
-    if fault.is_some() || !authorized(&received, headers) {
-        return None;
-    }
-    let location = received.jobs.as_mut()?.accept(object, headers, body);
-    let response = with_header(respond(202, &json!({})), header::RETRY_AFTER, "0");
-    Some(with_header(response, header::LOCATION, &location))
-}
-
-/// Answers with what `apply` says, or as the fault wants it.
-async fn answer(
-    fault: Option<Fault>,
-    breaker: &Breaker,
-    apply: impl Fn() -> (u16, Value) + Send,
-) -> Response<Body> {
-    match fault {
-        None => {
-            let (status, answer) = apply();
-            respond(status, &answer)
-        }
-        Some(Fault::Status(status)) => respond(status, &json!({"error": "told to fail"})),
-        Some(Fault::RetryAfter(status, after)) => {
-            with_header(respond(status, &json!({})), header::RETRY_AFTER, &after)
-        }
-        Some(Fault::Redirect(target)) => {
-            with_header(respond(307, &json!({})), header::LOCATION, &target)
-        }
-        Some(Fault::StatusAfter(status)) => {
-            apply();
-            respond(status, &json!({"error": "told to fail"}))
-        }
-        Some(Fault::Slow(duration)) => {
-            let (status, answer) = apply();
-            tokio::time::sleep(duration).await;
-            respond(status, &answer)
-        }
-        Some(Fault::ResetBefore) => {
-            breaker.reset();
-            respond(200, &json!({}))
-        }
-        Some(Fault::ResetAfter) => {
-            apply();
-            breaker.reset();
-            respond(200, &json!({}))
-        }
-        Some(Fault::HalfBody) => {
-            apply();
-            half_body()
-        }
-        Some(Fault::Malformed) => {
-            apply();
-            with_header(
-                Response::new(Body::from("{\"results\":[{\"index\"")),
-                header::CONTENT_TYPE,
-                "application/json",
-            )
-        }
-    }
-}
-
 /// Writes the request down and draws its fault.
 fn note(shared: &Shared, object: &str, headers: &HeaderMap, body: &[u8]) -> Option<Fault> {
     let mut received = shared.lock();
@@ -499,35 +397,4 @@ fn apply(shared: &Shared, object: &str, headers: &HeaderMap, body: &[u8]) -> (u1
         received.answers.insert(id, answer.clone());
     }
     answer
-}
-
-fn respond(status: u16, answer: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(answer.to_string()));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    with_header(response, header::CONTENT_TYPE, "application/json")
-}
-
-fn with_header(
-    mut response: Response<Body>,
-    name: header::HeaderName,
-    value: &str,
-) -> Response<Body> {
-    if let Ok(value) = header::HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
-    response
-}
-
-/// An answer that promises more bytes than come.
-fn half_body() -> Response<Body> {
-    let first = futures::stream::once(async { Ok(Bytes::from_static(b"{\"results\":[")) });
-    let then = futures::stream::once(async {
-        // The first part is written out only when the next one lets itself be waited for.
-        tokio::task::yield_now().await;
-        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
-    });
-    let response = Response::new(Body::from_stream(first.chain(then)));
-    let response = with_header(response, header::CONTENT_TYPE, "application/json");
-    with_header(response, header::CONTENT_LENGTH, "64")
 }

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::body::Bytes;
-use axum::http::{HeaderMap, header};
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, OriginalUri, State};
+use axum::http::{HeaderMap, Response, header};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::answer::{answer, respond, with_header};
+use super::{Shared, apply, authorized, texts};
+use crate::socket::Breaker;
 use crate::{Fault, Script};
 
 /// How a [`Loopback`](crate::Loopback) treats jobs. Shares are from 0 to 1.
@@ -138,4 +142,60 @@ impl Jobs {
     pub(crate) fn forget(&mut self) {
         self.known.clear();
     }
+}
+
+/// A question about a job.
+pub(super) async fn poll(
+    State(shared): State<Shared>,
+    ConnectInfo(breaker): ConnectInfo<Breaker>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let path = uri.path().to_owned();
+    let fault = {
+        let mut received = shared.lock();
+        let asked = uri
+            .path_and_query()
+            .map_or(uri.path(), |text| text.as_str());
+        let question = (asked.to_owned(), texts(&headers));
+        received.questions.push(question);
+        if !authorized(&received, &headers) {
+            return respond(401, &json!({"error": "who are you?"}));
+        }
+        received.jobs.as_mut().and_then(Jobs::next_fault)
+    };
+    let told = || {
+        let told = shared.lock().jobs.as_mut().map(|jobs| jobs.ask(&path));
+        match told {
+            None | Some(Told::Unknown) => (404, json!({"error": "no such job"})),
+            Some(Told::Running) => (200, json!({"status": "running"})),
+            Some(Told::Failed) => (200, json!({"status": "failed", "error": "a record is bad"})),
+            Some(Told::Over(answer)) => (200, answer),
+            Some(Told::Due(object, headers, body)) => {
+                let (_, answer) = apply(&shared, &object, &headers, &body);
+                if let Some(jobs) = &mut shared.lock().jobs {
+                    jobs.end(&path, answer.clone());
+                }
+                (200, answer)
+            }
+        }
+    };
+    answer(fault, &breaker, told).await
+}
+
+/// Takes a request as a job, if this receiver does so.
+pub(super) fn accept(
+    shared: &Shared,
+    object: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+    fault: Option<&Fault>,
+) -> Option<Response<Body>> {
+    let mut received = shared.lock();
+    if fault.is_some() || !authorized(&received, headers) {
+        return None;
+    }
+    let location = received.jobs.as_mut()?.accept(object, headers, body);
+    let response = with_header(respond(202, &json!({})), header::RETRY_AFTER, "0");
+    Some(with_header(response, header::LOCATION, &location))
 }
