@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, RetryConfig};
@@ -135,8 +137,73 @@ pub fn object_store_for(
     location: &str,
     storage: &BTreeMap<String, String>,
 ) -> Result<(Arc<dyn ObjectStore>, Path), LakeError> {
+    if let Some((scheme, rest)) = location.split_once("://") {
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let store: Option<Arc<dyn ObjectStore>> = match scheme {
+            "az" | "azure" => Some(Arc::new(azure(location, bucket, storage)?)),
+            "gs" => Some(Arc::new(google(location, bucket, storage)?)),
+            _ => None,
+        };
+        if let Some(store) = store {
+            let prefix = Path::parse(prefix.trim_matches('/'));
+            let prefix = prefix.ok().filter(|_| !bucket.is_empty());
+            let prefix = prefix.ok_or_else(|| LakeError::Location {
+                location: location.to_owned(),
+            })?;
+            return Ok((store, prefix));
+        }
+    }
     let url = LakeUrl::parse(location)?;
     Ok((store_for(&url, storage)?, url.prefix.clone()))
+}
+
+fn patient() -> RetryConfig {
+    RetryConfig {
+        max_retries: 8,
+        ..RetryConfig::default()
+    }
+}
+
+/// A container of Azure Blob Storage.
+fn azure(
+    location: &str,
+    container: &str,
+    storage: &BTreeMap<String, String>,
+) -> Result<MicrosoftAzure, LakeError> {
+    let mut builder = MicrosoftAzureBuilder::from_env().with_retry(patient());
+    for (key, value) in storage {
+        builder = builder.with_config(option::<AzureConfigKey>(key)?, value);
+    }
+    let built = builder.with_container_name(container).build();
+    built.map_err(|source| not_set_up(location, source))
+}
+
+/// A bucket of Google Cloud Storage.
+fn google(
+    location: &str,
+    bucket: &str,
+    storage: &BTreeMap<String, String>,
+) -> Result<GoogleCloudStorage, LakeError> {
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_retry(patient());
+    for (key, value) in storage {
+        builder = builder.with_config(option::<GoogleConfigKey>(key)?, value);
+    }
+    let built = builder.with_bucket_name(bucket).build();
+    built.map_err(|source| not_set_up(location, source))
+}
+
+fn option<K: std::str::FromStr>(key: &str) -> Result<K, LakeError> {
+    let parsed = key.to_lowercase().parse();
+    parsed.map_err(|_| LakeError::StorageOption {
+        option: key.to_owned(),
+    })
+}
+
+fn not_set_up(location: &str, source: object_store::Error) -> LakeError {
+    LakeError::StorageSetup {
+        location: location.to_owned(),
+        source,
+    }
 }
 
 pub(crate) fn store_for(
@@ -146,27 +213,12 @@ pub(crate) fn store_for(
     let StoreRoot::S3 { bucket } = &url.store else {
         return Ok(Arc::new(LocalFileSystem::new()));
     };
-    let mut builder = AmazonS3Builder::from_env().with_retry(RetryConfig {
-        max_retries: 8,
-        ..RetryConfig::default()
-    });
+    let mut builder = AmazonS3Builder::from_env().with_retry(patient());
     for (key, value) in storage {
-        let parsed: AmazonS3ConfigKey =
-            key.to_lowercase()
-                .parse()
-                .map_err(|_| LakeError::StorageOption {
-                    option: key.clone(),
-                })?;
-        builder = builder.with_config(parsed, value);
+        builder = builder.with_config(option::<AmazonS3ConfigKey>(key)?, value);
     }
-    let store =
-        builder
-            .with_bucket_name(bucket)
-            .build()
-            .map_err(|source| LakeError::StorageSetup {
-                location: url.to_string(),
-                source,
-            })?;
+    let store = builder.with_bucket_name(bucket).build();
+    let store = store.map_err(|source| not_set_up(&url.to_string(), source))?;
     Ok(Arc::new(store))
 }
 

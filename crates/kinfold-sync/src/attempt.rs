@@ -1,6 +1,5 @@
 //! One batch from its first request to an outcome for every row: repeating, halving, giving up.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,41 +7,11 @@ use std::time::Duration;
 use crate::backoff;
 use crate::concurrency::Load;
 use crate::health::Health;
+use crate::work::{Effort, FirstPoll, Job, Piece, Sent, Work};
 use crate::{
     Acknowledgement, Batch, Change, Clock, DeliveryPolicy, Destination, FailureClass, Outcome,
     SendResult, StoppedEarly, redact,
 };
-
-/// Rows that still need an outcome, and what happened to them so far.
-struct Piece<'b> {
-    /// The whole batch as it came, or a part of it.
-    batch: Cow<'b, Batch>,
-    /// Requests that used up an attempt.
-    attempts: u32,
-    /// When the first of them failed, by the clock, moved on by every wait for a rate limit.
-    first_failure: Option<Duration>,
-    /// Rate limits met in a row, and when the first was.
-    refusals: u32,
-    throttled_since: Option<Duration>,
-    /// An earlier request had an unknown result, so these rows may be applied already.
-    maybe_applied: bool,
-    /// The last failure, to be reported if there is no further attempt.
-    last: Option<(FailureClass, String)>,
-}
-
-impl<'b> Piece<'b> {
-    fn new(batch: Cow<'b, Batch>, maybe_applied: bool) -> Self {
-        Self {
-            batch,
-            attempts: 0,
-            first_failure: None,
-            refusals: 0,
-            throttled_since: None,
-            maybe_applied,
-            last: None,
-        }
-    }
-}
 
 /// Sends the batches of one delivery.
 pub(crate) struct Sender<'a> {
@@ -53,44 +22,55 @@ pub(crate) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Sends a batch until each of its rows has an outcome. Never fails and always ends.
-    pub(crate) async fn send(&self, batch: Batch) -> Acknowledgement {
+    /// The work that a batch is.
+    pub(crate) fn begin(&self, batch: Batch) -> Work {
         let mut outcomes = HashMap::with_capacity(batch.changes.len());
-        // A stack, second half below the first, so that halves are sent in plan order.
-        let mut pieces = Vec::new();
-        pieces.extend(
-            self.sendable(&batch, &mut outcomes)
-                .map(|batch| Piece::new(batch, false)),
-        );
-        while let Some(piece) = pieces.pop() {
-            self.advance(piece, &mut pieces, &mut outcomes).await;
+        let batch = Arc::new(batch);
+        let sound = self.sendable(&batch, &mut outcomes);
+        Work {
+            pieces: sound
+                .map(|batch| Piece::new(batch, Effort::default()))
+                .into_iter()
+                .collect(),
+            batch,
+            outcomes,
         }
-        let outcomes = batch
-            .changes
-            .iter()
-            .map(|change| {
-                let outcome = outcomes
-                    .remove(&change.seq)
-                    .unwrap_or_else(|| not_sent(change, None, false));
-                (change.seq, outcome)
-            })
-            .collect();
-        Acknowledgement { batch, outcomes }
     }
 
-    /// One request, and what follows from its answer: outcomes, or pieces to send next.
-    async fn advance<'b>(
+    /// Sends a batch until each of its rows has an outcome, or some of them are a job. Never fails and always
+    /// ends.
+    pub(crate) async fn send(&self, mut work: Work) -> Sent {
+        while let Some(piece) = work.pieces.pop() {
+            let accepted = self
+                .advance(piece, &mut work.pieces, &mut work.outcomes)
+                .await;
+            if let Some(job) = accepted {
+                let (settled, rest) = work.without(&job.batch);
+                return Sent::Accepted { job, settled, rest };
+            }
+        }
+        Sent::Settled(acknowledge(Arc::unwrap_or_clone(work.batch), work.outcomes))
+    }
+
+    /// One request, and what follows from its answer: outcomes, pieces to send next, or a job.
+    async fn advance(
         &self,
-        mut piece: Piece<'b>,
-        pieces: &mut Vec<Piece<'b>>,
+        mut piece: Piece,
+        pieces: &mut Vec<Piece>,
         outcomes: &mut HashMap<u64, Outcome>,
-    ) {
+    ) -> Option<Job> {
+        let wait = std::mem::take(&mut piece.wait);
+        if !wait.is_zero() && !self.health.wait(wait).await {
+            self.give_up(piece, outcomes);
+            return None;
+        }
         let Some(mut request) = self.health.may_send(piece.batch.changes.len()).await else {
-            return self.give_up(piece, outcomes);
+            self.give_up(piece, outcomes);
+            return None;
         };
         // Waiting is not failing, and waiting in line is no rate limit.
         let later = |at: Option<Duration>, by| at.map(|at| at.saturating_add(by));
-        piece.first_failure = later(piece.first_failure, request.waited);
+        piece.effort.first_failure = later(piece.effort.first_failure, request.waited);
         piece.throttled_since = later(piece.throttled_since, request.waited_in_line);
         let result = self.destination.send(&piece.batch).await;
         request.load = load_of(&result);
@@ -99,19 +79,26 @@ impl Sender<'_> {
         match result {
             SendResult::Rows(rows) => {
                 self.health.answered();
-                self.settle_rows(piece, rows, pieces, outcomes).await;
+                self.settle_rows(piece, rows, pieces, outcomes);
+            }
+            SendResult::Accepted { job, after } if self.destination.max_jobs() > 0 => {
+                self.health.answered();
+                return Some(Job {
+                    handle: job,
+                    batch: piece.batch,
+                    effort: piece.effort,
+                    first: FirstPoll::After(after),
+                });
+            }
+            SendResult::Accepted { .. } => {
+                let message = "the batch was accepted as a job, which is not expected";
+                let class = FailureClass::MalformedAnswer;
+                self.health.failed(class, message);
+                self.settle_unknown(piece, class, message.to_owned(), pieces, outcomes);
             }
             SendResult::Rejected { class, message } => {
                 self.health.answered();
-                if let [change] = piece.batch.changes.as_slice() {
-                    let message = redact_for(&message, change);
-                    self.settle(change.seq, Outcome::Rejected { class, message }, outcomes);
-                } else {
-                    let maybe_applied = piece.maybe_applied;
-                    let (first, second) = piece.batch.into_owned().halves();
-                    pieces.push(Piece::new(Cow::Owned(second), maybe_applied));
-                    pieces.push(Piece::new(Cow::Owned(first), maybe_applied));
-                }
+                self.settle_rejected(piece, class, message, pieces, outcomes);
             }
             SendResult::RateLimited { retry_after } => {
                 piece.refusals = piece.refusals.saturating_add(1);
@@ -132,24 +119,18 @@ impl Sender<'_> {
                     self.health.stop(StoppedEarly::Throttled {
                         limit: self.policy.max_throttle,
                     });
-                    return self.give_up(piece, outcomes);
+                    self.give_up(piece, outcomes);
+                } else {
+                    pieces.push(piece);
                 }
-                pieces.push(piece);
             }
             SendResult::Transient { class, message } => {
                 self.health.failed(class, &message);
-                self.retry(piece, class, message, pieces, outcomes).await;
+                self.retry(piece, class, message, pieces, outcomes);
             }
             SendResult::Unknown { class, message } => {
-                piece.maybe_applied = true;
                 self.health.failed(class, &message);
-                let operation = piece.batch.operation;
-                if self.destination.capabilities().is_idempotent(operation) {
-                    self.retry(piece, class, message, pieces, outcomes).await;
-                } else {
-                    piece.last = Some((class, message));
-                    self.give_up(piece, outcomes);
-                }
+                self.settle_unknown(piece, class, message, pieces, outcomes);
             }
             SendResult::Fatal { class, message } => {
                 self.health.stop(StoppedEarly::Refused {
@@ -160,18 +141,65 @@ impl Sender<'_> {
                 self.give_up(piece, outcomes);
             }
         }
+        None
+    }
+
+    /// Halves a batch that was refused as a whole; a single row is rejected.
+    pub(crate) fn settle_rejected(
+        &self,
+        piece: Piece,
+        class: FailureClass,
+        message: String,
+        pieces: &mut Vec<Piece>,
+        outcomes: &mut HashMap<u64, Outcome>,
+    ) {
+        if let [change] = piece.batch.changes.as_slice() {
+            let message = redact_for(&message, change);
+            self.settle(change.seq, Outcome::Rejected { class, message }, outcomes);
+            return;
+        }
+        let maybe_applied = piece.effort.maybe_applied;
+        let (first, second) = Arc::unwrap_or_clone(piece.batch).halves();
+        for half in [second, first] {
+            let effort = Effort {
+                maybe_applied,
+                ..Effort::default()
+            };
+            let mut half = Piece::new(Arc::new(half), effort);
+            half.last = Some((class, message.clone()));
+            pieces.push(half);
+        }
+    }
+
+    /// Sends again what may be sent twice, after a result that is not known.
+    pub(crate) fn settle_unknown(
+        &self,
+        mut piece: Piece,
+        class: FailureClass,
+        message: String,
+        pieces: &mut Vec<Piece>,
+        outcomes: &mut HashMap<u64, Outcome>,
+    ) {
+        piece.effort.maybe_applied = true;
+        let operation = piece.batch.operation;
+        if self.destination.capabilities().is_idempotent(operation) {
+            self.retry(piece, class, message, pieces, outcomes);
+        } else {
+            piece.last = Some((class, message));
+            self.give_up(piece, outcomes);
+        }
     }
 
     /// Takes the outcomes of an answer row by row; rows that may be retried become a piece of their own.
-    async fn settle_rows<'b>(
+    pub(crate) fn settle_rows(
         &self,
-        mut piece: Piece<'b>,
+        mut piece: Piece,
         rows: Vec<Outcome>,
-        pieces: &mut Vec<Piece<'b>>,
+        pieces: &mut Vec<Piece>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
         if rows.len() != piece.batch.changes.len() {
-            piece.maybe_applied = true;
+            piece.effort.maybe_applied = true;
             piece.last = Some((
                 FailureClass::MalformedAnswer,
                 "the answer has another number of rows than the batch".to_owned(),
@@ -201,37 +229,34 @@ impl Sender<'_> {
         }
         if let Some((class, message)) = last {
             let run = Arc::clone(&piece.batch.run);
-            let batch = Cow::Owned(Batch::new(run, piece.batch.operation, again));
-            let rest = Piece {
-                batch,
+            let batch = Batch::new(run, piece.batch.operation, again);
+            let effort = Effort {
                 maybe_applied: false,
-                refusals: 0,
-                throttled_since: None,
-                attempts: piece.attempts,
-                first_failure: piece.first_failure,
-                last: None,
+                ..piece.effort
             };
-            self.retry(rest, class, message, pieces, outcomes).await;
+            let rest = Piece::new(Arc::new(batch), effort);
+            self.retry(rest, class, message, pieces, outcomes);
         }
     }
 
-    /// Counts an attempt and waits before the next, or gives up.
-    async fn retry<'b>(
+    /// Counts an attempt and says how long to wait before the next, or gives up.
+    pub(crate) fn retry(
         &self,
-        mut piece: Piece<'b>,
+        mut piece: Piece,
         class: FailureClass,
         message: String,
-        pieces: &mut Vec<Piece<'b>>,
+        pieces: &mut Vec<Piece>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
         let retry = &self.policy.retry;
         let now = self.clock.elapsed();
-        piece.attempts = piece.attempts.saturating_add(1);
+        let effort = &mut piece.effort;
+        effort.attempts = effort.attempts.saturating_add(1);
         piece.refusals = 0;
         piece.throttled_since = None;
-        let since = *piece.first_failure.get_or_insert(now);
-        let wait = backoff::wait(retry, piece.attempts, rand::random());
-        let exhausted = piece.attempts >= retry.max_attempts
+        let since = *effort.first_failure.get_or_insert(now);
+        let wait = backoff::wait(retry, effort.attempts, rand::random());
+        let exhausted = effort.attempts >= retry.max_attempts
             || now.saturating_sub(since).saturating_add(wait) > retry.max_elapsed;
         if exhausted && class == FailureClass::Unreachable {
             self.health.stop(StoppedEarly::Down {
@@ -240,16 +265,17 @@ impl Sender<'_> {
             });
         }
         piece.last = Some((class, message));
-        if exhausted || !self.health.wait(wait).await {
+        if exhausted {
             self.give_up(piece, outcomes);
         } else {
+            piece.wait = wait;
             pieces.push(piece);
         }
     }
 
-    fn give_up(&self, piece: Piece<'_>, outcomes: &mut HashMap<u64, Outcome>) {
+    fn give_up(&self, piece: Piece, outcomes: &mut HashMap<u64, Outcome>) {
         for change in &piece.batch.changes {
-            let outcome = not_sent(change, piece.last.as_ref(), piece.maybe_applied);
+            let outcome = not_sent(change, piece.last.as_ref(), piece.effort.maybe_applied);
             self.settle(change.seq, outcome, outcomes);
         }
     }
@@ -260,11 +286,11 @@ impl Sender<'_> {
     }
 
     /// The batch without the rows that are no JSON: put between the others they would break the whole request.
-    fn sendable<'b>(
+    fn sendable(
         &self,
-        batch: &'b Batch,
+        batch: &Arc<Batch>,
         outcomes: &mut HashMap<u64, Outcome>,
-    ) -> Option<Cow<'b, Batch>> {
+    ) -> Option<Arc<Batch>> {
         let (sound, broken): (Vec<&Change>, Vec<&Change>) = batch
             .changes
             .iter()
@@ -277,12 +303,29 @@ impl Sender<'_> {
             self.settle(change.seq, outcome, outcomes);
         }
         if broken.is_empty() {
-            return Some(Cow::Borrowed(batch));
+            return Some(Arc::clone(batch));
         }
         let sound: Vec<Change> = sound.into_iter().cloned().collect();
-        (!sound.is_empty())
-            .then(|| Cow::Owned(Batch::new(Arc::clone(&batch.run), batch.operation, sound)))
+        (!sound.is_empty()).then(|| {
+            let run = Arc::clone(&batch.run);
+            Arc::new(Batch::new(run, batch.operation, sound))
+        })
     }
+}
+
+/// The rows of a batch with their outcomes.
+pub(crate) fn acknowledge(batch: Batch, mut outcomes: HashMap<u64, Outcome>) -> Acknowledgement {
+    let outcomes = batch
+        .changes
+        .iter()
+        .map(|change| {
+            let outcome = outcomes
+                .remove(&change.seq)
+                .unwrap_or_else(|| not_sent(change, None, false));
+            (change.seq, outcome)
+        })
+        .collect();
+    Acknowledgement { batch, outcomes }
 }
 
 /// What an answer says about the load of the destination.
@@ -299,7 +342,8 @@ fn load_of(result: &SendResult) -> Load {
             ..
         } => Load::Pressure,
         // A refusal may come before the work, and a broken connection says nothing of it.
-        SendResult::Rejected { .. }
+        SendResult::Accepted { .. }
+        | SendResult::Rejected { .. }
         | SendResult::Transient { .. }
         | SendResult::Unknown { .. }
         | SendResult::Fatal { .. } => Load::Nothing,
@@ -307,7 +351,7 @@ fn load_of(result: &SendResult) -> Load {
 }
 
 /// The outcome of a row for which there is no further request.
-fn not_sent(
+pub(crate) fn not_sent(
     change: &Change,
     last: Option<&(FailureClass, String)>,
     maybe_applied: bool,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::{RetryAfter, RetryPolicy};
+use crate::{JobPolicy, RetryAfter, RetryPolicy};
 
 /// A rate limit that says "now" or nothing is still given this long, or a loop would spin.
 const SHORTEST_THROTTLE: Duration = Duration::from_millis(100);
@@ -39,6 +39,28 @@ pub(crate) fn throttle(
     .max(SHORTEST_THROTTLE)
 }
 
+/// How long to wait before a job is asked about again, after so many questions without an end. Where the
+/// destination does not say, `draw`, from 0 to 1, shortens the wait by up to a half.
+pub(crate) fn poll(
+    policy: &JobPolicy,
+    questions: u32,
+    asked: Option<RetryAfter>,
+    now: DateTime<Utc>,
+    draw: f64,
+) -> Duration {
+    match asked {
+        Some(RetryAfter::Delay(delay)) => delay,
+        Some(RetryAfter::At(time)) => (time - now).to_std().unwrap_or(Duration::ZERO),
+        None => policy
+            .min_wait
+            .saturating_mul(1_u32 << questions.min(31))
+            .min(policy.max_wait)
+            .mul_f64(1.0 - draw.clamp(0.0, 1.0) / 2.0),
+    }
+    .max(policy.min_wait)
+    .max(SHORTEST_THROTTLE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +88,27 @@ mod tests {
         assert_eq!(wait(&policy(), 3, 0.0), Duration::ZERO);
         assert_eq!(wait(&policy(), 3, 0.5), Duration::from_secs(1));
         assert_eq!(wait(&policy(), 3, 7.0), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_job_is_asked_about_less_and_less_often() {
+        let policy = JobPolicy {
+            min_wait: Duration::from_secs(2),
+            max_wait: Duration::from_secs(30),
+            patience: Duration::from_secs(600),
+        };
+        let now = DateTime::UNIX_EPOCH;
+        let waits = |draw| -> Vec<u64> {
+            let wait = |questions| poll(&policy, questions, None, now, draw).as_secs();
+            [0, 1, 2, 3, 4, 5, u32::MAX].map(wait).to_vec()
+        };
+        assert_eq!(waits(0.0), [2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(waits(1.0), [2, 2, 4, 8, 15, 15, 15]);
+        let asked = |seconds| Some(RetryAfter::Delay(Duration::from_secs(seconds)));
+        assert_eq!(poll(&policy, 0, asked(90), now, 1.0).as_secs(), 90);
+        assert_eq!(poll(&policy, 9, asked(0), now, 1.0).as_secs(), 2);
+        let past = Some(RetryAfter::At(now - chrono::TimeDelta::seconds(9)));
+        assert_eq!(poll(&policy, 9, past, now, 1.0).as_secs(), 2);
     }
 
     #[test]

@@ -47,6 +47,14 @@ impl BatchOperation {
         }
     }
 
+    /// The operation of a word; the inverse of [`Self::as_str`].
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Insert, Self::Update, Self::Upsert, Self::Delete]
+            .into_iter()
+            .find(|operation| operation.as_str() == word)
+    }
+
     /// The word on the wire: `insert`, `update`, `upsert` or `delete`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -82,6 +90,14 @@ impl BatchId {
         let mut id = [0; 16];
         hasher.finalize_xof().fill(&mut id);
         Self(id)
+    }
+
+    /// The id of its text of 32 hexadecimal digits; the inverse of `Display`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| digits)?;
+        Some(Self(number.to_be_bytes()))
     }
 }
 
@@ -159,7 +175,7 @@ impl Batch {
 }
 
 /// Two keys with one hash only wait for each other, so 64 bits that anybody can predict are enough.
-fn key_hash(change: &Change) -> u64 {
+pub(crate) fn key_hash(change: &Change) -> u64 {
     let mut hasher = DefaultHasher::new();
     change.key.hash(&mut hasher);
     hasher.finish()

@@ -12,7 +12,7 @@ use crate::{CancelToken, Clock};
 /// Limits of one account. Without a limit it is not limited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BudgetOptions {
-    /// Most requests in any period of this length, repetitions and halves included.
+    /// Most requests in any period of this length; repetitions, halves and questions about jobs included.
     pub requests: Option<(u32, Duration)>,
     /// Most rows in any period of this length, those of repetitions included.
     pub rows: Option<(u32, Duration)>,

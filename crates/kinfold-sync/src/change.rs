@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::ObjectText;
+use crate::{ObjectText, OutstandingJob};
 
 /// What happened to a row since it was last acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +78,15 @@ impl SourceError {
 /// sent also when an earlier one has failed.
 #[async_trait]
 pub trait ChangeSource: Send {
+    /// The jobs of earlier deliveries of this plan that have no end yet, in the order of their first rows.
+    /// `next` and `remaining` leave the rows of these jobs out. It is called once, before `next`.
+    ///
+    /// # Errors
+    /// The log or the plan cannot be read. Delivery then stops before anything is sent.
+    async fn outstanding(&mut self) -> Result<Vec<OutstandingJob>, SourceError> {
+        Ok(Vec::new())
+    }
+
     /// The next changes, at most `max`; an empty vector means that there are no more.
     ///
     /// # Errors

@@ -1,21 +1,21 @@
 //! The loop that keeps the slots full and the log ahead of them.
 
-use std::collections::HashSet;
-use std::future::Future;
-use std::pin::pin;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::FutureExt;
-use futures::stream::{FuturesUnordered, StreamExt};
 use kinfold_project::SyncMode;
 
 use crate::attempt::Sender;
-use crate::batch::Batcher;
+use crate::batch::{Batcher, key_hash};
+use crate::flight::{Event, Flight};
 use crate::health::Health;
+use crate::watch::Watched;
+use crate::work::{Job, Sent, Work};
 use crate::{
-    AckLog, Acknowledgement, Batch, BatchOperation, Budget, CancelToken, Capabilities,
-    ChangeSource, Clock, DeliveryPolicy, DeliveryReport, Destination, Run, StoppedEarly,
+    AckLog, Acknowledgement, Batch, BatchId, BatchOperation, Budget, CancelToken, Capabilities,
+    ChangeSource, Clock, DeliveryPolicy, DeliveryReport, Destination, JobRecord, Run, StoppedEarly,
 };
 
 /// Delivers the changes of `source` to `destination` and records every outcome in `log`.
@@ -54,9 +54,13 @@ pub async fn deliver(
             policy.max_bytes.min(capabilities.max_bytes),
         ),
         capabilities,
+        max_jobs: destination.max_jobs(),
+        resumed: Vec::new(),
         waiting: None,
+        again: VecDeque::new(),
         keys_in_flight: HashSet::new(),
         operation_in_flight: None,
+        left_jobs: 0,
         ended: false,
         report: DeliveryReport::default(),
     };
@@ -66,15 +70,18 @@ pub async fn deliver(
         clock,
         health: &health,
     };
-    if delivery.capabilities.modes.contains(&run.mode) {
+    delivery.resume(run, source, &health).await;
+    if !delivery.capabilities.modes.contains(&run.mode) {
+        health.stop(StoppedEarly::Unsupported {
+            what: mode_word(run.mode),
+        });
+    } else if delivery.max_jobs > 0 && !log.keeps_jobs() {
+        health.stop(StoppedEarly::Unsupported { what: "jobs" });
+    } else {
         delivery.run(source, log, &sender).await;
         if let Err(error) = destination.finish().await {
             health.stop(StoppedEarly::Finish(error));
         }
-    } else {
-        health.stop(StoppedEarly::Unsupported {
-            what: mode_word(run.mode),
-        });
     }
     delivery.close(source, &health, cancel).await
 }
@@ -92,60 +99,166 @@ pub(crate) fn mode_word(mode: SyncMode) -> &'static str {
 struct Delivery {
     batcher: Batcher,
     capabilities: Capabilities,
+    /// Most jobs without an end, batches in flight included; 0 if there are none.
+    max_jobs: usize,
+    /// Jobs of earlier deliveries that nobody has asked about yet.
+    resumed: Vec<Job>,
     /// The next batch, when it has to wait for those in flight.
     waiting: Option<Batch>,
+    /// Rows to be sent, whose batch was sent before: what a job has left over.
+    again: VecDeque<Work>,
+    /// Keys of rows that are in flight, or in a job, or to be sent again.
     keys_in_flight: HashSet<u64>,
     operation_in_flight: Option<BatchOperation>,
+    /// Jobs that this delivery does not wait for any more.
+    left_jobs: usize,
     ended: bool,
     report: DeliveryReport,
 }
 
 impl Delivery {
+    /// Takes over the jobs of earlier deliveries.
+    async fn resume(&mut self, run: &Arc<Run>, source: &mut dyn ChangeSource, health: &Health<'_>) {
+        let jobs = source.outstanding().await.unwrap_or_else(|error| {
+            health.stop(StoppedEarly::Source(error));
+            Vec::new()
+        });
+        for job in jobs {
+            let rows = job.changes.len() as u64;
+            self.report.counters.planned += rows;
+            match Job::resumed(run, job) {
+                Ok(job) => {
+                    self.keys_in_flight.extend(job.batch.key_hashes());
+                    self.operation_in_flight = Some(job.batch.operation);
+                    self.resumed.push(job);
+                }
+                Err(reason) => {
+                    health.stop(reason);
+                    self.report.counters.outstanding += rows;
+                }
+            }
+        }
+    }
+
     async fn run(
         &mut self,
         source: &mut dyn ChangeSource,
         log: &mut dyn AckLog,
         sender: &Sender<'_>,
     ) {
-        let mut in_flight = FuturesUnordered::new();
-        let mut finished: Vec<Acknowledgement> = Vec::new();
+        let mut flight = Flight::new();
         let mut log_failed = false;
+        for job in self.resumed.drain(..) {
+            flight.watching.push(sender.watch(job));
+        }
         loop {
-            while in_flight.len() + finished.len() < sender.health.limit() {
-                let read = while_sending(
-                    self.next_batch(source, sender.health),
-                    &mut in_flight,
-                    &mut finished,
-                )
-                .await;
-                let Some(batch) = read else { break };
-                self.operation_in_flight = Some(batch.operation);
-                self.keys_in_flight.extend(batch.key_hashes());
-                self.report.batches += 1;
-                in_flight.push(sender.send(batch));
+            loop {
+                let room = sender.health.halted() || self.has_room(&flight, sender.health);
+                let mut next = room.then(|| self.again.pop_front()).flatten();
+                if next.is_none() && room {
+                    let read = flight.during(self.next_batch(source, sender.health)).await;
+                    next = read.map(|batch| {
+                        self.operation_in_flight = Some(batch.operation);
+                        self.keys_in_flight.extend(batch.key_hashes());
+                        self.report.batches += 1;
+                        sender.begin(batch)
+                    });
+                }
+                let Some(work) = next else { break };
+                flight.sending.push(sender.send(work));
             }
-            if finished.is_empty() {
-                match in_flight.next().await {
-                    Some(acknowledgement) => finished.push(acknowledgement),
-                    None => break,
+            if flight.arrived.is_empty() {
+                match flight.next().await {
+                    Some(event) => flight.arrived.push(event),
+                    None if self.again.is_empty() => break,
+                    // They wait for jobs that this delivery does not wait for.
+                    None => {
+                        sender.health.stop(self.jobs_outstanding());
+                        continue;
+                    }
                 }
             }
-            while let Some(Some(acknowledgement)) = in_flight.next().now_or_never() {
-                finished.push(acknowledgement);
+            while let Some(Some(event)) = flight.next().now_or_never() {
+                flight.arrived.push(event);
             }
-            let group = std::mem::take(&mut finished);
-            if !log_failed {
-                let recorded =
-                    while_sending(log.record(&group), &mut in_flight, &mut finished).await;
+            let mut news = self.sort(std::mem::take(&mut flight.arrived), log_failed);
+            if !log_failed && !news.jobs.is_empty() {
+                let now = sender.clock.wall();
+                let record = |job: &Job| JobRecord::new(job.handle.clone(), &job.batch, now);
+                let records: Vec<JobRecord> = news.jobs.iter().map(record).collect();
+                if let Err(error) = flight.during(log.record_jobs(&records)).await {
+                    log_failed = true;
+                    sender.health.stop(StoppedEarly::Log(error));
+                }
+            }
+            for job in news.jobs.drain(..) {
+                self.report.jobs += 1;
+                if log_failed {
+                    // Nobody will ask about it.
+                    self.report.counters.unknown += job.rows();
+                } else {
+                    flight.watching.push(sender.watch(job));
+                }
+            }
+            if !log_failed && !news.acknowledgements.is_empty() {
+                let recorded = flight.during(log.record(&news.acknowledgements)).await;
                 if let Err(error) = recorded {
                     log_failed = true;
                     sender.health.stop(StoppedEarly::Log(error));
                 }
             }
-            self.release(&group, log_failed);
-            if in_flight.is_empty() && finished.is_empty() {
+            self.release(news, log_failed);
+            if flight.is_empty() && self.again.is_empty() && self.left_jobs == 0 {
                 self.operation_in_flight = None;
             }
+        }
+    }
+
+    /// Whether one more batch may be in flight.
+    fn has_room<S, W>(&self, flight: &Flight<S, W>, health: &Health<'_>) -> bool {
+        let sending = flight.sending.len() + flight.arrived.len();
+        let jobs = sending + flight.watching.len() + self.left_jobs;
+        sending < health.limit() && (self.max_jobs == 0 || jobs < self.max_jobs)
+    }
+
+    /// What is to be recorded of these events. Jobs that are given up need no record.
+    fn sort(&mut self, events: Vec<Event>, log_failed: bool) -> News {
+        let mut news = News::default();
+        for event in events {
+            match event {
+                Event::Sent(Sent::Settled(acknowledgement)) => {
+                    news.acknowledgements.push(acknowledgement);
+                }
+                Event::Sent(Sent::Accepted { job, settled, rest }) => {
+                    news.jobs.push(job);
+                    news.acknowledgements.extend(settled);
+                    self.again.extend(rest);
+                }
+                // Its handle is durable and its end cannot be.
+                Event::Watched(Watched::Ended(ended)) if log_failed => {
+                    self.leave(ended.acknowledgement.outcomes.len() as u64);
+                }
+                Event::Watched(Watched::Ended(ended)) => {
+                    news.ended.push(ended.acknowledgement.batch.id);
+                    news.acknowledgements.push(ended.acknowledgement);
+                    news.again.extend(ended.again);
+                }
+                Event::Watched(Watched::Outstanding(job)) => self.leave(job.rows()),
+            }
+        }
+        news
+    }
+
+    /// A job is not waited for any more. Its keys stay taken.
+    fn leave(&mut self, rows: u64) {
+        self.left_jobs += 1;
+        self.report.counters.outstanding += rows;
+    }
+
+    fn jobs_outstanding(&self) -> StoppedEarly {
+        StoppedEarly::JobsOutstanding {
+            jobs: self.left_jobs as u64,
+            rows: self.report.counters.outstanding,
         }
     }
 
@@ -184,19 +297,34 @@ impl Delivery {
         None
     }
 
-    /// Counts recorded batches and frees their slots.
-    fn release(&mut self, group: &[Acknowledgement], log_failed: bool) {
-        for acknowledgement in group {
-            for (_, outcome) in &acknowledgement.outcomes {
+    /// Counts recorded batches and frees their slots. Rows that are sent again are counted later.
+    fn release(&mut self, news: News, log_failed: bool) {
+        let again = news.again.iter().flat_map(Work::rows);
+        let again: HashSet<u64> = again.map(|change| change.seq).collect();
+        for acknowledgement in &news.acknowledgements {
+            if log_failed && news.ended.contains(&acknowledgement.batch.id) {
+                self.leave(acknowledgement.outcomes.len() as u64);
+                continue;
+            }
+            for (change, (seq, outcome)) in acknowledgement
+                .batch
+                .changes
+                .iter()
+                .zip(&acknowledgement.outcomes)
+            {
+                if again.contains(seq) {
+                    continue;
+                }
                 if log_failed {
                     self.report.counters.count_unrecorded(outcome);
                 } else {
                     self.report.counters.count(outcome);
                 }
+                self.keys_in_flight.remove(&key_hash(change));
             }
-            for key in acknowledgement.batch.key_hashes() {
-                self.keys_in_flight.remove(&key);
-            }
+        }
+        if !log_failed {
+            self.again.extend(news.again);
         }
     }
 
@@ -207,6 +335,9 @@ impl Delivery {
         health: &Health<'_>,
         cancel: &CancelToken,
     ) -> DeliveryReport {
+        for job in std::mem::take(&mut self.resumed) {
+            self.leave(job.rows());
+        }
         let waiting = self
             .waiting
             .as_ref()
@@ -220,37 +351,34 @@ impl Delivery {
         }
         let counters = &mut self.report.counters;
         let not_sent = waiting + self.batcher.buffered() + unread;
-        counters.planned = self.batcher.read() + unread;
+        // Those of earlier jobs are in it already.
+        counters.planned += self.batcher.read() + unread;
         counters.not_sent = not_sent;
         counters.retryable += not_sent;
         self.report.requests = health.requests.load(Ordering::Relaxed);
+        self.report.polls = health.polls.load(Ordering::Relaxed);
         self.report.rate_limited = health.rate_limited.load(Ordering::Relaxed);
         self.report.max_in_flight = health.most_in_flight();
         self.report.limit = health.limit();
         // A cancel that came when all was done changed nothing.
-        let cut_short = cancel.is_cancelled() && counters.retryable > 0;
+        let open = counters.retryable + counters.outstanding;
+        let cut_short = cancel.is_cancelled() && open > 0;
+        let outstanding = counters.outstanding > 0;
         self.report.stopped_early = health
             .take_reason()
-            .or_else(|| cut_short.then_some(StoppedEarly::Cancelled));
+            .or_else(|| cut_short.then_some(StoppedEarly::Cancelled))
+            .or_else(|| outstanding.then(|| self.jobs_outstanding()));
         self.report
     }
 }
 
-/// Awaits `work` while the batches in flight go on; those that end meanwhile are added to `finished`.
-async fn while_sending<T, S>(
-    work: impl Future<Output = T>,
-    in_flight: &mut FuturesUnordered<S>,
-    finished: &mut Vec<Acknowledgement>,
-) -> T
-where
-    S: Future<Output = Acknowledgement>,
-{
-    let mut work = pin!(work);
-    loop {
-        tokio::select! {
-            biased;
-            output = &mut work => return output,
-            Some(acknowledgement) = in_flight.next(), if !in_flight.is_empty() => finished.push(acknowledgement),
-        }
-    }
+/// What is to be recorded, and what follows from it.
+#[derive(Default)]
+struct News {
+    jobs: Vec<Job>,
+    acknowledgements: Vec<Acknowledgement>,
+    /// Batches of the acknowledgements that end jobs.
+    ended: Vec<BatchId>,
+    /// Rows of ended jobs that are sent again.
+    again: Vec<Work>,
 }

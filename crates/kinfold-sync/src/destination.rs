@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use kinfold_project::SyncMode;
 use serde_json::{Map, Value};
 
-use crate::{Batch, BatchOperation, FailureClass, ObjectText, Outcome};
+use crate::{Batch, BatchOperation, FailureClass, JobHandle, JobState, ObjectText, Outcome};
 
 /// What a sync writes to, and how. Known before anything is sent, so that [`Destination::check`] can
 /// refuse it as a whole.
@@ -67,6 +67,14 @@ pub enum RetryAfter {
 pub enum SendResult {
     /// One outcome per change, in the batch's order. `Retryable` rows are sent again, without the others.
     Rows(Vec<Outcome>),
+    /// Accepted as a job, whose end [`Destination::poll`] will tell. Only from a destination with
+    /// [`Destination::max_jobs`].
+    Accepted {
+        /// The name of the job.
+        job: JobHandle,
+        /// When to ask for the first time, if it said so.
+        after: Option<RetryAfter>,
+    },
     /// Refused as a whole, nothing applied, and not said which row is at fault. The batch is halved until
     /// single rows remain.
     Rejected {
@@ -259,6 +267,19 @@ pub trait Destination: Send + Sync {
 
     /// Sends one batch, once. Retrying is the caller's business. Must return within a time limit of its own.
     async fn send(&self, batch: &Batch) -> SendResult;
+
+    /// Most jobs at a time that have no end yet, batches that are being sent included; 0 if it answers
+    /// every batch at once. Constant for the life of the destination.
+    fn max_jobs(&self) -> usize {
+        0
+    }
+
+    /// Asks once what became of a job, and changes nothing. `batch` is the one that was accepted, perhaps by
+    /// an earlier process. Must return within a time limit of its own.
+    async fn poll(&self, job: &JobHandle, batch: &Batch) -> JobState {
+        let _ = (job, batch);
+        JobState::Lost
+    }
 
     /// The mapped fields of the rows with these keys as the destination has them now, in the order of the
     /// keys; `None` where it has no such row. Values have the JSON form in which they were sent: numbers

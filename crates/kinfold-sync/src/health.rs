@@ -31,6 +31,7 @@ pub(crate) struct Health<'a> {
     /// A slot is free, or the limit has changed.
     slots: Notify,
     pub(crate) requests: AtomicU64,
+    pub(crate) polls: AtomicU64,
     pub(crate) rate_limited: AtomicU64,
 }
 
@@ -58,6 +59,7 @@ impl<'a> Health<'a> {
             }),
             slots: Notify::new(),
             requests: AtomicU64::new(0),
+            polls: AtomicU64::new(0),
             rate_limited: AtomicU64::new(0),
         }
     }
@@ -104,6 +106,15 @@ impl<'a> Health<'a> {
     /// Waits until a request with so many rows may be sent: for a slot, for the end of a rate limit, for
     /// the budget. `None` if the delivery halted.
     pub(crate) async fn may_send(&self, rows: usize) -> Option<Request<'_>> {
+        self.admit(rows, &self.requests).await
+    }
+
+    /// The same for a question about a job.
+    pub(crate) async fn may_poll(&self) -> Option<Request<'_>> {
+        self.admit(0, &self.polls).await
+    }
+
+    async fn admit(&self, rows: usize, counter: &AtomicU64) -> Option<Request<'_>> {
         let begun = self.clock.elapsed();
         let slot = self.slot().await?;
         let limit = self.policy.max_throttle;
@@ -121,7 +132,7 @@ impl<'a> Health<'a> {
         };
         let now = self.clock.elapsed();
         let free_from = self.budget.held_until().clamp(begun, now);
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(1, Ordering::Relaxed);
         self.state().concurrency.started();
         Some(Request {
             slot,

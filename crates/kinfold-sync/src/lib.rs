@@ -6,11 +6,13 @@
 //! [`SmtpDestination`] and [`NatsDestination`] are the built-in implementations of [`Destination`].
 //!
 //! Invariants, each kept by a property test:
-//! - `planned = delivered + rejected + retryable + unknown`, however a delivery ends;
+//! - `planned = delivered + rejected + retryable + unknown + outstanding`, however a delivery ends;
 //! - a row is acknowledged only after its outcome is durable, and an acknowledged row is not sent again;
+//! - a batch that the destination accepted as a job is asked about and not sent again, once its handle is
+//!   durable;
 //! - two changes of one key are never in flight together, and reach the destination in plan order;
 //! - a request is repeated after an unknown result only if the destination says that this is harmless;
-//! - memory is bounded by batch size times concurrency, not by the plan;
+//! - memory is bounded by batch size times concurrency and jobs, not by the plan;
 //! - no period sees more requests or rows than the [`Budget`] of the account, and no delivery starves.
 
 mod attempt;
@@ -23,8 +25,10 @@ mod concurrency;
 mod deliver;
 mod destination;
 mod error_rate;
+mod flight;
 mod health;
 mod http;
+mod job;
 mod json_form;
 mod log;
 mod mysql;
@@ -37,10 +41,13 @@ mod postgres;
 mod redaction;
 mod report;
 mod secret;
+mod sftp;
 mod smtp;
 mod template;
 mod tls;
 mod url_part;
+mod watch;
+mod work;
 
 pub use tokio_util::sync::CancellationToken as CancelToken;
 
@@ -53,14 +60,16 @@ pub use destination::{
     Capabilities, Destination, DestinationError, RetryAfter, SendResult, Target,
 };
 pub use http::{HttpDestination, HttpOptions};
+pub use job::{JobEnd, JobHandle, JobRecord, JobState, OutstandingJob};
 pub use log::{AckError, AckLog, Acknowledgement};
 pub use mysql::{MySqlDestination, MySqlOptions};
 pub use nats::{NatsDestination, NatsOptions};
 pub use object_text::ObjectText;
 pub use outcome::{FailureClass, MAX_MESSAGE_CHARS, Outcome};
-pub use policy::{DeliveryPolicy, ErrorRate, RetryPolicy};
+pub use policy::{DeliveryPolicy, ErrorRate, JobPolicy, RetryPolicy};
 pub use postgres::{PostgresDestination, PostgresOptions};
 pub use redaction::redact;
 pub use report::{Counters, DeliveryReport, StoppedEarly};
 pub use secret::Secret;
+pub use sftp::{SftpEntry, SftpError, SftpFolder, SftpOptions};
 pub use smtp::{SmtpDestination, SmtpOptions};

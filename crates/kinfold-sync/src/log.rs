@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{Batch, Outcome};
+use crate::{Batch, JobRecord, Outcome};
 
 /// The outcomes of one batch.
 #[derive(Clone, Debug)]
@@ -26,6 +26,10 @@ impl AckError {
 }
 
 /// Where outcomes become durable. The state of a sync is folded from it and from nothing else.
+///
+/// Of all that is recorded for a row, outcomes and jobs, the newest entry counts: an outcome ends the job that
+/// held the row, and a job takes the place of an earlier outcome. All rows of a job get their outcomes in
+/// one [`Acknowledgement`].
 #[async_trait]
 pub trait AckLog: Send {
     /// Records the outcomes of one or more batches. They are durable when this returns; the slots of
@@ -34,4 +38,21 @@ pub trait AckLog: Send {
     /// # Errors
     /// Nothing of this call may be relied upon. Delivery stops and the log is not called again.
     async fn record(&mut self, acknowledgements: &[Acknowledgement]) -> Result<(), AckError>;
+
+    /// Whether jobs can be recorded. Without it, nothing is sent to a destination that answers with jobs.
+    fn keeps_jobs(&self) -> bool {
+        false
+    }
+
+    /// Records one or more jobs. They are durable when this returns, and only then is the destination asked
+    /// about them. From then on [`ChangeSource::next`](crate::ChangeSource::next) does not yield their rows,
+    /// and [`ChangeSource::outstanding`](crate::ChangeSource::outstanding) yields the jobs, until outcomes
+    /// are recorded for these rows.
+    ///
+    /// # Errors
+    /// Nothing of this call may be relied upon. Delivery stops and the log is not called again.
+    async fn record_jobs(&mut self, jobs: &[JobRecord]) -> Result<(), AckError> {
+        let _ = jobs;
+        Err(AckError::new("this log keeps no jobs"))
+    }
 }

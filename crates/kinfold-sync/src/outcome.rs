@@ -90,6 +90,8 @@ pub enum FailureClass {
     ConnectionLost,
     /// An answer came and is not what the contract says.
     MalformedAnswer,
+    /// The destination accepted a job and does not know it any more.
+    JobLost,
     /// The delivery ended before this row was sent.
     NotSent,
 }
@@ -111,6 +113,7 @@ impl FailureClass {
             Self::TimedOut => "timed_out",
             Self::ConnectionLost => "connection_lost",
             Self::MalformedAnswer => "malformed_answer",
+            Self::JobLost => "job_lost",
             Self::NotSent => "not_sent",
         }
     }

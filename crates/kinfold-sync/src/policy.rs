@@ -22,6 +22,31 @@ pub struct DeliveryPolicy {
     pub max_consecutive_failures: u32,
     /// How many rejected rows end the delivery; without it none do.
     pub max_error_rate: Option<ErrorRate>,
+    /// How the destination is asked about jobs.
+    pub jobs: JobPolicy,
+}
+
+/// When a destination is asked again about a job that it accepted. Without its own word the waits double from
+/// `min_wait` to `max_wait`, each shortened by up to a half at random.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobPolicy {
+    /// Shortest wait, also where the destination asks for a shorter one.
+    pub min_wait: Duration,
+    /// Longest wait that is our own choice; a destination may ask for a longer one.
+    pub max_wait: Duration,
+    /// How long a delivery waits for one job. Then the job stays outstanding, and the next delivery of the
+    /// plan goes on asking.
+    pub patience: Duration,
+}
+
+impl Default for JobPolicy {
+    fn default() -> Self {
+        Self {
+            min_wait: Duration::from_secs(1),
+            max_wait: Duration::from_secs(60),
+            patience: Duration::from_secs(60 * 60),
+        }
+    }
 }
 
 /// When so many rows are rejected that something else is wrong than the rows.
@@ -45,6 +70,7 @@ impl Default for DeliveryPolicy {
             max_throttle: Duration::from_secs(15 * 60),
             max_consecutive_failures: 12,
             max_error_rate: None,
+            jobs: JobPolicy::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{AckError, DestinationError, FailureClass, Outcome, SourceError};
+use crate::{AckError, BatchId, DestinationError, FailureClass, Outcome, SourceError};
 
 /// Rows by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct Counters {
     pub retryable: u64,
     /// Sent without a usable answer, or confirmed but not recorded.
     pub unknown: u64,
+    /// Accepted by the destination as part of a job that has no end yet. They have no outcome: the next
+    /// delivery of the plan asks about the job and does not send them again.
+    pub outstanding: u64,
     /// The part of `retryable` that was never sent and so has no record in the log.
     pub not_sent: u64,
 }
@@ -25,7 +28,8 @@ impl Counters {
     /// Whether every planned row has exactly one outcome.
     #[must_use]
     pub fn add_up(&self) -> bool {
-        self.planned == self.delivered + self.rejected + self.retryable + self.unknown
+        self.planned
+            == self.delivered + self.rejected + self.retryable + self.unknown + self.outstanding
             && self.not_sent <= self.retryable
     }
 
@@ -75,6 +79,22 @@ pub enum StoppedEarly {
         /// The policy's limit.
         limit: Duration,
     },
+    /// Jobs had no end within the policy's patience, and perhaps the rest of the plan had to wait for them.
+    #[error(
+        "the destination has not finished {jobs} jobs with {rows} rows; the next run asks again"
+    )]
+    JobsOutstanding {
+        /// How many.
+        jobs: u64,
+        /// Of how many rows.
+        rows: u64,
+    },
+    /// The rows of an outstanding job are not those that were accepted.
+    #[error("the plan does not hold the rows of outstanding job {batch} as they were sent")]
+    JobRows {
+        /// [`JobRecord::batch`](crate::JobRecord::batch).
+        batch: BatchId,
+    },
     /// More rows are rejected than the policy allows.
     #[error("{share_percent} % of the last {rows} rows were rejected")]
     ErrorRate {
@@ -115,6 +135,10 @@ pub struct DeliveryReport {
     pub batches: u64,
     /// Requests sent: batches, repetitions and halves.
     pub requests: u64,
+    /// Batches that the destination accepted as jobs.
+    pub jobs: u64,
+    /// Questions about jobs, which `requests` does not count.
+    pub polls: u64,
     /// Requests answered by a rate limit.
     pub rate_limited: u64,
     /// Most requests in flight together.

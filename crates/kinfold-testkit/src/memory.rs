@@ -158,7 +158,7 @@ impl MemoryDestination {
         };
     }
 
-    fn lock(&self) -> MutexGuard<'_, MemoryState> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, MemoryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -174,7 +174,7 @@ impl MemoryDestination {
         (fault, turns(), turns())
     }
 
-    fn arrive(&self, batch: &Batch) {
+    pub(crate) fn arrive(&self, batch: &Batch) {
         let mut state = self.lock();
         let rows = batch.changes.iter().map(|change| change.seq).collect();
         state.batches.push((batch.id, rows));
@@ -212,8 +212,38 @@ impl MemoryDestination {
     }
 
     fn leave(&self, batch: &Batch) {
+        self.answer();
+        self.release(batch);
+    }
+
+    /// Something is being done to the rows of a batch, which came before a restart.
+    pub(crate) fn hold(&self, batch: &Batch) {
+        let mut state = self.lock();
+        *state
+            .operations_in_flight
+            .entry(batch.operation)
+            .or_default() += 1;
+        for change in &batch.changes {
+            state.keys_in_flight.insert(change.key.as_str().to_owned());
+        }
+    }
+
+    /// A request begins that brings no rows.
+    pub(crate) fn ask(&self) {
+        let mut state = self.lock();
+        state.in_flight += 1;
+        state.most_in_flight = state.most_in_flight.max(state.in_flight);
+    }
+
+    /// A request ends.
+    pub(crate) fn answer(&self) {
         let mut state = self.lock();
         state.in_flight = state.in_flight.saturating_sub(1);
+    }
+
+    /// Nothing is done to the rows of a batch any more.
+    pub(crate) fn release(&self, batch: &Batch) {
+        let mut state = self.lock();
         if let Some(count) = state.operations_in_flight.get_mut(&batch.operation) {
             *count = count.saturating_sub(1);
         }
@@ -223,7 +253,7 @@ impl MemoryDestination {
     }
 
     /// Applies the rows that `wanted` selects and says how each went.
-    fn apply(&self, batch: &Batch, wanted: impl Fn(usize) -> bool) -> Vec<Outcome> {
+    pub(crate) fn apply(&self, batch: &Batch, wanted: impl Fn(usize) -> bool) -> Vec<Outcome> {
         let mut state = self.lock();
         let mut outcomes = Vec::with_capacity(batch.changes.len());
         for (index, change) in batch.changes.iter().enumerate() {
@@ -265,7 +295,7 @@ fn bad_row() -> Outcome {
     }
 }
 
-async fn pass(turns: u32) {
+pub(crate) async fn pass(turns: u32) {
     for _ in 0..turns {
         tokio::task::yield_now().await;
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kinfold_sync::{
-    AckError, AckLog, Acknowledgement, Change, ChangeSource, ObjectText, Operation, Outcome,
-    Previous, SourceError,
+    AckError, AckLog, Acknowledgement, Change, ChangeSource, JobRecord, ObjectText, Operation,
+    Outcome, OutstandingJob, Previous, SourceError,
 };
 use serde_json::{Map, Value};
 
@@ -46,6 +46,7 @@ fn hash_of(fields: &Map<String, Value>) -> [u8; 16] {
 /// A plan in memory.
 pub struct MemorySource {
     changes: VecDeque<Change>,
+    jobs: Vec<OutstandingJob>,
     /// Fails when so many changes have been returned.
     fails_after: Option<usize>,
     returned: usize,
@@ -57,8 +58,18 @@ impl MemorySource {
     pub fn new(changes: impl IntoIterator<Item = Change>) -> Self {
         Self {
             changes: changes.into_iter().collect(),
+            jobs: Vec::new(),
             fails_after: None,
             returned: 0,
+        }
+    }
+
+    /// A source of what `log` leaves of a plan: jobs without an end, and rows without a final outcome.
+    #[must_use]
+    pub fn resumed(plan: &[Change], log: &MemoryLog) -> Self {
+        Self {
+            jobs: log.jobs_of(plan),
+            ..Self::new(log.rest_of(plan))
         }
     }
 
@@ -72,6 +83,10 @@ impl MemorySource {
 
 #[async_trait]
 impl ChangeSource for MemorySource {
+    async fn outstanding(&mut self) -> Result<Vec<OutstandingJob>, SourceError> {
+        Ok(std::mem::take(&mut self.jobs))
+    }
+
     async fn next(&mut self, max: usize) -> Result<Vec<Change>, SourceError> {
         tokio::task::yield_now().await;
         let mut count = max.min(self.changes.len());
@@ -89,10 +104,13 @@ impl ChangeSource for MemorySource {
 #[derive(Default)]
 struct LogState {
     outcomes: BTreeMap<u64, Outcome>,
+    /// Jobs without an end, in the order of their recording.
+    jobs: Vec<JobRecord>,
     records: usize,
     fails_at: Option<usize>,
     /// Sequence numbers that were recorded as delivered or rejected, more than once.
     settled_again: Vec<u64>,
+    violations: Vec<String>,
 }
 
 /// An acknowledgement log in memory. Copies share their contents, so it outlives a crashed delivery.
@@ -112,7 +130,7 @@ impl MemoryLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the call of `record` with this number fail, from 0 on, without recording.
+    /// Lets the call of `record` or `record_jobs` with this number fail, from 0 on, without recording.
     pub fn fail_at(&self, call: Option<usize>) {
         self.state().fails_at = call;
     }
@@ -129,14 +147,69 @@ impl MemoryLog {
         self.state().settled_again.clone()
     }
 
-    /// The changes of a plan without a final outcome: what a resumed run delivers.
+    /// Broken promises of the delivery about jobs, in words. Always empty if it keeps them.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.state().violations.clone()
+    }
+
+    /// The jobs without an end.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<JobRecord> {
+        self.state().jobs.clone()
+    }
+
+    /// The jobs without an end, as a resumed run gets them back.
+    #[must_use]
+    pub fn jobs_of(&self, plan: &[Change]) -> Vec<OutstandingJob> {
+        let outstanding = |job: JobRecord| OutstandingJob {
+            changes: job
+                .seqs
+                .iter()
+                .filter_map(|seq| plan.iter().find(|change| change.seq == *seq).cloned())
+                .collect(),
+            handle: job.handle,
+            batch: job.batch,
+            operation: job.operation,
+        };
+        self.jobs().into_iter().map(outstanding).collect()
+    }
+
+    /// The changes of a plan without a final outcome that are in no job: what a resumed run delivers.
     #[must_use]
     pub fn rest_of(&self, plan: &[Change]) -> Vec<Change> {
         let state = self.state();
         plan.iter()
-            .filter(|change| !state.outcomes.get(&change.seq).is_some_and(is_final))
+            .filter(|change| {
+                let settled = state.outcomes.get(&change.seq).is_some_and(is_final);
+                !settled && !state.jobs.iter().any(|job| job.seqs.contains(&change.seq))
+            })
             .cloned()
             .collect()
+    }
+}
+
+impl LogState {
+    /// Whether this call is to fail.
+    fn fails(&mut self) -> bool {
+        let call = self.records;
+        self.records += 1;
+        self.fails_at == Some(call)
+    }
+
+    /// Takes out the jobs that these rows end.
+    fn end_jobs(&mut self, rows: &[(u64, Outcome)]) {
+        let held = |job: &JobRecord, seq: &u64| job.seqs.contains(seq);
+        let has_outcome = |seq: &u64| rows.iter().any(|(row, _)| row == seq);
+        let ended = self
+            .jobs
+            .extract_if(.., |job| rows.iter().any(|(seq, _)| held(job, seq)));
+        for job in ended {
+            if !job.seqs.iter().all(has_outcome) {
+                let text = format!("job {} is ended for a part of its rows", job.batch);
+                self.violations.push(text);
+            }
+        }
     }
 }
 
@@ -151,10 +224,11 @@ impl AckLog for MemoryLog {
         tokio::task::yield_now().await;
         {
             let mut state = self.state();
-            let call = state.records;
-            state.records += 1;
-            if state.fails_at == Some(call) {
+            if state.fails() {
                 return Err(AckError::new("the log was told to fail"));
+            }
+            for acknowledgement in acknowledgements {
+                state.end_jobs(&acknowledgement.outcomes);
             }
             for (seq, outcome) in acknowledgements
                 .iter()
@@ -165,6 +239,32 @@ impl AckLog for MemoryLog {
                 {
                     state.settled_again.push(*seq);
                 }
+            }
+        }
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    fn keeps_jobs(&self) -> bool {
+        true
+    }
+
+    async fn record_jobs(&mut self, jobs: &[JobRecord]) -> Result<(), AckError> {
+        tokio::task::yield_now().await;
+        {
+            let mut state = self.state();
+            if state.fails() {
+                return Err(AckError::new("the log was told to fail"));
+            }
+            for job in jobs {
+                for seq in &job.seqs {
+                    let settled = state.outcomes.remove(seq).is_some_and(|o| is_final(&o));
+                    if settled || state.jobs.iter().any(|job| job.seqs.contains(seq)) {
+                        let text = format!("row {seq} is sent again in job {}", job.batch);
+                        state.violations.push(text);
+                    }
+                }
+                state.jobs.push(job.clone());
             }
         }
         tokio::task::yield_now().await;

@@ -9,8 +9,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use kinfold_lake::Lake;
-use kinfold_sync::{AckError, AckLog, Acknowledgement, Outcome};
+use kinfold_sync::{
+    AckError, AckLog, Acknowledgement, BatchId, BatchOperation, Change, JobHandle, JobRecord,
+    Outcome, OutstandingJob,
+};
 use serde::{Deserialize, Serialize};
 
 use super::ActivateError;
@@ -28,6 +32,55 @@ struct Record {
     delivered: Vec<(u64, u64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<Failed>,
+    /// Batches that the destination works on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    jobs: Vec<Job>,
+}
+
+/// A batch that the destination has accepted and said nothing more about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    /// Its name at the destination.
+    handle: String,
+    batch: String,
+    operation: String,
+    /// First and last position of its rows, in the order of the batch.
+    rows: Vec<(u64, u64)>,
+    accepted_at: DateTime<Utc>,
+}
+
+impl Job {
+    fn of(job: &JobRecord) -> Self {
+        let mut rows: Vec<(u64, u64)> = vec![];
+        for seq in &job.seqs {
+            match rows.last_mut() {
+                Some((_, last)) if *last + 1 == *seq => *last = *seq,
+                _ => rows.push((*seq, *seq)),
+            }
+        }
+        Self {
+            handle: job.handle.as_str().to_owned(),
+            batch: job.batch.to_string(),
+            operation: job.operation.as_str().to_owned(),
+            rows,
+            accepted_at: job.accepted_at,
+        }
+    }
+
+    /// Positions of its rows, in the order of the batch.
+    pub(super) fn seqs(&self) -> impl Iterator<Item = u64> {
+        self.rows.iter().flat_map(|(first, last)| *first..=*last)
+    }
+
+    /// The job with the changes of its rows; none if what is stored is no job.
+    pub(super) fn outstanding(&self, changes: Vec<Change>) -> Option<OutstandingJob> {
+        Some(OutstandingJob {
+            handle: JobHandle::new(self.handle.as_str())?,
+            batch: BatchId::parse(&self.batch)?,
+            operation: BatchOperation::of_word(&self.operation)?,
+            changes,
+        })
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,8 +142,26 @@ impl AckLog for LakeAckLog {
         for (seq, outcome) in acknowledgements.iter().flat_map(|a| &a.outcomes) {
             record.add(*seq, outcome);
         }
+        self.write(&record).await
+    }
+
+    fn keeps_jobs(&self) -> bool {
+        true
+    }
+
+    async fn record_jobs(&mut self, jobs: &[JobRecord]) -> Result<(), AckError> {
+        let record = Record {
+            jobs: jobs.iter().map(Job::of).collect(),
+            ..Record::default()
+        };
+        self.write(&record).await
+    }
+}
+
+impl LakeAckLog {
+    async fn write(&mut self, record: &Record) -> Result<(), AckError> {
         let name = format!("{}{:012}.json", self.prefix, self.next);
-        let json = serde_json::to_vec(&record).map_err(AckError::new)?;
+        let json = serde_json::to_vec(record).map_err(AckError::new)?;
         self.lake
             .put_new(&name, Bytes::from(json))
             .await
@@ -156,6 +227,9 @@ pub(super) struct Outcomes {
     /// Rows with an outcome.
     pub(super) recorded: Positions,
     failed: HashMap<u64, Failure>,
+    /// Batches that the destination works on, and their rows: they have no outcome yet.
+    pub(super) jobs: Vec<Job>,
+    pub(super) in_jobs: Positions,
     pub(super) rejected: u64,
     pub(super) retryable: u64,
     pub(super) unknown: u64,
@@ -195,7 +269,14 @@ impl Outcomes {
                 .delivered
                 .iter()
                 .all(|(first, last)| first <= last && *last < rows)
-                && record.failed.iter().all(|failed| failed.seq < rows);
+                && record.failed.iter().all(|failed| failed.seq < rows)
+                && record.jobs.iter().all(|job| {
+                    let ranges = job.rows.iter();
+                    !job.rows.is_empty()
+                        && ranges
+                            .clone()
+                            .all(|(first, last)| first <= last && *last < rows)
+                });
             if !in_plan {
                 return Err(stored("it is not of this plan").into());
             }
@@ -204,14 +285,36 @@ impl Outcomes {
                 .iter()
                 .flat_map(|(first, last)| *first..=*last)
             {
-                outcomes.recorded.insert(seq);
+                // A job that is newer than an outcome takes its place.
+                if !outcomes.in_jobs.contains(seq) {
+                    outcomes.recorded.insert(seq);
+                }
+            }
+            for job in record.jobs {
+                outcomes.job(job);
             }
             for failed in record.failed {
+                if outcomes.in_jobs.contains(failed.seq) {
+                    continue;
+                }
                 let known = outcomes.fail(failed, &mut classes, &mut messages);
                 known.ok_or_else(|| stored("an outcome is not known"))?;
             }
         }
         Ok(outcomes)
+    }
+
+    /// A job, unless something newer is known of its rows. They are all together in what is newer.
+    fn job(&mut self, job: Job) {
+        let newer = job
+            .seqs()
+            .any(|seq| self.recorded.contains(seq) || self.in_jobs.contains(seq));
+        if !newer {
+            for seq in job.seqs() {
+                self.in_jobs.insert(seq);
+            }
+            self.jobs.push(job);
+        }
     }
 
     fn fail(&mut self, failed: Failed, classes: &mut Texts, messages: &mut Texts) -> Option<()> {

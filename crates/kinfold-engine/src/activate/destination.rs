@@ -131,6 +131,7 @@ pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Mad
                 location: absolute_location(&engine.root, &options.required("location")?),
                 format: format(&options)?,
                 storage: options.texts("storage")?.into_iter().collect(),
+                ssh: options.text("ssh")?,
             };
             let schema = request.compiled.plan.schema().inner();
             Box::new(FilesDestination::new(options, &target, schema).map_err(refused)?)
@@ -169,6 +170,9 @@ fn http(
         http.timeout = timeout;
     }
     http.receiver_deduplicates = options.text("receiver_deduplicates")?.as_deref() == Some("true");
+    if let Some(jobs) = options.number("max_jobs")? {
+        http.max_jobs = jobs;
+    }
     if let Some(rows) = options.number("batch_size")? {
         http.max_rows = rows;
     }

@@ -509,7 +509,7 @@ impl Runner<'_> {
                 if resumed {
                     self.check().await?;
                 }
-                let mut source = PlanSource::new(lake, plan, recorded.recorded.clone());
+                let mut source = PlanSource::new(lake, plan, &recorded);
                 let mut log =
                     LakeAckLog::new(lake, &self.place, plan, self.lease.token(), &recorded);
                 let delivered = self.deliver(plan, &mut source, &mut log).await?;
@@ -519,6 +519,8 @@ impl Runner<'_> {
                 report.unknown += counters.unknown;
                 report.retryable += counters.retryable;
                 report.requests = delivered.requests;
+                // Accepted, and not known what became of them.
+                report.unknown += counters.outstanding;
                 folded_rows += counters.planned - counters.not_sent;
                 report.stopped = delivered.stopped_early.as_ref().map(ToString::to_string);
                 if matches!(
@@ -526,6 +528,10 @@ impl Runner<'_> {
                     Some(StoppedEarly::Log(_) | StoppedEarly::Source(_))
                 ) {
                     // Storage fails. The plan stays, so that the next run goes on with the same batches.
+                    return Ok(report);
+                }
+                if counters.outstanding > 0 {
+                    // The destination still works on some. The plan stays, so that the next run asks again.
                     return Ok(report);
                 }
             }

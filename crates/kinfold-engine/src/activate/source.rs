@@ -1,14 +1,14 @@
 //! The plan as the delivery reads it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use async_trait::async_trait;
 use datafusion::arrow::array::Array;
 use kinfold_lake::Lake;
-use kinfold_sync::{Change, ChangeSource, ObjectText, Operation, SourceError};
+use kinfold_sync::{Change, ChangeSource, ObjectText, Operation, OutstandingJob, SourceError};
 
 use super::ActivateError;
-use super::acknowledge::Positions;
+use super::acknowledge::{Job, Outcomes, Positions};
 use super::chunk::{Chunk, ChunkRows};
 use super::plan::{Plan, operation_of};
 
@@ -19,6 +19,9 @@ pub(super) struct PlanSource {
     /// What a `clear` sends.
     cleared: ObjectText,
     recorded: Positions,
+    /// Batches that the destination works on.
+    jobs: Vec<Job>,
+    in_jobs: Positions,
     /// Position of the next row that is read.
     seq: u64,
     /// Changes that were not returned yet, those of later chunks included.
@@ -28,13 +31,16 @@ pub(super) struct PlanSource {
 }
 
 impl PlanSource {
-    pub(super) fn new(lake: &Lake, plan: &Plan, recorded: Positions) -> Self {
+    pub(super) fn new(lake: &Lake, plan: &Plan, outcomes: &Outcomes) -> Self {
+        let known = outcomes.recorded.count() + outcomes.in_jobs.count();
         Self {
             lake: lake.clone(),
             chunks: plan.changes.iter().cloned().collect(),
             cleared: ObjectText::new(plan.cleared.as_str()).unwrap_or_else(ObjectText::empty),
-            left: plan.rows().saturating_sub(recorded.count()),
-            recorded,
+            left: plan.rows().saturating_sub(known),
+            recorded: outcomes.recorded.clone(),
+            jobs: outcomes.jobs.clone(),
+            in_jobs: outcomes.in_jobs.clone(),
             seq: 0,
             open: None,
         }
@@ -44,7 +50,7 @@ impl PlanSource {
     async fn open_next(&mut self) -> Result<bool, SourceError> {
         while let Some(chunk) = self.chunks.pop_front() {
             let end = self.seq + chunk.rows;
-            if (self.seq..end).all(|seq| self.recorded.contains(seq)) {
+            if (self.seq..end).all(|seq| self.is_known(seq)) {
                 self.seq = end;
                 continue;
             }
@@ -55,7 +61,12 @@ impl PlanSource {
         Ok(false)
     }
 
-    fn change(&self, rows: &ChunkRows, row: usize) -> Option<Change> {
+    /// Whether a row has an outcome, or is part of a job that will give it one.
+    fn is_known(&self, seq: u64) -> bool {
+        self.recorded.contains(seq) || self.in_jobs.contains(seq)
+    }
+
+    fn change(&self, rows: &ChunkRows, row: usize, seq: u64) -> Option<Change> {
         let operation = operation_of(rows.operation.value(row))?;
         let (fields, payload_hash) = match operation {
             Operation::Add | Operation::Update => {
@@ -69,7 +80,7 @@ impl PlanSource {
             Operation::Clear => (self.cleared.clone(), [0; 16]),
         };
         Some(Change {
-            seq: self.seq,
+            seq,
             operation,
             key: ObjectText::new(rows.key.value(row))?,
             fields,
@@ -77,6 +88,13 @@ impl PlanSource {
             previous: kinfold_sync::Previous::default(),
         })
     }
+}
+
+fn not_a_change() -> SourceError {
+    SourceError::new(ActivateError::Stored {
+        object: "a chunk of the plan".to_owned(),
+        reason: "a row is not a change",
+    })
 }
 
 #[async_trait]
@@ -91,14 +109,9 @@ impl ChangeSource for PlanSource {
                 break;
             };
             while row < rows.len() && page.len() < max {
-                if !self.recorded.contains(self.seq) {
-                    let change = self.change(&rows, row);
-                    page.push(change.ok_or_else(|| {
-                        SourceError::new(ActivateError::Stored {
-                            object: "a chunk of the plan".to_owned(),
-                            reason: "a row is not a change",
-                        })
-                    })?);
+                if !self.is_known(self.seq) {
+                    let change = self.change(&rows, row, self.seq);
+                    page.push(change.ok_or_else(not_a_change)?);
                 }
                 self.seq += 1;
                 row += 1;
@@ -109,6 +122,36 @@ impl ChangeSource for PlanSource {
         }
         self.left = self.left.saturating_sub(page.len() as u64);
         Ok(page)
+    }
+
+    async fn outstanding(&mut self) -> Result<Vec<OutstandingJob>, SourceError> {
+        let mut changes: HashMap<u64, Change> = HashMap::new();
+        let mut first = 0;
+        for chunk in self.chunks.clone() {
+            let end = first + chunk.rows;
+            if (first..end).any(|seq| self.in_jobs.contains(seq)) {
+                let rows = chunk.read(&self.lake).await.map_err(SourceError::new)?;
+                for (row, seq) in (first..end).enumerate() {
+                    if self.in_jobs.contains(seq) {
+                        let change = self.change(&rows, row, seq).ok_or_else(not_a_change)?;
+                        changes.insert(seq, change);
+                    }
+                }
+            }
+            first = end;
+        }
+        let mut jobs = std::mem::take(&mut self.jobs);
+        jobs.sort_by_key(|job| job.seqs().next());
+        let jobs = jobs.iter().map(|job| {
+            let rows: Option<Vec<Change>> = job.seqs().map(|seq| changes.remove(&seq)).collect();
+            rows.and_then(|rows| job.outstanding(rows)).ok_or_else(|| {
+                SourceError::new(ActivateError::Stored {
+                    object: "a job of the plan".to_owned(),
+                    reason: "it is not one of its batches",
+                })
+            })
+        });
+        jobs.collect()
     }
 
     async fn remaining(&mut self) -> Result<u64, SourceError> {

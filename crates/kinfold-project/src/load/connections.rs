@@ -116,6 +116,7 @@ fn options_of(kind: ConnectionKind) -> (&'static [&'static str], &'static [&'sta
                 "requests_per_second",
                 "rows_per_second",
                 "clear_with",
+                "max_jobs",
             ],
         ),
         ConnectionKind::Postgres => (
@@ -156,7 +157,7 @@ fn options_of(kind: ConnectionKind) -> (&'static [&'static str], &'static [&'sta
                 "rows_per_second",
             ],
         ),
-        ConnectionKind::Files => (&["location"], &["format", "storage"]),
+        ConnectionKind::Files => (&["location"], &["format", "storage", "ssh"]),
     }
 }
 
@@ -166,6 +167,7 @@ fn check_option(key: &Located<String>, value: &Value, problems: &mut Vec<Diagnos
         "timeout_seconds"
         | "batch_size"
         | "max_concurrency"
+        | "max_jobs"
         | "requests_per_second"
         | "rows_per_second" => {
             let allowed = match &value.kind {

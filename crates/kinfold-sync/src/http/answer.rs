@@ -99,7 +99,7 @@ fn rejected(answer: &Answer<'_>, class: FailureClass) -> SendResult {
     }
 }
 
-fn error_text(error: &Value) -> String {
+pub(super) fn error_text(error: &Value) -> String {
     match error {
         Value::Null => "no reason given".to_owned(),
         Value::String(text) => text.clone(),
@@ -167,7 +167,7 @@ fn success(answer: &Answer<'_>, rows: usize) -> SendResult {
     )
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -179,7 +179,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// `Retry-After` in seconds or as an HTTP date in any of its three forms (RFC 9110 §10.2.3, §5.6.7).
-fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(RetryAfter::Delay(Duration::from_secs(seconds)));

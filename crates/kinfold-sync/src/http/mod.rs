@@ -1,6 +1,9 @@
 //! The HTTP destination: batches of JSON, sent by POST. The wire contract is docs/reference/http-destination.md.
 
+mod address;
 mod answer;
+mod job;
+mod receive;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,15 +15,12 @@ use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
 use crate::{
-    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Secret,
-    SendResult, Target, tls,
+    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, JobHandle,
+    JobState, Secret, SendResult, Target, tls,
 };
-use answer::{Answer, classify};
-
-/// An answer larger than this is malformed.
-const MAX_ANSWER_BYTES: usize = 8 << 20;
-/// So much of a refusal is read; only 200 characters of it are kept.
-const MAX_REFUSAL_BYTES: usize = 16 << 10;
+use address::{is_loopback, object_url, without_query};
+use answer::classify;
+use receive::{Received, deepest, failed_request, no_answer};
 
 /// Options of an HTTP connection.
 #[derive(Clone, Debug)]
@@ -42,6 +42,9 @@ pub struct HttpOptions {
     /// Whether the receiver applies requests with one `Idempotency-Key` once. If not, an `insert` without
     /// a usable answer stays `unknown` and is not repeated.
     pub receiver_deduplicates: bool,
+    /// Most jobs at a time, if the receiver may answer `202` with a `Location` and say there later what
+    /// became of the records; 0 if such an answer means that all of them are delivered.
+    pub max_jobs: usize,
     /// Certificate authorities to trust instead of the machine's, as a PEM file.
     pub ca_file: Option<PathBuf>,
 }
@@ -58,6 +61,7 @@ impl HttpOptions {
             max_bytes: 4 << 20,
             max_in_flight: 8,
             receiver_deduplicates: false,
+            max_jobs: 0,
             ca_file: None,
         }
     }
@@ -71,6 +75,7 @@ pub struct HttpDestination {
     /// The URL without its query, for messages.
     address: String,
     object: String,
+    max_jobs: usize,
     capabilities: Capabilities,
 }
 
@@ -123,6 +128,7 @@ impl HttpDestination {
             address: without_query(&url),
             url,
             object: target.object.clone(),
+            max_jobs: options.max_jobs,
             capabilities: Capabilities {
                 modes: vec![
                     SyncMode::Insert,
@@ -196,40 +202,44 @@ impl Destination for HttpDestination {
             .body(body)
             .send()
             .await;
-        let mut response = match sent {
+        let response = match sent {
             Ok(response) => response,
             Err(error) => return failed_request(&error),
         };
-        let status = response.status();
-        let limit = if status.is_success() {
-            MAX_ANSWER_BYTES
-        } else {
-            MAX_REFUSAL_BYTES
-        };
-        let mut bytes = Vec::new();
-        let mut complete = true;
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if bytes.len() + chunk.len() <= limit => {
-                    bytes.extend_from_slice(&chunk);
-                }
-                Ok(None) => break,
-                Ok(Some(_)) | Err(_) => {
-                    complete = false;
-                    break;
-                }
-            }
+        let received = Received::read(response).await;
+        if self.max_jobs > 0 && received.is_job() {
+            let after = answer::retry_after(&received.headers);
+            return match job::handle(&self.url, &received.headers) {
+                Some(job) => SendResult::Accepted { job, after },
+                // Accepted, and nobody can ask what became of it.
+                None => SendResult::Unknown {
+                    class: FailureClass::MalformedAnswer,
+                    message: "status 202 with a `Location` that is not of this origin".to_owned(),
+                },
+            };
         }
         classify(
-            &Answer {
-                status,
-                headers: response.headers(),
-                body: &bytes,
-                complete,
-            },
+            &received.answer(),
             batch.changes.len(),
             self.capabilities.is_idempotent(batch.operation),
         )
+    }
+
+    fn max_jobs(&self) -> usize {
+        self.max_jobs
+    }
+
+    async fn poll(&self, job: &JobHandle, batch: &Batch) -> JobState {
+        let Some(address) = job::address(&self.url, job) else {
+            return JobState::Lost;
+        };
+        match self.client.get(address).send().await {
+            Ok(response) => {
+                let received = Received::read(response).await;
+                job::state(&received.answer(), batch.changes.len())
+            }
+            Err(error) => no_answer(&error),
+        }
     }
 }
 
@@ -274,121 +284,9 @@ fn body(batch: &Batch, id: &str) -> String {
     body
 }
 
-/// What a request without an answer means.
-fn failed_request(error: &reqwest::Error) -> SendResult {
-    let message = deepest(error);
-    if error.is_connect() {
-        SendResult::Transient {
-            class: FailureClass::Unreachable,
-            message,
-        }
-    } else if error.is_builder() {
-        SendResult::Fatal {
-            class: FailureClass::Misconfigured,
-            message,
-        }
-    } else if error.is_timeout() {
-        SendResult::Unknown {
-            class: FailureClass::TimedOut,
-            message: "no answer in time".to_owned(),
-        }
-    } else {
-        SendResult::Unknown {
-            class: FailureClass::ConnectionLost,
-            message,
-        }
-    }
-}
-
-/// The innermost reason of an error: the outer ones repeat the URL, which may hold a token.
-fn deepest(error: &reqwest::Error) -> String {
-    let mut reason: &dyn std::error::Error = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    if reason.is::<reqwest::Error>() {
-        return if error.is_timeout() {
-            "timed out".to_owned()
-        } else {
-            "the request failed".to_owned()
-        };
-    }
-    reason.to_string()
-}
-
-/// `<url>/<object>`; every part of the object between slashes is one part of the path.
-fn object_url(url: &str, object: &str) -> Result<Url, DestinationError> {
-    let invalid = |reason: &str| DestinationError::Option {
-        option: "url".to_owned(),
-        reason: reason.to_owned(),
-    };
-    let mut url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid("it must start with `https://` or `http://`"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid(
-            "it must not hold a user or password; use an `authorization` header",
-        ));
-    }
-    let parts: Vec<&str> = object.split('/').collect();
-    if parts
-        .iter()
-        .any(|part| part.is_empty() || *part == "." || *part == "..")
-    {
-        return Err(DestinationError::ObjectName {
-            object: object.to_owned(),
-            reason: "it must be a path without empty parts, `.` or `..`",
-        });
-    }
-    url.set_fragment(None);
-    url.path_segments_mut()
-        .map_err(|()| invalid("it has no path"))?
-        .pop_if_empty()
-        .extend(parts);
-    Ok(url)
-}
-
-fn without_query(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.to_string()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn url(base: &str, object: &str) -> Result<String, String> {
-        object_url(base, object)
-            .map(|url| url.to_string())
-            .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_object_is_appended_to_the_path() {
-        assert_eq!(
-            url("https://a.example/v1?token=t#f", "crm/my contacts").as_deref(),
-            Ok("https://a.example/v1/crm/my%20contacts?token=t")
-        );
-        assert_eq!(
-            url("http://a.example/", "b").as_deref(),
-            Ok("http://a.example/b")
-        );
-        assert_eq!(
-            url("http://a.example", "b?c#d").as_deref(),
-            Ok("http://a.example/b%3Fc%23d")
-        );
-    }
 
     #[test]
     fn a_request_holds_the_rows_texts_as_they_are() {
@@ -413,20 +311,6 @@ mod tests {
             body(&Batch::new(run, BatchOperation::Upsert, rows), "x"),
             r#"{"sync":"a \"b\"\n","run_id":"r","batch_id":"x","operation":"upsert","records":[{"key":{"id":"é"},"fields":{"n":1e21}},{"key":{"id":2},"fields":{}}]}"#
         );
-    }
-
-    #[test]
-    fn what_is_not_an_address_is_refused() {
-        for (base, object) in [
-            ("a.example", "b"),
-            ("ftp://a.example", "b"),
-            ("https://user:pw@a.example", "b"),
-            ("https://a.example", ""),
-            ("https://a.example", "../b"),
-            ("https://a.example", "b//c"),
-        ] {
-            assert!(url(base, object).is_err(), "{base} {object}");
-        }
     }
 
     #[test]

@@ -18,10 +18,10 @@ use serde_json::{Map, Value, json};
 
 use crate::setting::{block_on, deliver_plan, policy, run_of};
 
-type Rows = BTreeMap<String, Map<String, Value>>;
+pub type Rows = BTreeMap<String, Map<String, Value>>;
 
 /// Removals, then adds and updates; every key once.
-fn plans() -> impl Strategy<Value = Vec<Change>> {
+pub fn plans() -> impl Strategy<Value = Vec<Change>> {
     (
         proptest::collection::btree_set(0_u32..60, 0..15),
         proptest::collection::btree_map(100_u32..160, 0_u32..5, 0..50),
@@ -53,7 +53,7 @@ fn plans() -> impl Strategy<Value = Vec<Change>> {
 }
 
 /// Adds and updates in which keys come again and again.
-fn repetitive_plans() -> impl Strategy<Value = Vec<Change>> {
+pub fn repetitive_plans() -> impl Strategy<Value = Vec<Change>> {
     proptest::collection::vec((0_u32..12, 0_u32..100, any::<bool>()), 0..60).prop_map(|rows| {
         number(rows.into_iter().map(|(id, value, other)| {
             let field = if other { "other" } else { "value" };
@@ -70,7 +70,7 @@ fn number(rows: impl Iterator<Item = (Operation, u32, Value)>) -> Vec<Change> {
 }
 
 /// What the destination holds after the plan, without faults and one row at a time.
-fn expected(plan: &[Change], bad_keys: &BTreeSet<String>) -> Rows {
+pub fn expected(plan: &[Change], bad_keys: &BTreeSet<String>) -> Rows {
     let mut rows = Rows::new();
     for change in plan.iter().filter(|c| !bad_keys.contains(c.key.as_str())) {
         if change.operation == Operation::Remove {
@@ -84,8 +84,13 @@ fn expected(plan: &[Change], bad_keys: &BTreeSet<String>) -> Rows {
     rows
 }
 
+/// Plans of both kinds.
+pub fn any_plans() -> impl Strategy<Value = Vec<Change>> {
+    prop_oneof![plans(), repetitive_plans()]
+}
+
 /// Faults after which trying again helps.
-fn passing_faults() -> impl Strategy<Value = Vec<(MemoryFault, f64)>> {
+pub fn passing_faults() -> impl Strategy<Value = Vec<(MemoryFault, f64)>> {
     (0.0..0.3, 0.0..0.2, 0.0..0.2, 0.0..0.2, 0.0..0.2).prop_map(
         |(limited, transient, after, before, half)| {
             vec![
@@ -107,7 +112,7 @@ fn any_faults() -> impl Strategy<Value = Vec<(MemoryFault, f64)>> {
     })
 }
 
-fn some_keys(plan: &[Change], every: usize) -> BTreeSet<String> {
+pub fn some_keys(plan: &[Change], every: usize) -> BTreeSet<String> {
     plan.iter()
         .step_by(every.max(1))
         .map(|change| change.key.as_str().to_owned())
@@ -119,7 +124,7 @@ fn count(outcomes: &BTreeMap<u64, Outcome>, word: &str) -> u64 {
 }
 
 /// Polls a delivery so many times and then drops it where it is: a crash.
-async fn crash_after(
+pub async fn crash_after(
     polls: usize,
     delivery: impl Future<Output = DeliveryReport>,
 ) -> Option<DeliveryReport> {

@@ -10,9 +10,13 @@
 mod budgets;
 mod cases;
 mod http;
+mod jobs;
+mod jobs_cases;
+mod jobs_http;
 mod laws;
 mod mysql;
 mod nats;
 mod postgres;
 mod setting;
+mod sftp;
 mod smtp;

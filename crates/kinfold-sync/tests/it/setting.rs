@@ -38,6 +38,7 @@ pub fn policy(max_rows: usize, concurrency: usize) -> DeliveryPolicy {
         max_throttle: Duration::from_secs(600),
         max_consecutive_failures: 1_000,
         max_error_rate: None,
+        jobs: kinfold_sync::JobPolicy::default(),
     }
 }
 

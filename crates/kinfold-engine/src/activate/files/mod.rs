@@ -15,7 +15,7 @@ use kinfold_lake::{LakeError, object_store_for};
 use kinfold_project::SyncMode;
 use kinfold_sync::{
     Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, Outcome,
-    SendResult, Target,
+    SendResult, SftpError, SftpFolder, SftpOptions, Target,
 };
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _};
@@ -57,22 +57,38 @@ impl FileFormat {
 /// Options of a files connection.
 #[derive(Clone, Debug)]
 pub struct FilesOptions {
-    /// An absolute folder or `s3://bucket/prefix`.
+    /// An absolute folder, `s3://bucket/prefix`, `az://container/prefix`, `gs://bucket/prefix` or
+    /// `sftp://user@host:port/folder`.
     pub location: String,
     /// How rows are written.
     pub format: FileFormat,
     /// Settings of the object store, see [`kinfold_lake::object_store_for`].
     pub storage: BTreeMap<String, String>,
+    /// The SSH client for `sftp://`; `ssh` if there is none.
+    pub ssh: Option<String>,
+}
+
+/// Where files go.
+#[derive(Debug)]
+enum Place {
+    Store {
+        store: Arc<dyn ObjectStore>,
+        /// Folder of the object.
+        folder: Path,
+        is_local: bool,
+    },
+    Sftp {
+        server: SftpFolder,
+        /// Folder of the object, below that of the location.
+        folder: String,
+    },
 }
 
 /// Delivers batches as files.
 #[derive(Debug)]
 pub struct FilesDestination {
-    store: Arc<dyn ObjectStore>,
-    /// Folder of the object.
-    folder: Path,
+    place: Place,
     address: String,
-    is_local: bool,
     writer: Writer,
 }
 
@@ -90,17 +106,6 @@ impl FilesDestination {
             option: option.to_owned(),
             reason,
         };
-        let (store, prefix) =
-            object_store_for(&options.location, &options.storage).map_err(|error| match error {
-                LakeError::StorageOption { option } => {
-                    invalid("storage", format!("`{option}` is not known"))
-                }
-                LakeError::Location { .. } => invalid(
-                    "location",
-                    "it is neither a folder nor an `s3://` address".to_owned(),
-                ),
-                other => invalid("storage", other.to_string()),
-            })?;
         let object = Path::parse(target.object.trim_matches('/'))
             .ok()
             .filter(|object| !object.as_ref().is_empty())
@@ -108,43 +113,75 @@ impl FilesDestination {
                 object: target.object.clone(),
                 reason: "it must be a folder's name or path",
             })?;
-        let folder = prefix.parts().chain(object.parts()).collect();
-        Ok(Self {
+        let writer = Writer::new(options.format, target, schema)?;
+        if options.location.starts_with("sftp://") {
+            let refused = |error: SftpError| invalid("location", error.to_string());
+            let mut sftp = SftpOptions::parse(&options.location).map_err(refused)?;
+            if let Some(program) = options.ssh {
+                sftp.program = program.into();
+            }
+            // Names follow from contents: what is there under a name is what is put again.
+            sftp.replace_by_removing = true;
+            let server = SftpFolder::new(sftp).map_err(refused)?;
+            return Ok(Self {
+                address: server.address(),
+                place: Place::Sftp {
+                    server,
+                    folder: object.to_string(),
+                },
+                writer,
+            });
+        }
+        let (store, prefix) =
+            object_store_for(&options.location, &options.storage).map_err(|error| match error {
+                LakeError::StorageOption { option } => {
+                    invalid("storage", format!("`{option}` is not known"))
+                }
+                LakeError::Location { .. } => invalid(
+                    "location",
+                    "it is neither a folder nor an address of `s3://`, `az://`, `gs://` or `sftp://`"
+                        .to_owned(),
+                ),
+                other => invalid("storage", other.to_string()),
+            })?;
+        let place = Place::Store {
             store,
-            folder,
+            folder: prefix.parts().chain(object.parts()).collect(),
             is_local: !options.location.contains("://") || options.location.starts_with("file:"),
+        };
+        Ok(Self {
+            place,
             address: options.location,
-            writer: Writer::new(options.format, target, schema)?,
+            writer,
         })
     }
+}
 
-    fn failure(&self, error: &StoreError) -> SendResult {
-        let message = "the file could not be written".to_owned();
-        match error {
-            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-                SendResult::Fatal {
-                    class: FailureClass::Unauthorized,
-                    message: "access is denied".to_owned(),
-                }
-            }
-            StoreError::NotFound { .. } => SendResult::Fatal {
-                class: FailureClass::Misconfigured,
-                message: "the location does not exist".to_owned(),
-            },
-            other if is_denied(other) => SendResult::Fatal {
-                class: FailureClass::Unauthorized,
-                message: "access is denied".to_owned(),
-            },
-            // A local file gets its name only when it is complete.
-            _ if self.is_local => SendResult::Transient {
-                class: FailureClass::Unavailable,
-                message,
-            },
-            _ => SendResult::Unknown {
-                class: FailureClass::Unavailable,
-                message,
-            },
-        }
+fn failure(error: &StoreError, is_local: bool) -> SendResult {
+    let message = "the file could not be written".to_owned();
+    match error {
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => denied(),
+        StoreError::NotFound { .. } => SendResult::Fatal {
+            class: FailureClass::Misconfigured,
+            message: "the location does not exist".to_owned(),
+        },
+        other if is_denied(other) => denied(),
+        // A local file gets its name only when it is complete.
+        _ if is_local => SendResult::Transient {
+            class: FailureClass::Unavailable,
+            message,
+        },
+        _ => SendResult::Unknown {
+            class: FailureClass::Unavailable,
+            message,
+        },
+    }
+}
+
+fn denied() -> SendResult {
+    SendResult::Fatal {
+        class: FailureClass::Unauthorized,
+        message: "access is denied".to_owned(),
     }
 }
 
@@ -184,7 +221,16 @@ impl Destination for FilesDestination {
     /// the first file.
     async fn check(&self) -> Result<(), DestinationError> {
         let address = || self.address.clone();
-        match self.store.list(Some(&self.folder)).next().await {
+        let (store, folder) = match &self.place {
+            Place::Store { store, folder, .. } => (store, folder),
+            Place::Sftp { server, folder } => {
+                return match server.list(folder).await {
+                    Ok(_) | Err(SftpError::NotFound { .. }) => Ok(()),
+                    Err(error) => Err(error.destination_error(&self.address)),
+                };
+            }
+        };
+        match store.list(Some(folder)).next().await {
             None | Some(Ok(_) | Err(StoreError::NotFound { .. })) => Ok(()),
             Some(Err(StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. })) => {
                 Err(DestinationError::Unauthorized { address: address() })
@@ -212,14 +258,26 @@ impl Destination for FilesDestination {
         };
         let first = batch.changes.first().map_or(0, |change| change.seq);
         let name = format!("{first:012}-{}.{}", batch.id, self.writer.format().as_str());
-        let path = self
-            .folder
-            .clone()
-            .join(batch.run.run_id.as_str())
-            .join(name.as_str());
-        match self.store.put(&path, bytes.into()).await {
-            Ok(_) => SendResult::Rows(vec![Outcome::Delivered; batch.changes.len()]),
-            Err(error) => self.failure(&error),
+        let delivered = || SendResult::Rows(vec![Outcome::Delivered; batch.changes.len()]);
+        match &self.place {
+            Place::Store {
+                store,
+                folder,
+                is_local,
+            } => {
+                let run = folder.clone().join(batch.run.run_id.as_str());
+                match store.put(&run.join(name.as_str()), bytes.into()).await {
+                    Ok(_) => delivered(),
+                    Err(error) => failure(&error, *is_local),
+                }
+            }
+            Place::Sftp { server, folder } => {
+                let path = format!("{folder}/{}/{name}", batch.run.run_id);
+                match server.put(&path, bytes).await {
+                    Ok(()) => delivered(),
+                    Err(error) => error.send_result(),
+                }
+            }
         }
     }
 }

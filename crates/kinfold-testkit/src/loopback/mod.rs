@@ -1,5 +1,8 @@
 //! A receiver of HTTP deliveries on a real socket of this machine.
 
+mod answer;
+mod jobs;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +13,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::routing::post;
-use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
@@ -18,6 +20,10 @@ use tokio::task::JoinHandle;
 
 use crate::socket::{BreakableListener, Breaker, Connections};
 use crate::{Fault, Script};
+
+use answer::answer;
+pub use jobs::JobOptions;
+use jobs::{Jobs, accept, poll};
 
 /// How the receiver refuses records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +52,7 @@ pub struct ReceivedRequest {
 struct Received {
     records: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
     requests: Vec<ReceivedRequest>,
+    questions: Vec<(String, BTreeMap<String, String>)>,
     answers: HashMap<String, (u16, Value)>,
     applied: u64,
     refused_keys: BTreeSet<String>,
@@ -55,6 +62,7 @@ struct Received {
     token: Option<String>,
     forgets_keys: bool,
     check_status: Option<u16>,
+    jobs: Option<Jobs>,
 }
 
 #[derive(Clone)]
@@ -94,7 +102,7 @@ impl Loopback {
 
     fn serve(&mut self, listener: TcpListener) {
         let router = Router::new()
-            .route("/{*object}", post(receive).head(probe))
+            .route("/{*object}", post(receive).head(probe).get(poll))
             .layer(DefaultBodyLimit::disable())
             .with_state(self.shared.clone())
             .into_make_service_with_connect_info::<Breaker>();
@@ -166,6 +174,31 @@ impl Loopback {
     /// Answers HEAD requests with this status.
     pub fn answer_checks(&self, status: u16) {
         self.shared.lock().check_status = Some(status);
+    }
+
+    /// Accepts every request as a job, which is applied when it ends. A job is at `/<object>/jobs/<number>`.
+    pub fn accept_jobs(&self, options: JobOptions) {
+        self.shared.lock().jobs = Some(Jobs::new(options));
+    }
+
+    /// Lets all jobs, present and future ones, be over at the next question.
+    pub fn hurry_jobs(&self) {
+        if let Some(jobs) = &mut self.shared.lock().jobs {
+            jobs.hurry();
+        }
+    }
+
+    /// Forgets all jobs, without applying them.
+    pub fn forget_jobs(&self) {
+        if let Some(jobs) = &mut self.shared.lock().jobs {
+            jobs.forget();
+        }
+    }
+
+    /// Paths and headers of every question about a job, in order of arrival.
+    #[must_use]
+    pub fn questions(&self) -> Vec<(String, BTreeMap<String, String>)> {
+        self.shared.lock().questions.clone()
     }
 
     /// The records of an object: canonical JSON of the key → fields.
@@ -252,56 +285,27 @@ async fn receive(
     body: Bytes,
 ) -> Response<Body> {
     let fault = note(&shared, &object, &headers, &body);
-    let apply = || apply(&shared, &object, &headers, &body);
-    match fault {
-        None => {
-            let (status, answer) = apply();
-            respond(status, &answer)
-        }
-        Some(Fault::Status(status)) => respond(status, &json!({"error": "told to fail"})),
-        Some(Fault::RetryAfter(status, after)) => {
-            with_header(respond(status, &json!({})), header::RETRY_AFTER, &after)
-        }
-        Some(Fault::Redirect(target)) => {
-            with_header(respond(307, &json!({})), header::LOCATION, &target)
-        }
-        Some(Fault::StatusAfter(status)) => {
-            apply();
-            respond(status, &json!({"error": "told to fail"}))
-        }
-        Some(Fault::Slow(duration)) => {
-            let (status, answer) = apply();
-            tokio::time::sleep(duration).await;
-            respond(status, &answer)
-        }
-        Some(Fault::ResetBefore) => {
-            breaker.reset();
-            respond(200, &json!({}))
-        }
-        Some(Fault::ResetAfter) => {
-            apply();
-            breaker.reset();
-            respond(200, &json!({}))
-        }
-        Some(Fault::HalfBody) => {
-            apply();
-            half_body()
-        }
-        Some(Fault::Malformed) => {
-            apply();
-            with_header(
-                Response::new(Body::from("{\"results\":[{\"index\"")),
-                header::CONTENT_TYPE,
-                "application/json",
-            )
-        }
+    if let Some(response) = accept(&shared, &object, &headers, &body, fault.as_ref()) {
+        return response;
     }
+    answer(fault, &breaker, || apply(&shared, &object, &headers, &body)).await
 }
 
 /// Writes the request down and draws its fault.
 fn note(shared: &Shared, object: &str, headers: &HeaderMap, body: &[u8]) -> Option<Fault> {
     let mut received = shared.lock();
     let fault = received.script.as_mut().and_then(Script::next_fault);
+    received.requests.push(ReceivedRequest {
+        object: object.to_owned(),
+        headers: texts(headers),
+        body: serde_json::from_slice(body).unwrap_or(Value::Null),
+        fault: fault.clone(),
+    });
+    fault
+}
+
+/// Headers as text; one that came twice is joined by commas.
+fn texts(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut map: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -312,13 +316,7 @@ fn note(shared: &Shared, object: &str, headers: &HeaderMap, body: &[u8]) -> Opti
             })
             .or_insert_with(|| value.into_owned());
     }
-    received.requests.push(ReceivedRequest {
-        object: object.to_owned(),
-        headers: map,
-        body: serde_json::from_slice(body).unwrap_or(Value::Null),
-        fault: fault.clone(),
-    });
-    fault
+    map
 }
 
 /// Applies a request, once per idempotency key.
@@ -399,35 +397,4 @@ fn apply(shared: &Shared, object: &str, headers: &HeaderMap, body: &[u8]) -> (u1
         received.answers.insert(id, answer.clone());
     }
     answer
-}
-
-fn respond(status: u16, answer: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(answer.to_string()));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    with_header(response, header::CONTENT_TYPE, "application/json")
-}
-
-fn with_header(
-    mut response: Response<Body>,
-    name: header::HeaderName,
-    value: &str,
-) -> Response<Body> {
-    if let Ok(value) = header::HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
-    response
-}
-
-/// An answer that promises more bytes than come.
-fn half_body() -> Response<Body> {
-    let first = futures::stream::once(async { Ok(Bytes::from_static(b"{\"results\":[")) });
-    let then = futures::stream::once(async {
-        // The first part is written out only when the next one lets itself be waited for.
-        tokio::task::yield_now().await;
-        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
-    });
-    let response = Response::new(Body::from_stream(first.chain(then)));
-    let response = with_header(response, header::CONTENT_TYPE, "application/json");
-    with_header(response, header::CONTENT_LENGTH, "64")
 }
