@@ -11,6 +11,8 @@ use super::{SftpError, SftpOptions, exists, join};
 
 /// Most writes that wait for their answers: 1 MiB on the way, or the distance would limit the speed.
 const WRITES: usize = 32;
+/// Most tries to rename a file where others may be doing the same.
+const RENAMES: usize = 32;
 const TEMPORARY: &str = ".part";
 
 /// Whether a name is that of a file that is being put, or whose putting was interrupted.
@@ -165,22 +167,29 @@ impl Upload {
         if session.replaces {
             return session.replace(from, to).await;
         }
-        loop {
-            let renamed = session.ask(to, session.raw.rename(from, to)).await;
-            let Err(error) = renamed else { return Ok(()) };
-            if !matches!(error, SftpError::Failed { .. }) || !exists(session, to).await? {
-                return Err(error);
-            }
-            if !self.replace_by_removing {
-                return Err(SftpError::Exists {
-                    path: to.to_owned(),
-                });
-            }
-            match session.ask(to, session.raw.remove(to)).await {
-                Ok(_) | Err(SftpError::NotFound { .. }) => {}
+        let mut failure = SftpError::Failed {
+            path: to.to_owned(),
+        };
+        for _ in 0..RENAMES {
+            failure = match session.ask(to, session.raw.rename(from, to)).await {
+                Ok(_) => return Ok(()),
+                Err(error @ SftpError::Failed { .. }) => error,
                 Err(error) => return Err(error),
+            };
+            // If there is no file, somebody who puts the same one may just have removed it.
+            if exists(session, to).await? {
+                if !self.replace_by_removing {
+                    return Err(SftpError::Exists {
+                        path: to.to_owned(),
+                    });
+                }
+                match session.ask(to, session.raw.remove(to)).await {
+                    Ok(_) | Err(SftpError::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
+        Err(failure)
     }
 
     fn folder(&self) -> &str {

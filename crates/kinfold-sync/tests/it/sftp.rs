@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::process::Command;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -187,7 +188,11 @@ fn script(server: &SshServer, line: &str) -> PathBuf {
 
 fn program(server: &SshServer, text: &str) -> PathBuf {
     let path = server.files().with_file_name("client");
-    fs::write(&path, text).unwrap();
+    let text_path = path.with_extension("text");
+    fs::write(&text_path, text).unwrap();
+    // A program cannot be started while a process that was forked meanwhile has it open for writing.
+    let copied = Command::new("cp").arg(&text_path).arg(&path).status();
+    assert!(copied.unwrap().success());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
     path
 }
