@@ -28,7 +28,10 @@ fn main() -> ExitCode {
     let output = Output::new(&cli.global);
     // What the parts note on their way; nothing unless asked for, because it is no part of the output.
     let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("KINFOLD_LOG"))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("KINFOLD_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off")),
+        )
         .with_writer(std::io::stderr)
         .try_init();
     // A join without end keeps a thread of each core and never lets go of it. The others renew
