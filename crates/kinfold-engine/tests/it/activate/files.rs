@@ -204,3 +204,47 @@ async fn a_folder_that_cannot_be_made_is_said() {
     std::fs::remove_file(setting.engine.root.join("out")).unwrap();
     assert!(setting.run().await.unwrap().success);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_put_on_an_sftp_server() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let server = kinfold_testkit::SshServer::start().unwrap();
+    let mut setting = Setting::new(mirror()).await;
+    // The user's own client, with what their configuration would say.
+    let arguments = server.client().unwrap();
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|argument| format!("'{}'", argument.to_str().unwrap()))
+        .collect();
+    let client = setting.engine.root.join("client");
+    let script = format!("#!/bin/sh\nexec ssh {} \"$@\"\n", arguments.join(" "));
+    std::fs::write(&client, script).unwrap();
+    std::fs::set_permissions(&client, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let location = format!(
+        "sftp://127.0.0.1:{}{}/crm",
+        server.port(),
+        server.files().display()
+    );
+    setting.connection = connection(
+        ConnectionKind::Files,
+        &[
+            ("location", text(&location)),
+            ("ssh", text(client.to_str().unwrap())),
+        ],
+    );
+    setting.publish(plain(&[("a", 1.0), ("b", 2.0)])).await;
+    let report = setting.run().await.unwrap();
+    assert_eq!((report.delivered, report.success), (2, true), "{report:?}");
+    let object = server.files().join("crm/contacts");
+    let runs = std::fs::read_dir(&object).unwrap();
+    let files: Vec<_> = runs
+        .flat_map(|run| std::fs::read_dir(run.unwrap().path()).unwrap())
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    assert_eq!(files.len(), 1);
+    assert!(
+        files[0].contains("\"a\"") && files[0].lines().count() == 2,
+        "{files:?}"
+    );
+}

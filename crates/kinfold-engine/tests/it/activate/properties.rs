@@ -1,7 +1,8 @@
 //! What must hold of a sync whatever happens to it: random lives of a sync that delivers over a real socket
 //! to a receiver that answers 429 and 5xx, resets connections before and after it has applied a request, cuts
-//! answers off, sends wrong JSON, refuses rows alone or the whole request without saying which, in processes
-//! that die at any operation of their storage, are asked for twice, look without sending, or send a part.
+//! answers off, sends wrong JSON, refuses rows alone or the whole request without saying which, and works on
+//! batches as jobs whose end it tells later; in processes that die at any operation of their storage, are asked
+//! for twice, look without sending, or send a part.
 //!
 //! One seed is one life. `KINFOLD_CASES` says how many, `KINFOLD_SEED` which is the first; a failure names its
 //! seed. Laws of a life, by the letters of the list that they come from:
@@ -27,7 +28,7 @@ use kinfold_engine::activate::{Scope, SyncReport};
 use kinfold_project::{Nulls, OnLeave, SyncMode};
 use kinfold_sync::{HttpDestination, HttpOptions, Target};
 use kinfold_testkit::loopback::Rejection;
-use kinfold_testkit::{FakeClock, Fault, Loopback, Script};
+use kinfold_testkit::{FakeClock, Fault, JobOptions, Loopback, Script};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use serde_json::{Map, Value, json};
@@ -82,6 +83,8 @@ struct Life {
     receiver: Loopback,
     rows: Vec<Row>,
     nulls: Nulls,
+    /// Whether the receiver works on batches later.
+    jobs: bool,
     /// Requests that were looked at.
     seen: usize,
 }
@@ -119,8 +122,15 @@ impl Life {
             receiver: Loopback::start().await.unwrap(),
             rows: vec![],
             nulls,
+            jobs: seed.is_multiple_of(4),
             seen: 0,
         };
+        if life.jobs {
+            life.receiver.accept_jobs(JobOptions {
+                seed,
+                ..JobOptions::default()
+            });
+        }
         life.settle_policy();
         life
     }
@@ -135,6 +145,7 @@ impl Life {
         let mut options = HttpOptions::new(self.receiver.url());
         options.timeout = Duration::from_millis(400);
         options.receiver_deduplicates = true;
+        options.max_jobs = if self.jobs { 3 } else { 0 };
         let target = Target {
             object: OBJECT.to_owned(),
             mode: self.setting.sync.mode.value,
@@ -291,7 +302,7 @@ impl Life {
     fn arrived(&mut self) -> Vec<(String, String)> {
         let requests = self.receiver.requests();
         let mut rows = vec![];
-        for request in &requests[self.seen..] {
+        for request in requests[self.seen..].iter().filter(|r| r.body.is_object()) {
             let operation = request.body["operation"].as_str().unwrap().to_owned();
             let records = request.body["records"].as_array().unwrap();
             let keys: Vec<String> = records
