@@ -320,3 +320,52 @@ pub fn credentials_that_are_not_set() {
     ran.says("`CRM`");
     shop.heals();
 }
+
+/// A destination that never answers, and one whose credentials are missing, concern their own syncs only.
+pub fn a_destination_that_hangs_keeps_nobody_waiting() {
+    let area = folder();
+    // Connections are accepted, and that is all.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connections = format!(
+        "connections:\n  - {{name: deaf, kind: http, url: \"http://{}\", timeout_seconds: 60}}\n  \
+         - {{name: locked, kind: http, url: \"{{{{ env_var('NOT_SET_ANYWHERE') }}}}\"}}\n  \
+         - {{name: out, kind: files, location: out}}\n",
+        deaf.local_addr().unwrap()
+    );
+    let sync = |name: &str| {
+        format!(
+            "  - {{name: {name}, from: ref('people'), connection: {name}, object: people, mode: mirror, key: {{id: id}}, mapping: {{name: name}}}}\n"
+        )
+    };
+    let syncs = format!("syncs:\n{}{}{}", sync("deaf"), sync("locked"), sync("out"));
+    write(
+        area.path(),
+        &[
+            ("kinfold.yml", "name: people\n"),
+            ("seeds/people.csv", "id,name\n1,Ann\n"),
+            ("connections/all.yml", &connections),
+            ("syncs/all.yml", &syncs),
+        ],
+    );
+    kinfold(area.path(), ["build"]).run().ok();
+    let mut child = kinfold(area.path(), ["sync"]).start();
+    let begun = std::time::Instant::now();
+    let delivered =
+        || std::fs::read_dir(area.path().join("out/people")).is_ok_and(|mut d| d.next().is_some());
+    while !delivered() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "a destination that hangs has held up another one"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The one that hangs still does.
+    assert!(child.try_wait().unwrap().is_none());
+    child.kill().unwrap();
+    let ran = Ran::wait(child);
+    assert!(
+        ran.stderr.contains("sync out: planned 1 = delivered 1"),
+        "{ran:#?}"
+    );
+    assert!(ran.stderr.contains("sync `locked`"), "{ran:#?}");
+}

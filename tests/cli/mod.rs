@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         destinations::held_removals_are_approved,
         destinations::a_destination_that_refuses_the_credentials,
         destinations::credentials_that_are_not_set,
+        destinations::a_destination_that_hangs_keeps_nobody_waiting,
         interrupts::ctrl_c_during_a_build,
         interrupts::ctrl_c_during_a_sync,
         lakes::a_lake_of_something_newer,

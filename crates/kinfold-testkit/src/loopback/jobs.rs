@@ -172,7 +172,13 @@ pub(super) async fn poll(
             Some(Told::Failed) => (200, json!({"status": "failed", "error": "a record is bad"})),
             Some(Told::Over(answer)) => (200, answer),
             Some(Told::Due(object, headers, body)) => {
-                let (_, answer) = apply(&shared, &object, &headers, &body);
+                let (status, answer) = apply(&shared, &object, &headers, &body);
+                // Refused as a whole: that is how the job ended.
+                let answer = if status < 400 {
+                    answer
+                } else {
+                    json!({"status": "failed", "error": answer["error"]})
+                };
                 if let Some(jobs) = &mut shared.lock().jobs {
                     jobs.end(&path, answer.clone());
                 }
