@@ -26,7 +26,8 @@ use crate::{Lake, LakeError, TablePath};
 pub(crate) const TARGET_FILE_BYTES: u64 = 100 << 20;
 /// Most bytes of a row group that wait in memory for their end, 32 MiB a stream.
 const ROW_GROUP_BYTES: usize = 32 << 20;
-const ROW_GROUP_ROWS: usize = 1 << 20;
+/// Readers share a file among them by row groups.
+const ROW_GROUP_ROWS: usize = 1 << 17;
 /// Size of a part of an upload, 8 MiB; four of them are under way at most.
 const UPLOAD_PART_BYTES: usize = 8 << 20;
 const UPLOAD_PARTS: usize = 4;
@@ -246,8 +247,11 @@ fn parquet_error(table: &str, source: parquet::errors::ParquetError) -> LakeErro
 }
 
 fn properties(table: &str, schema: &SchemaRef) -> Result<WriterProperties, LakeError> {
+    // Tables of kinfold's own are mostly hashes, which no effort makes smaller.
+    let own = table.starts_with("_kinfold/");
+    let level = ZstdLevel::try_new(if own { 1 } else { 3 }).unwrap_or_default();
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
+        .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_created_by(format!("kinfold {}", env!("CARGO_PKG_VERSION")));

@@ -5,6 +5,7 @@
 //! `_kinfold/lock`. The lock ends with the process that holds it.
 
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 
 use bytes::Bytes;
@@ -12,8 +13,8 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{
-    Error as StoreError, GetOptions, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
-    UpdateVersion,
+    Error as StoreError, GetOptions, GetRange, ObjectStoreExt as _, PutMode, PutOptions,
+    PutPayload, UpdateVersion,
 };
 
 use crate::location::{given_name, join, stored_path};
@@ -107,6 +108,40 @@ impl Lake {
     /// [`LakeError::Name`], [`LakeError::Storage`], [`LakeError::Corrupt`] above 256 MiB.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, LakeError> {
         Ok(self.read_tagged(&object_path(name)?).await?.map(|(b, _)| b))
+    }
+
+    /// Reads a part of an object below `_kinfold/`, up to its end if the range goes further; `None` if there is no
+    /// such object.
+    ///
+    /// # Errors
+    /// [`LakeError::Name`], [`LakeError::Storage`], [`LakeError::Corrupt`] above 256 MiB.
+    pub async fn get_range(
+        &self,
+        name: &str,
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, LakeError> {
+        let path = self.absolute(&object_path(name)?);
+        let wanted = if range.end == u64::MAX {
+            GetRange::Offset(range.start)
+        } else {
+            GetRange::Bounded(range)
+        };
+        let options = GetOptions::default().with_range(Some(wanted));
+        let found = match self.store().get_opts(&path, options).await {
+            Ok(found) => found,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(source) => return Err(LakeError::storage("read", path, source)),
+        };
+        if found.range.end - found.range.start > MAX_OBJECT_BYTES {
+            return Err(LakeError::Corrupt {
+                path: path.to_string(),
+                reason: "it is larger than 256 MiB",
+            });
+        }
+        let bytes = found.bytes().await;
+        Ok(Some(bytes.map_err(|source| {
+            LakeError::storage("read", &path, source)
+        })?))
     }
 
     /// Lists the objects below the folder `prefix` of `_kinfold/`, by name; an empty `prefix` lists

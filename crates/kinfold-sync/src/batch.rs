@@ -2,9 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use kinfold_project::SyncMode;
 
 use crate::{Change, ChangeSource, Operation, StoppedEarly};
@@ -174,11 +175,12 @@ impl Batch {
     }
 }
 
+/// Hashes of keys.
+pub(crate) type KeySet = HashSet<u64, FixedState>;
+
 /// Two keys with one hash only wait for each other, so 64 bits that anybody can predict are enough.
 pub(crate) fn key_hash(change: &Change) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    change.key.hash(&mut hasher);
-    hasher.finish()
+    FixedState::default().hash_one(change.key.as_str())
 }
 
 /// Cuts the plan into batches. A batch ends where the operation changes, where a key repeats, when it is
@@ -231,7 +233,7 @@ impl Batcher {
     ) -> Result<Option<Batch>, StoppedEarly> {
         let mut changes: Vec<Change> = Vec::new();
         let mut operation = None;
-        let mut keys = HashSet::new();
+        let mut keys = KeySet::default();
         let mut bytes = 0;
         loop {
             if self.buffer.is_empty()
@@ -248,13 +250,14 @@ impl Batcher {
             };
             let wanted = BatchOperation::of(self.run.mode, next.operation);
             let size = encoded_len(next);
+            let hash = key_hash(next);
             let window = self.max_rows as u64;
             let fits = changes.first().is_none_or(|first| {
                 operation == Some(wanted)
                     && changes.len() < self.max_rows
                     && bytes + size <= self.max_bytes
                     && first.seq / window == next.seq / window
-                    && !keys.contains(&key_hash(next))
+                    && !keys.contains(&hash)
             });
             if !fits {
                 break;
@@ -262,7 +265,7 @@ impl Batcher {
             if let Some(change) = self.buffer.pop_front() {
                 operation = Some(wanted);
                 bytes += size;
-                keys.insert(key_hash(&change));
+                keys.insert(hash);
                 changes.push(change);
             }
         }

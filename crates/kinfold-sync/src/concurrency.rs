@@ -26,6 +26,9 @@ const QUEUE_GONE: f64 = 1.25;
 const AFTER_SLOWER: f64 = 0.9;
 /// … and explicit back-pressure so much.
 const AFTER_PRESSURE: f64 = 0.5;
+/// Slower answers alone do not lead below this: with one request at a time a destination that answers at once waits
+/// for the sender half the time. BBR keeps a few packets in the pipe for the same reason.
+const LEAST: usize = 2;
 /// Decisions before the first measurement of the base, and between two of them.
 const FIRST_PROBE: u32 = 8;
 const PROBE_EVERY: u32 = 32;
@@ -190,13 +193,13 @@ impl Concurrency {
                     self.base = Some(mean);
                     self.phase = Phase::Normal(PROBE_EVERY);
                     // Quicker at half the limit: at the whole, requests waited for each other.
-                    if !self
-                        .past
-                        .as_ref()
-                        .is_some_and(|past| past.mean > mean * QUEUE_GONE)
-                    {
-                        self.limit = before;
-                    }
+                    let past = self.past.as_ref();
+                    let waited = past.is_some_and(|past| past.mean > mean * QUEUE_GONE);
+                    self.limit = if waited {
+                        self.limit.max(LEAST).min(before)
+                    } else {
+                        before
+                    };
                     // What was measured at half the limit is no past of the whole.
                     return;
                 }
@@ -223,7 +226,9 @@ impl Concurrency {
             .is_some_and(|past| mean > past.slower_from());
         let queued = self.base.is_some_and(|base| mean > base * QUEUED);
         if slower || queued {
-            self.limit = share(self.limit, AFTER_SLOWER);
+            // It may be below already, after explicit back-pressure.
+            let least = LEAST.min(self.limit);
+            self.limit = share(self.limit, AFTER_SLOWER).max(least);
         } else if self.interval.reached_limit {
             self.limit = (self.limit + 1).min(self.ceiling);
         }

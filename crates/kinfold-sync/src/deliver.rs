@@ -4,19 +4,25 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use chrono::{DateTime, Utc};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use kinfold_project::SyncMode;
 
 use crate::attempt::Sender;
-use crate::batch::{Batcher, key_hash};
+use crate::batch::{Batcher, KeySet, key_hash};
 use crate::flight::{Event, Flight};
 use crate::health::Health;
 use crate::watch::Watched;
 use crate::work::{Job, Sent, Work};
 use crate::{
-    AckLog, Acknowledgement, Batch, BatchId, BatchOperation, Budget, CancelToken, Capabilities,
-    ChangeSource, Clock, DeliveryPolicy, DeliveryReport, Destination, JobRecord, Run, StoppedEarly,
+    AckError, AckLog, Acknowledgement, Batch, BatchId, BatchOperation, Budget, CancelToken,
+    Capabilities, ChangeSource, Clock, DeliveryPolicy, DeliveryReport, Destination, JobRecord, Run,
+    StoppedEarly,
 };
+
+/// Batches that may wait for the log while others are sent, if the destination takes them twice.
+const MOST_UNRECORDED: usize = 16;
 
 /// Delivers the changes of `source` to `destination` and records every outcome in `log`.
 ///
@@ -58,9 +64,10 @@ pub async fn deliver(
         resumed: Vec::new(),
         waiting: None,
         again: VecDeque::new(),
-        keys_in_flight: HashSet::new(),
+        keys_in_flight: KeySet::default(),
         operation_in_flight: None,
         left_jobs: 0,
+        unrecorded: 0,
         ended: false,
         report: DeliveryReport::default(),
     };
@@ -108,10 +115,12 @@ struct Delivery {
     /// Rows to be sent, whose batch was sent before: what a job has left over.
     again: VecDeque<Work>,
     /// Keys of rows that are in flight, or in a job, or to be sent again.
-    keys_in_flight: HashSet<u64>,
+    keys_in_flight: KeySet,
     operation_in_flight: Option<BatchOperation>,
     /// Jobs that this delivery does not wait for any more.
     left_jobs: usize,
+    /// Batches that are being recorded.
+    unrecorded: usize,
     ended: bool,
     report: DeliveryReport,
 }
@@ -148,6 +157,9 @@ impl Delivery {
     ) {
         let mut flight = Flight::new();
         let mut log_failed = false;
+        // None while something is being recorded.
+        let mut free_log = Some(log);
+        let mut recording: Option<BoxFuture<'_, Recorded<'_>>> = None;
         for job in self.resumed.drain(..) {
             flight.watching.push(sender.watch(job));
         }
@@ -167,47 +179,53 @@ impl Delivery {
                 let Some(work) = next else { break };
                 flight.sending.push(sender.send(work));
             }
-            if flight.arrived.is_empty() {
-                match flight.next().await {
-                    Some(event) => flight.arrived.push(event),
+            while let Some(Some(event)) = flight.next().now_or_never() {
+                flight.arrived.push(event);
+            }
+            if !flight.arrived.is_empty()
+                && let Some(log) = free_log.take()
+            {
+                let news = self.sort(std::mem::take(&mut flight.arrived), log_failed);
+                self.unrecorded = news.acknowledgements.len() + news.jobs.len();
+                let now = sender.clock.wall();
+                recording = Some(record(log, news, log_failed, now).boxed());
+            }
+            let on_its_way = !(flight.sending.is_empty() && flight.watching.is_empty());
+            let recorded = match &mut recording {
+                Some(under_way) => tokio::select! {
+                    biased;
+                    recorded = under_way => Some(recorded),
+                    Some(event) = flight.next(), if on_its_way => {
+                        flight.arrived.push(event);
+                        None
+                    }
+                },
+                None => match flight.next().await {
+                    Some(event) => {
+                        flight.arrived.push(event);
+                        None
+                    }
                     None if self.again.is_empty() => break,
                     // They wait for jobs that this delivery does not wait for.
                     None => {
                         sender.health.stop(self.jobs_outstanding());
-                        continue;
+                        None
                     }
-                }
+                },
+            };
+            let Some(Recorded { log, news, failed }) = recorded else {
+                continue;
+            };
+            recording = None;
+            free_log = Some(log);
+            self.unrecorded = 0;
+            log_failed |= failed.is_some();
+            if let Some(error) = failed {
+                sender.health.stop(StoppedEarly::Log(error));
             }
-            while let Some(Some(event)) = flight.next().now_or_never() {
-                flight.arrived.push(event);
+            for job in self.recorded(news, log_failed) {
+                flight.watching.push(sender.watch(job));
             }
-            let mut news = self.sort(std::mem::take(&mut flight.arrived), log_failed);
-            if !log_failed && !news.jobs.is_empty() {
-                let now = sender.clock.wall();
-                let record = |job: &Job| JobRecord::new(job.handle.clone(), &job.batch, now);
-                let records: Vec<JobRecord> = news.jobs.iter().map(record).collect();
-                if let Err(error) = flight.during(log.record_jobs(&records)).await {
-                    log_failed = true;
-                    sender.health.stop(StoppedEarly::Log(error));
-                }
-            }
-            for job in news.jobs.drain(..) {
-                self.report.jobs += 1;
-                if log_failed {
-                    // Nobody will ask about it.
-                    self.report.counters.unknown += job.rows();
-                } else {
-                    flight.watching.push(sender.watch(job));
-                }
-            }
-            if !log_failed && !news.acknowledgements.is_empty() {
-                let recorded = flight.during(log.record(&news.acknowledgements)).await;
-                if let Err(error) = recorded {
-                    log_failed = true;
-                    sender.health.stop(StoppedEarly::Log(error));
-                }
-            }
-            self.release(news, log_failed);
             if flight.is_empty() && self.again.is_empty() && self.left_jobs == 0 {
                 self.operation_in_flight = None;
             }
@@ -216,9 +234,22 @@ impl Delivery {
 
     /// Whether one more batch may be in flight.
     fn has_room<S, W>(&self, flight: &Flight<S, W>, health: &Health<'_>) -> bool {
-        let sending = flight.sending.len() + flight.arrived.len();
-        let jobs = sending + flight.watching.len() + self.left_jobs;
-        sending < health.limit() && (self.max_jobs == 0 || jobs < self.max_jobs)
+        let sending = flight.sending.len();
+        let unrecorded = flight.arrived.len() + self.unrecorded;
+        let jobs = sending + unrecorded + flight.watching.len() + self.left_jobs;
+        if self.max_jobs > 0 && jobs >= self.max_jobs {
+            return false;
+        }
+        // What is not recorded is sent again after a crash. That is harmless here, so the destination need not
+        // wait for the log.
+        let repeatable = self
+            .operation_in_flight
+            .is_none_or(|operation| self.capabilities.is_idempotent(operation));
+        if repeatable {
+            sending < health.limit() && unrecorded < MOST_UNRECORDED.max(health.limit())
+        } else {
+            sending + unrecorded < health.limit()
+        }
     }
 
     /// What is to be recorded of these events. Jobs that are given up need no record.
@@ -295,6 +326,22 @@ impl Delivery {
         }
         self.waiting = Some(batch);
         None
+    }
+
+    /// What follows from what was recorded, or could not be: jobs to be asked about.
+    fn recorded(&mut self, mut news: News, log_failed: bool) -> Vec<Job> {
+        let mut watched = vec![];
+        for job in news.jobs.drain(..) {
+            self.report.jobs += 1;
+            if log_failed && !news.jobs_recorded {
+                // Nobody will ask about it.
+                self.report.counters.unknown += job.rows();
+            } else {
+                watched.push(job);
+            }
+        }
+        self.release(news, log_failed);
+        watched
     }
 
     /// Counts recorded batches and frees their slots. Rows that are sent again are counted later.
@@ -376,9 +423,38 @@ impl Delivery {
 #[derive(Default)]
 struct News {
     jobs: Vec<Job>,
+    /// Whether the handles of these are durable.
+    jobs_recorded: bool,
     acknowledgements: Vec<Acknowledgement>,
     /// Batches of the acknowledgements that end jobs.
     ended: Vec<BatchId>,
     /// Rows of ended jobs that are sent again.
     again: Vec<Work>,
+}
+
+/// What became of a record.
+struct Recorded<'l> {
+    log: &'l mut dyn AckLog,
+    news: News,
+    failed: Option<AckError>,
+}
+
+/// Records news, handles of jobs first. Once the log has failed, nothing more is recorded.
+async fn record<'l>(
+    log: &'l mut dyn AckLog,
+    mut news: News,
+    log_failed: bool,
+    now: DateTime<Utc>,
+) -> Recorded<'l> {
+    let mut failed = None;
+    if !log_failed && !news.jobs.is_empty() {
+        let record = |job: &Job| JobRecord::new(job.handle.clone(), &job.batch, now);
+        let records: Vec<JobRecord> = news.jobs.iter().map(record).collect();
+        failed = log.record_jobs(&records).await.err();
+        news.jobs_recorded = failed.is_none();
+    }
+    if !log_failed && failed.is_none() && !news.acknowledgements.is_empty() {
+        failed = log.record(&news.acknowledgements).await.err();
+    }
+    Recorded { log, news, failed }
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::SyncRequest;
 use super::canonical::text_hash;
 use super::chunk::{Chunk, ChunkWriter};
-use super::compare::{Class, Row, hash_of};
+use super::class::{Class, Row};
+use super::compare::hash_of;
 use super::guard::{self, Extent, Held};
 use super::held::Approved;
 use super::keys::Hash;
@@ -438,7 +439,7 @@ impl Sink {
             Kind::Look { .. } => false,
         };
         if row.class.is_sent() && !approved {
-            let payload = row.payload.map_or(0, |(_, hash)| hash_of(&hash));
+            let payload = row.payload.map_or(0, |payload| hash_of(&payload.hash));
             let leaving = row.class.is_leaving();
             if let Some(digest) = self.tally.digests.get_mut(usize::from(leaving)) {
                 *digest = digest.wrapping_add(row.key_hash ^ payload.rotate_left(64));

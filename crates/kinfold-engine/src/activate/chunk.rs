@@ -1,9 +1,11 @@
 //! Chunks: the rows of a plan in immutable objects, as compressed Arrow streams.
 //!
-//! A chunk is found by its name and believed by its hash, so that a damaged plan is noticed before
-//! anything of it is sent.
+//! A chunk is found by its name and believed by its hashes, so that a damaged plan is noticed before
+//! anything of it is sent. The payloads, which are most of it, come last in it: what only has to learn the
+//! outcomes reads the rest.
 
 use std::io::Cursor;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -21,10 +23,14 @@ use datafusion::arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use kinfold_lake::{Lake, LakeError};
+use kinfold_sync::ObjectText;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
 use super::ActivateError;
-use super::compare::{Before, Class, Row, hash_of};
+use super::canonical::Layout;
+use super::class::{Before, Class, Row};
+use super::compare::hash_of;
 use super::keys::Hash;
 use crate::EngineError;
 
@@ -33,13 +39,15 @@ const MAX_ROWS: usize = 20_000;
 /// A chunk is closed once its texts have so many bytes.
 const MAX_BYTES: usize = 8 << 20;
 
-static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let column = |name, data_type| Field::new(name, data_type, true);
+fn column(name: &str, data_type: DataType) -> Field {
+    Field::new(name, data_type, true)
+}
+
+static ROWS: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(vec![
         column("operation", DataType::Utf8),
         column("key_hash", DataType::Binary),
         column("key", DataType::Utf8),
-        column("payload", DataType::Utf8),
         column("payload_hash", DataType::Binary),
         column("digest", DataType::Binary),
         column("confirmed", DataType::Binary),
@@ -52,6 +60,9 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     ]))
 });
 
+static PAYLOADS: LazyLock<SchemaRef> =
+    LazyLock::new(|| Arc::new(Schema::new(vec![column("payload", DataType::Utf8)])));
+
 /// An object with rows of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Chunk {
@@ -59,8 +70,12 @@ pub(super) struct Chunk {
     pub(super) name: String,
     /// How many of its rows belong to the plan; the first ones.
     pub(super) rows: u64,
-    /// BLAKE3 of its bytes, in hexadecimal digits.
-    pub(super) hash: String,
+    /// BLAKE3 of the part with the payloads, in hexadecimal digits.
+    hash: String,
+    /// Bytes of the part before it.
+    head_bytes: u64,
+    /// BLAKE3 of them, in hexadecimal digits.
+    head_hash: String,
 }
 
 /// Cuts rows into chunks.
@@ -69,7 +84,10 @@ pub(super) struct ChunkWriter {
     /// Names of chunks are this and a number.
     prefix: String,
     rows: Rows,
+    /// The chunk that is being written while the next one fills.
+    pending: Option<JoinHandle<Result<Chunk, EngineError>>>,
     chunks: Vec<Chunk>,
+    begun: usize,
 }
 
 impl ChunkWriter {
@@ -78,7 +96,9 @@ impl ChunkWriter {
             lake: lake.clone(),
             prefix,
             rows: Rows::default(),
+            pending: None,
             chunks: vec![],
+            begun: 0,
         }
     }
 
@@ -92,6 +112,7 @@ impl ChunkWriter {
 
     pub(super) async fn finish(mut self) -> Result<Vec<Chunk>, EngineError> {
         self.flush().await?;
+        self.settle().await?;
         Ok(self.chunks)
     }
 
@@ -99,30 +120,69 @@ impl ChunkWriter {
         if self.rows.count == 0 {
             return Ok(());
         }
-        let batch = std::mem::take(&mut self.rows).finish()?;
-        let name = format!("{}{:06}.arrow", self.prefix, self.chunks.len());
-        self.chunks.push(write(&self.lake, name, &batch).await?);
+        let rows = std::mem::take(&mut self.rows);
+        let name = format!("{}{:06}.arrow", self.prefix, self.begun);
+        self.begun += 1;
+        self.settle().await?;
+        let lake = self.lake.clone();
+        self.pending = Some(tokio::spawn(async move {
+            let (rows, payloads) = rows.finish()?;
+            write(&lake, name, &rows, &payloads).await
+        }));
+        Ok(())
+    }
+
+    /// Waits for the chunk that is being written.
+    async fn settle(&mut self) -> Result<(), EngineError> {
+        if let Some(pending) = self.pending.take() {
+            let ended = pending.await;
+            let written = ended.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            self.chunks.push(written?);
+        }
         Ok(())
     }
 }
 
-async fn write(lake: &Lake, name: String, batch: &RecordBatch) -> Result<Chunk, EngineError> {
-    let bytes = encode(batch).map_err(DataFusionError::from)?;
+async fn write(
+    lake: &Lake,
+    name: String,
+    rows: &RecordBatch,
+    payloads: &RecordBatch,
+) -> Result<Chunk, EngineError> {
+    let mut bytes = vec![];
+    encode(rows, &mut bytes).map_err(DataFusionError::from)?;
+    let head_bytes = bytes.len();
+    encode(payloads, &mut bytes).map_err(DataFusionError::from)?;
+    let bytes = Bytes::from(bytes);
     let chunk = Chunk {
         name,
-        rows: batch.num_rows() as u64,
-        hash: blake3::hash(&bytes).to_hex().to_string(),
+        rows: rows.num_rows() as u64,
+        hash: hash_text(&bytes.slice(head_bytes..)),
+        head_bytes: head_bytes as u64,
+        head_hash: hash_text(&bytes.slice(..head_bytes)),
     };
-    lake.put_new(&chunk.name, Bytes::from(bytes)).await?;
+    lake.put_new(&chunk.name, bytes).await?;
     Ok(chunk)
 }
 
-fn encode(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+fn hash_text(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// Appends a batch as a stream of its own.
+fn encode(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ArrowError> {
     let options =
         IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-    let mut writer = StreamWriter::try_new_with_options(vec![], &SCHEMA, options)?;
+    let mut writer = StreamWriter::try_new_with_options(out, &batch.schema(), options)?;
     writer.write(batch)?;
-    writer.into_inner()
+    writer.finish()
+}
+
+/// Reads what [`encode`] wrote; none if it is something else.
+fn decode(bytes: Bytes, schema: &SchemaRef) -> Option<RecordBatch> {
+    let mut reader = StreamReader::try_new(Cursor::new(bytes), None).ok()?;
+    let batch = reader.next()?.ok()?;
+    (batch.schema().fields() == schema.fields()).then_some(batch)
 }
 
 #[derive(Default)]
@@ -148,14 +208,14 @@ impl Rows {
     fn push(&mut self, row: &Row<'_>) {
         let key = row.key.unwrap_or_default();
         self.count += 1;
-        self.bytes += 64 + key.len() + row.payload.map_or(0, |(text, _)| text.len());
+        self.bytes += 64 + key.len() + row.payload.map_or(0, |payload| payload.values.len());
         self.operation.append_value(row.class.word());
         self.key_hash.append_value(row.key_hash.to_be_bytes());
         self.key.append_value(key);
         self.payload
-            .append_option(row.payload.map(|(text, _)| text));
+            .append_option(row.payload.map(|payload| payload.values));
         self.payload_hash
-            .append_option(row.payload.map(|(_, hash)| hash));
+            .append_option(row.payload.map(|payload| payload.hash));
         self.digest.append_option(stored(row.digest));
         let Before {
             confirmed,
@@ -175,12 +235,13 @@ impl Rows {
         self.mapping.append_option(mapping.as_deref());
     }
 
-    fn finish(mut self) -> Result<RecordBatch, EngineError> {
+    /// The rows and their payloads.
+    fn finish(mut self) -> Result<(RecordBatch, RecordBatch), EngineError> {
+        let payloads: Vec<ArrayRef> = vec![Arc::new(self.payload.finish())];
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.operation.finish()),
             Arc::new(self.key_hash.finish()),
             Arc::new(self.key.finish()),
-            Arc::new(self.payload.finish()),
             Arc::new(self.payload_hash.finish()),
             Arc::new(self.digest.finish()),
             Arc::new(self.confirmed.finish()),
@@ -191,8 +252,12 @@ impl Rows {
             Arc::new(self.first_error.finish()),
             Arc::new(self.mapping.finish()),
         ];
-        let batch = RecordBatch::try_new(Arc::clone(&SCHEMA), columns);
-        Ok(batch.map_err(DataFusionError::from)?)
+        let rows = RecordBatch::try_new(Arc::clone(&ROWS), columns);
+        let payloads = RecordBatch::try_new(Arc::clone(&PAYLOADS), payloads);
+        Ok((
+            rows.map_err(DataFusionError::from)?,
+            payloads.map_err(DataFusionError::from)?,
+        ))
     }
 }
 
@@ -201,13 +266,12 @@ fn stored(digest: Hash) -> Option<[u8; 16]> {
     (digest != 0).then(|| digest.to_be_bytes())
 }
 
-/// The rows of a chunk.
+/// The rows of a chunk, without their payloads.
 pub(super) struct ChunkRows {
     batch: RecordBatch,
     pub(super) operation: StringArray,
     pub(super) key_hash: BinaryArray,
     pub(super) key: StringArray,
-    pub(super) payload: StringArray,
     pub(super) payload_hash: BinaryArray,
     pub(super) digest: BinaryArray,
     pub(super) confirmed: BinaryArray,
@@ -220,39 +284,76 @@ pub(super) struct ChunkRows {
 }
 
 impl Chunk {
-    /// Reads the rows of the plan.
-    pub(super) async fn read(&self, lake: &Lake) -> Result<ChunkRows, EngineError> {
-        let stored = |reason| ActivateError::Stored {
+    fn stored(&self, reason: &'static str) -> ActivateError {
+        ActivateError::Stored {
             object: self.name.clone(),
             reason,
-        };
-        let bytes = match lake.get(&self.name).await {
+        }
+    }
+
+    /// Bytes that must have this hash.
+    async fn bytes(
+        &self,
+        lake: &Lake,
+        range: Range<u64>,
+        hash: &str,
+    ) -> Result<Bytes, EngineError> {
+        let bytes = match lake.get_range(&self.name, range).await {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Err(stored("it is missing").into()),
-            Err(LakeError::Corrupt { .. }) => return Err(stored("it is too large").into()),
+            Ok(None) => return Err(self.stored("it is missing").into()),
+            Err(LakeError::Corrupt { .. }) => return Err(self.stored("it is too large").into()),
             Err(error) => return Err(error.into()),
         };
-        if blake3::hash(&bytes).to_hex().as_str() != self.hash {
-            return Err(stored("it is not what the plan names").into());
+        if hash_text(&bytes) != hash {
+            return Err(self.stored("it is not what the plan names").into());
         }
-        let unreadable = |_| stored("it does not hold rows of a plan");
-        let mut reader = StreamReader::try_new(Cursor::new(bytes), None).map_err(unreadable)?;
-        let batch = reader.next().transpose().map_err(unreadable)?;
+        Ok(bytes)
+    }
+
+    fn decode(&self, bytes: Bytes, schema: &SchemaRef) -> Result<RecordBatch, ActivateError> {
         let rows = usize::try_from(self.rows).unwrap_or(usize::MAX);
-        let batch = batch
-            .filter(|batch| batch.schema().fields() == SCHEMA.fields() && batch.num_rows() >= rows);
-        let batch = batch.ok_or_else(|| stored("it does not have the rows that the plan says"))?;
-        Ok(ChunkRows::of(batch.slice(0, rows)))
+        decode(bytes, schema)
+            .filter(|batch| batch.num_rows() >= rows)
+            .map(|batch| batch.slice(0, rows))
+            .ok_or_else(|| self.stored("it does not hold the rows that the plan says"))
+    }
+
+    /// Reads the rows of the plan.
+    pub(super) async fn rows(&self, lake: &Lake) -> Result<ChunkRows, EngineError> {
+        let bytes = self
+            .bytes(lake, 0..self.head_bytes, &self.head_hash)
+            .await?;
+        Ok(ChunkRows::of(self.decode(bytes, &ROWS)?))
+    }
+
+    /// Reads their payloads, objects of this layout.
+    pub(super) async fn payloads(
+        &self,
+        lake: &Lake,
+        layout: &Layout,
+    ) -> Result<Payloads, EngineError> {
+        let packed = self.packed(lake).await?;
+        let payloads = Payloads::of(&packed, layout);
+        Ok(payloads.ok_or_else(|| self.stored("its rows have other fields"))?)
+    }
+
+    /// Their payloads without names: null where the model has the row no more.
+    async fn packed(&self, lake: &Lake) -> Result<StringArray, EngineError> {
+        let bytes = self
+            .bytes(lake, self.head_bytes..u64::MAX, &self.hash)
+            .await?;
+        let batch = self.decode(bytes, &PAYLOADS)?;
+        Ok(batch.column(0).as_string::<i32>().clone())
     }
 
     /// Writes the same rows under another name.
     pub(super) async fn copy(&self, lake: &Lake, name: String) -> Result<Self, EngineError> {
-        let rows = self.read(lake).await?;
-        write(lake, name, &rows.batch).await
+        let (rows, payloads) = (self.rows(lake).await?, self.packed(lake).await?);
+        write(lake, name, &rows.batch, &batch_of(payloads)?).await
     }
 
-    /// Writes some of its rows, already read, as a chunk of their own; `class` replaces what is to happen
-    /// to them. None if there are none.
+    /// Writes some of its rows as a chunk of their own; `class` replaces what is to happen to them. None if
+    /// there are none.
     pub(super) async fn part(
         &self,
         lake: &Lake,
@@ -263,20 +364,22 @@ impl Chunk {
         if mask.true_count() == 0 {
             return Ok(None);
         }
-        let mut batch = filter_record_batch(&rows.batch, mask).map_err(DataFusionError::from)?;
+        let filtered = |batch| filter_record_batch(batch, mask).map_err(DataFusionError::from);
+        let payloads = batch_of(self.packed(lake).await?)?;
+        let payloads = filtered(&payloads)?;
+        let mut batch = filtered(&rows.batch)?;
         if let Some(class) = class {
             let words = std::iter::repeat_n(class.word(), batch.num_rows());
             let mut columns = batch.columns().to_vec();
             if let Some(operation) = columns.first_mut() {
                 *operation = Arc::new(StringArray::from_iter_values(words));
             }
-            batch = RecordBatch::try_new(Arc::clone(&SCHEMA), columns)
-                .map_err(DataFusionError::from)?;
+            batch =
+                RecordBatch::try_new(Arc::clone(&ROWS), columns).map_err(DataFusionError::from)?;
         }
         let base = self.name.trim_end_matches(".arrow");
-        Ok(Some(
-            write(lake, format!("{base}-{suffix}.arrow"), &batch).await?,
-        ))
+        let name = format!("{base}-{suffix}.arrow");
+        Ok(Some(write(lake, name, &batch, &payloads).await?))
     }
 
     /// The first so many rows.
@@ -293,7 +396,7 @@ impl Chunk {
         lake: &Lake,
         keep: &(dyn Fn(Hash) -> bool + Send + std::marker::Sync),
     ) -> Result<Option<Self>, EngineError> {
-        let rows = self.read(lake).await?;
+        let rows = self.rows(lake).await?;
         let kept: BooleanArray = (0..rows.len())
             .map(|row| Some(keep(hash_of(rows.key_hash.value(row)))))
             .collect();
@@ -306,6 +409,47 @@ impl Chunk {
     }
 }
 
+/// The payloads of a chunk as JSON.
+pub(super) struct Payloads {
+    text: Arc<String>,
+    /// The part of each row; none where the model has the row no more.
+    parts: Vec<Option<Range<usize>>>,
+}
+
+impl Payloads {
+    fn of(packed: &StringArray, layout: &Layout) -> Option<Self> {
+        let mut text = String::with_capacity(packed.value_data().len() * 2);
+        let mut parts = Vec::with_capacity(packed.len());
+        for values in packed {
+            let start = text.len();
+            parts.push(match values {
+                Some(values) if !layout.join(values, &mut text) => return None,
+                Some(_) => Some(start..text.len()),
+                None => None,
+            });
+        }
+        Some(Self {
+            text: Arc::new(text),
+            parts,
+        })
+    }
+
+    /// The object of a row, if the model has it.
+    pub(super) fn object(&self, row: usize) -> Option<ObjectText> {
+        ObjectText::guarded(&self.text, self.parts.get(row)?.clone()?)
+    }
+
+    /// Its text.
+    pub(super) fn text(&self, row: usize) -> Option<&str> {
+        self.text.get(self.parts.get(row)?.clone()?)
+    }
+}
+
+fn batch_of(payloads: StringArray) -> Result<RecordBatch, DataFusionError> {
+    let columns: Vec<ArrayRef> = vec![Arc::new(payloads)];
+    Ok(RecordBatch::try_new(Arc::clone(&PAYLOADS), columns)?)
+}
+
 impl ChunkRows {
     fn of(batch: RecordBatch) -> Self {
         // The schema was compared, so the columns are there and have their types.
@@ -315,16 +459,15 @@ impl ChunkRows {
             operation: text(0),
             key_hash: binary(1),
             key: text(2),
-            payload: text(3),
-            payload_hash: binary(4),
-            digest: binary(5),
-            confirmed: binary(6),
-            confirmed_digest: binary(7),
-            ours: batch.column(8).as_boolean().clone(),
-            uncertain: batch.column(9).as_boolean().clone(),
-            attempts: batch.column(10).as_primitive::<UInt32Type>().clone(),
-            first_error: text(11),
-            mapping: text(12),
+            payload_hash: binary(3),
+            digest: binary(4),
+            confirmed: binary(5),
+            confirmed_digest: binary(6),
+            ours: batch.column(7).as_boolean().clone(),
+            uncertain: batch.column(8).as_boolean().clone(),
+            attempts: batch.column(9).as_primitive::<UInt32Type>().clone(),
+            first_error: text(10),
+            mapping: text(11),
             batch,
         }
     }

@@ -4,8 +4,8 @@
 //! was not seen to have is left over. Where the table of all keys would be too large, keys are taken
 //! in several parts by their hash, and model and state are read once for each.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::array::{Array, ArrayRef, BinaryArray, StringArray};
@@ -21,13 +21,13 @@ use datafusion::prelude::{col, lit};
 use futures::TryStreamExt;
 use kinfold_compile::compile::CompiledSync;
 use kinfold_compile::relation::register;
-use kinfold_project::{FirstRun, OnLeave, Resend, Sync, SyncMode};
 use kinfold_sync::{CancelToken, ObjectText};
 use tokio::task::JoinSet;
 
-use super::canonical::{Cell, NullForm, ObjectEncoder, text_hash};
+use super::canonical::{Cell, DigestScratch, NullForm, ObjectEncoder, text_hash};
 use super::changeset::{Changeset, Sink, SinkMaker};
-use super::keys::{Copies, Hash, KeyTable, Known, PLACE_BYTES, StateRow, Trouble};
+use super::class::{Before, CURRENT, Class, Mappings, Payload, Row, Rules};
+use super::keys::{Copies, Hash, KeyTable, Known, PLACE_BYTES, StateRow, Trouble, Unseen};
 use super::state::State;
 use crate::stream::{Providers, is_out_of_memory, streams_of};
 use crate::{Engine, EngineError};
@@ -41,277 +41,6 @@ const TABLE_BYTES: usize = 512 << 20;
 const MOST_KEYS_ASKED_FOR: usize = 20_000;
 /// More parts than this do not help any more.
 const MOST_PARTS: u32 = 1_024;
-
-/// What the changeset says of one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Class {
-    Add,
-    Update,
-    Remove,
-    Clear,
-    /// The destination has it already.
-    Unchanged,
-    /// It left the model and stays at the destination.
-    Keep,
-    /// An attempt failed without effect, and the model has what was confirmed before.
-    Settle,
-    /// It left the model and was never confirmed.
-    Forget,
-    /// It shall count as confirmed without being sent.
-    Adopt,
-    /// It is as it was confirmed, and the destination shall be asked whether it still has it.
-    Verify,
-    /// The destination has it no more as it confirmed it.
-    Doubt,
-    /// It failed, nothing about it has changed, and it is not due yet.
-    Waiting,
-    /// The same of a row that the model has no more.
-    WaitingToLeave,
-    NullKey,
-    DuplicateKey,
-    NoForm,
-}
-
-impl Class {
-    const ALL: [Self; 16] = [
-        Self::Add,
-        Self::Update,
-        Self::Remove,
-        Self::Clear,
-        Self::Unchanged,
-        Self::Keep,
-        Self::Settle,
-        Self::Forget,
-        Self::Adopt,
-        Self::Verify,
-        Self::Doubt,
-        Self::Waiting,
-        Self::WaitingToLeave,
-        Self::NullKey,
-        Self::DuplicateKey,
-        Self::NoForm,
-    ];
-
-    fn of(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| *class as u8 == number)
-    }
-
-    /// The word in plans, of classes that a plan has.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Update => "update",
-            Self::Remove => "remove",
-            Self::Clear => "clear",
-            Self::Settle => "settle",
-            Self::Forget => "forget",
-            Self::Adopt => "adopt",
-            Self::Verify => "verify",
-            Self::Doubt => "doubt",
-            Self::Unchanged | Self::Keep | Self::Waiting | Self::WaitingToLeave => "",
-            Self::NullKey => "invalid_null_key",
-            Self::DuplicateKey => "invalid_duplicate_key",
-            Self::NoForm => "invalid_value",
-        }
-    }
-
-    /// Whether it is sent.
-    pub(super) fn is_sent(self) -> bool {
-        matches!(self, Self::Add | Self::Update) || self.is_leaving()
-    }
-
-    /// Whether it is sent because the row left the model.
-    pub(super) fn is_leaving(self) -> bool {
-        matches!(self, Self::Remove | Self::Clear)
-    }
-
-    /// Whether it is in a plan, to be sent or to be noted.
-    pub(super) fn is_planned(self) -> bool {
-        use Class as C;
-        matches!(
-            self,
-            C::Add
-                | C::Update
-                | C::Remove
-                | C::Clear
-                | C::Settle
-                | C::Forget
-                | C::Adopt
-                | C::Verify
-        )
-    }
-}
-
-/// What the state says of a row that is in a plan.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Before {
-    pub(super) confirmed: Option<[u8; 16]>,
-    /// Digest of the row that was confirmed, 0 if it is not known.
-    pub(super) digest: Hash,
-    pub(super) ours: bool,
-    pub(super) uncertain: bool,
-    pub(super) attempts: u32,
-    pub(super) first_error: Option<Arc<str>>,
-    pub(super) mapping: Option<Arc<str>>,
-}
-
-/// One classified row.
-pub(super) struct Row<'a> {
-    pub(super) class: Class,
-    pub(super) key_hash: Hash,
-    /// None if it has no usable key.
-    pub(super) key: Option<&'a str>,
-    /// The mapped values, of rows that the model has.
-    pub(super) payload: Option<(&'a str, [u8; 16])>,
-    /// Digest of the row of the model, 0 if the model has it no more.
-    pub(super) digest: Hash,
-    pub(super) before: Before,
-}
-
-/// How rows are classified.
-#[derive(Clone, Debug)]
-pub(super) struct Rules {
-    /// Rows are sent once and never again.
-    once: bool,
-    /// What becomes of rows that left the model.
-    leaving: Class,
-    /// Rows that were never confirmed count as confirmed.
-    baseline: bool,
-    /// Which rows are sent again because the mapping changed.
-    resend: Resend,
-    /// The run's clock, in microseconds since 1970.
-    now: i64,
-    /// Rows that are as they were confirmed are to be looked up at the destination, and nothing else is done.
-    pub(super) verify: bool,
-    /// Fields of the key: a row that left is removed only if the model still has rows with the same values in
-    /// these. Every row if there are none.
-    pub(super) scope: Arc<[String]>,
-    /// Only these keys are looked at.
-    pub(super) only: Option<Arc<HashSet<Hash>>>,
-}
-
-impl Rules {
-    pub(super) fn of(
-        engine: &Engine,
-        sync: &Sync,
-        state: &State,
-        only: Option<HashSet<Hash>>,
-    ) -> Self {
-        Self {
-            once: matches!(sync.mode.value, SyncMode::Insert | SyncMode::Append),
-            leaving: match sync.on_leave.value {
-                OnLeave::Keep => Class::Keep,
-                OnLeave::Clear => Class::Clear,
-                OnLeave::Delete | OnLeave::LeaveAudience => Class::Remove,
-            },
-            baseline: sync.first_run == FirstRun::Baseline && state.setup.is_none(),
-            resend: sync.resend,
-            now: engine.clock.as_of.timestamp_micros(),
-            verify: false,
-            scope: sync
-                .mirror_scope
-                .iter()
-                .map(|field| field.value.clone())
-                .collect(),
-            only: only.map(Arc::new),
-        }
-    }
-
-    /// What shall become of a row that the model has.
-    fn present(
-        &self,
-        known: Known,
-        trouble: Option<&Trouble>,
-        payload: Hash,
-        current: bool,
-    ) -> Class {
-        let waits = |trouble: &Trouble| {
-            let review = self.once && known.uncertain();
-            review || trouble.rejected && trouble.pending == payload && trouble.due > self.now
-        };
-        if !known.is_confirmed() {
-            return match trouble {
-                Some(trouble) if waits(trouble) => Class::Waiting,
-                None if self.baseline && !known.in_state() => Class::Adopt,
-                _ => Class::Add,
-            };
-        }
-        if self.once {
-            return Class::Unchanged;
-        }
-        // Rows without a difference too: what differs later is a change of the data.
-        if !current && self.resend == Resend::None && !known.troubled() {
-            return Class::Adopt;
-        }
-        let differs = known.confirmed != payload;
-        if differs || known.uncertain() {
-            return match trouble {
-                Some(trouble) if waits(trouble) => Class::Waiting,
-                _ => Class::Update,
-            };
-        }
-        if !current && self.resend == Resend::All {
-            return Class::Update;
-        }
-        if known.troubled() {
-            return Class::Settle;
-        }
-        Class::Unchanged
-    }
-
-    /// What shall become of a row that the model has no more.
-    fn absent(&self, known: Known, trouble: Option<&Trouble>) -> Class {
-        if known.is_confirmed() {
-            let waits = |t: &Trouble| t.rejected && t.pending == 0 && t.due > self.now;
-            return match self.leaving {
-                // Somebody else brought it there.
-                Class::Remove | Class::Clear if !known.ours() => Class::Keep,
-                Class::Remove | Class::Clear if trouble.is_some_and(waits) => Class::WaitingToLeave,
-                leaving => leaving,
-            };
-        }
-        if known.uncertain() {
-            return Class::Keep;
-        }
-        Class::Forget
-    }
-}
-
-/// The mappings that made the payloads of a state, by number; 0 is none of them.
-pub(super) struct Mappings {
-    numbers: HashMap<String, u16>,
-    names: Vec<Arc<str>>,
-}
-
-/// The number of the mapping of this run.
-const CURRENT: u16 = 1;
-
-impl Mappings {
-    fn new(current: &str) -> Self {
-        Self {
-            numbers: HashMap::from([(current.to_owned(), CURRENT)]),
-            names: vec!["".into(), current.into()],
-        }
-    }
-
-    fn number(&mut self, name: &str) -> u16 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let Ok(number) = u16::try_from(self.names.len()) else {
-            return 0;
-        };
-        self.numbers.insert(name.to_owned(), number);
-        self.names.push(name.into());
-        number
-    }
-
-    fn name(&self, number: u16) -> Option<Arc<str>> {
-        let name = self.names.get(usize::from(number))?;
-        (number != 0).then(|| Arc::clone(name))
-    }
-}
 
 /// A part of the keys, by the lower bits of their hashes.
 #[derive(Clone, Copy)]
@@ -397,7 +126,7 @@ impl Comparison<'_> {
         };
         let table = Arc::new(KeyTable::new(&self.engine.runtime.memory_pool, keys)?);
         let current = self.compiled.fingerprint.to_string();
-        let only = self.rules.only.as_deref();
+        let only = self.rules.only.as_ref();
         let mappings = self.scan().load(part, &table, &current, only).await?;
         Ok((table, Arc::new(mappings)))
     }
@@ -411,7 +140,7 @@ impl Comparison<'_> {
         spilling: bool,
         sinks: &SinkMaker<'_>,
     ) -> Result<Changeset, EngineError> {
-        let (confirmed, _) = table.confirmed_and_unseen();
+        let confirmed = table.confirmed();
         let scopes = Arc::new(KeyTable::new(&self.engine.runtime.memory_pool, 0)?);
         let mut changeset = Changeset::default();
         let mut tasks = JoinSet::new();
@@ -433,8 +162,7 @@ impl Comparison<'_> {
             };
             tasks.spawn(scan.run(stream, sinks.make(&format!("{}-{number}", part.index))));
         }
-        while let Some(ended) = tasks.join_next().await {
-            let sink = ended.map_err(|error| DataFusionError::External(Box::new(error)))??;
+        for sink in ended(tasks).await? {
             changeset.extend(sink.finish().await?);
         }
         changeset.tally.acknowledged += confirmed;
@@ -444,11 +172,27 @@ impl Comparison<'_> {
                 .retain(&self.engine.lake, move |key| !table.is_duplicate(key))
                 .await?;
         }
-        let (_, unseen) = table.confirmed_and_unseen();
-        if unseen > 0 && !self.rules.verify {
-            let mut sink = sinks.make(&format!("{}-left", part.index));
-            self.leaving(part, table, &scopes, &mut sink).await?;
-            changeset.extend(sink.finish().await?);
+        let unseen = table.unseen();
+        if unseen.count > 0 && !self.rules.verify {
+            let unseen = Arc::new(unseen);
+            let mut tasks = JoinSet::new();
+            let only = self.rules.only.as_deref();
+            let streams = self.scan().rows(LEAVING, only).await?;
+            for (number, stream) in streams.into_iter().enumerate() {
+                let scan = LeavingScan {
+                    rules: self.rules.clone(),
+                    part,
+                    table: Arc::clone(table),
+                    unseen: Arc::clone(&unseen),
+                    scopes: Arc::clone(&scopes),
+                    cancel: self.cancel.clone(),
+                };
+                let sink = sinks.make(&format!("{}-left-{number}", part.index));
+                tasks.spawn(scan.run(stream, sink));
+            }
+            for sink in ended(tasks).await? {
+                changeset.extend(sink.finish().await?);
+            }
         }
         Ok(changeset)
     }
@@ -459,64 +203,86 @@ impl Comparison<'_> {
             state: self.state,
         }
     }
+}
 
-    /// What the model was not seen to have.
-    async fn leaving(
-        &self,
-        part: Part,
-        table: &Arc<KeyTable>,
-        scopes: &KeyTable,
-        sink: &mut Sink,
-    ) -> Result<(), EngineError> {
-        for mut stream in self
-            .scan()
-            .rows(LEAVING, self.rules.only.as_deref())
-            .await?
-        {
-            while let Some(batch) = stream.try_next().await? {
-                if self.cancel.is_cancelled() {
-                    return Err(EngineError::Cancelled);
-                }
-                let columns = Columns(&batch);
-                let hashes = columns.binary("key_hash")?;
-                let ordinals = columns.typed("ordinal", &DataType::Int64)?;
-                let ordinals = ordinals.as_primitive::<Int64Type>();
-                let keys = columns.text("key_text")?;
-                for row in 0..batch.num_rows() {
-                    let key_hash = hash_of(hashes.value(row));
-                    if !part.has(key_hash) || self.skips(key_hash) {
-                        continue;
-                    }
-                    let ordinal = ordinal(ordinals.value(row));
-                    let Some((known, trouble)) = table.newest(key_hash, ordinal) else {
-                        continue;
-                    };
-                    if !known.in_state() || known.seen() {
-                        continue;
-                    }
-                    let class = if self.rules.scope.is_empty()
-                        || scopes.was_seen(scope_of(keys.value(row), &self.rules.scope))
-                    {
-                        self.rules.absent(known, trouble.as_ref())
-                    } else {
-                        Class::Keep
-                    };
-                    if class == Class::WaitingToLeave {
-                        sink.wait_until(due(trouble.as_ref()));
-                    }
-                    let before = before(known, trouble.as_ref(), None);
-                    let key = Some(keys.value(row));
-                    sink.push(&Row {
-                        class,
-                        key_hash,
-                        key,
-                        payload: None,
-                        digest: 0,
-                        before,
-                    })
-                    .await?;
-                }
+/// The results of tasks in the order in which they were begun; the first error ends the others.
+async fn ended<T: Send + 'static>(
+    mut tasks: JoinSet<Result<T, EngineError>>,
+) -> Result<Vec<T>, EngineError> {
+    let mut results = vec![];
+    while let Some(ended) = tasks.join_next_with_id().await {
+        let (id, result) = ended.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        results.push((id, result?));
+    }
+    results.sort_by_key(|(id, _)| *id);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// One partition of the state on its way past the table: what the model was not seen to have.
+struct LeavingScan {
+    rules: Rules,
+    part: Part,
+    table: Arc<KeyTable>,
+    unseen: Arc<Unseen>,
+    /// Hashes of the scopes that the model has.
+    scopes: Arc<KeyTable>,
+    cancel: CancelToken,
+}
+
+impl LeavingScan {
+    async fn run(
+        self,
+        mut stream: SendableRecordBatchStream,
+        mut sink: Sink,
+    ) -> Result<Sink, EngineError> {
+        while let Some(batch) = stream.try_next().await? {
+            if self.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
             }
+            self.batch(&batch, &mut sink).await?;
+        }
+        Ok(sink)
+    }
+
+    async fn batch(&self, batch: &RecordBatch, sink: &mut Sink) -> Result<(), EngineError> {
+        let columns = Columns(batch);
+        let hashes = columns.binary("key_hash")?;
+        let ordinals = columns.typed("ordinal", &DataType::Int64)?;
+        let ordinals = ordinals.as_primitive::<Int64Type>();
+        let keys = columns.text("key_text")?;
+        for row in 0..batch.num_rows() {
+            let key_hash = hash_of(hashes.value(row));
+            if !self.unseen.may_have(key_hash) || !self.part.has(key_hash) || self.skips(key_hash) {
+                continue;
+            }
+            let ordinal = ordinal(ordinals.value(row));
+            let Some((known, trouble)) = self.table.newest(key_hash, ordinal) else {
+                continue;
+            };
+            if !known.in_state() || known.seen() {
+                continue;
+            }
+            let class = if self.rules.scope.is_empty()
+                || self
+                    .scopes
+                    .was_seen(scope_of(keys.value(row), &self.rules.scope))
+            {
+                self.rules.absent(known, trouble.as_ref())
+            } else {
+                Class::Keep
+            };
+            if class == Class::WaitingToLeave {
+                sink.wait_until(due(trouble.as_ref()));
+            }
+            sink.push(&Row {
+                class,
+                key_hash,
+                key: Some(keys.value(row)),
+                payload: None,
+                digest: 0,
+                before: before(known, trouble.as_ref(), None),
+            })
+            .await?;
         }
         Ok(())
     }
@@ -549,17 +315,27 @@ impl StateScan<'_> {
     pub(super) async fn load(
         &self,
         part: Part,
-        table: &KeyTable,
+        table: &Arc<KeyTable>,
         current: &str,
-        only: Option<&HashSet<Hash>>,
+        only: Option<&Arc<HashSet<Hash>>>,
     ) -> Result<Mappings, EngineError> {
-        let mut mappings = Mappings::new(current);
-        let wanted = |key| part.has(key) && only.is_none_or(|only| only.contains(&key));
-        for mut stream in self.rows(LOAD, only).await? {
-            while let Some(batch) = stream.try_next().await? {
-                load_batch(&batch, &wanted, table, &mut mappings)?;
-            }
+        let mappings = Arc::new(Mutex::new(Mappings::new(current)));
+        let mut tasks = JoinSet::new();
+        for mut stream in self.rows(LOAD, only.map(Arc::as_ref)).await? {
+            let (table, mappings) = (Arc::clone(table), Arc::clone(&mappings));
+            let only = only.cloned();
+            tasks.spawn(async move {
+                let only = only.as_deref();
+                let wanted = |key| part.has(key) && only.is_none_or(|only| only.contains(&key));
+                while let Some(batch) = stream.try_next().await? {
+                    load_batch(&batch, &wanted, &table, &mappings)?;
+                }
+                Ok(())
+            });
         }
+        ended(tasks).await?;
+        let mappings =
+            std::mem::take(&mut *mappings.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(mappings)
     }
 
@@ -589,7 +365,7 @@ fn load_batch(
     batch: &RecordBatch,
     wanted: &dyn Fn(Hash) -> bool,
     table: &KeyTable,
-    mappings: &mut Mappings,
+    mappings: &Mutex<Mappings>,
 ) -> Result<(), EngineError> {
     let columns = Columns(batch);
     let hashes = columns.binary("key_hash")?;
@@ -619,6 +395,7 @@ fn load_batch(
             Some(name) => match &last {
                 Some((before, number)) if before == name => *number,
                 _ => {
+                    let mut mappings = mappings.lock().unwrap_or_else(PoisonError::into_inner);
                     let number = mappings.number(name);
                     last = Some((name.to_owned(), number));
                     number
@@ -700,56 +477,72 @@ impl ModelScan {
         let keys = ObjectEncoder::new(&self.key_fields, keys).map_err(DataFusionError::from)?;
         let fields = ObjectEncoder::with_nulls(&self.fields, fields, &self.nulls)
             .map_err(DataFusionError::from)?;
-        let mut key = String::new();
+        let mut texts = String::new();
+        let (mut rows, mut found) = (vec![], vec![]);
+        for row in 0..batch.num_rows() {
+            let start = texts.len();
+            let mut usable = true;
+            keys.write(row, &mut texts, |cell| usable &= cell == Cell::Value);
+            let key = texts.get(start..).unwrap_or_default();
+            let key_hash = if usable { key_hash(key) } else { 0 };
+            if usable && !self.rules.scope.is_empty() {
+                let scope = scope_of(key, &self.rules.scope);
+                self.scopes.see(scope, |_, _| (0, ()))?;
+            }
+            if self.looks_at(key_hash) {
+                rows.push(row);
+                found.push((key_hash, start..texts.len()));
+            } else {
+                texts.truncate(start);
+            }
+        }
+        let mut digests = Vec::with_capacity(rows.len());
+        // Never 0.
+        fields.digests(&rows, &mut DigestScratch::default(), |digest| {
+            digests.push(hash_of(&digest).max(1));
+        });
         let mut values = Values {
             encoder: &fields,
             payload: String::new(),
-            scratch: vec![],
+            packed: String::new(),
         };
-        for row in 0..batch.num_rows() {
-            key.clear();
-            let mut usable = true;
-            keys.write(row, &mut key, |cell| usable &= cell == Cell::Value);
-            if !usable {
-                if self.part.index == 0 && self.rules.only.is_none() {
-                    sink.push(&Row {
-                        class: Class::NullKey,
-                        key_hash: 0,
-                        key: None,
-                        payload: None,
-                        digest: 0,
-                        before: Before::default(),
-                    })
-                    .await?;
-                }
+        for ((row, (key_hash, key)), digest) in rows.into_iter().zip(found).zip(digests) {
+            if key_hash == 0 {
+                sink.push(&Row {
+                    class: Class::NullKey,
+                    key_hash: 0,
+                    key: None,
+                    payload: None,
+                    digest: 0,
+                    before: Before::default(),
+                })
+                .await?;
                 continue;
             }
-            if !self.rules.scope.is_empty() {
-                let scope = scope_of(&key, &self.rules.scope);
-                self.scopes.see(scope, |_, _| (0, ()))?;
-            }
-            let key_hash = key_hash(&key);
-            let skipped = self
-                .rules
-                .only
-                .as_ref()
-                .is_some_and(|o| !o.contains(&key_hash));
-            if skipped || !self.part.has(key_hash) {
-                continue;
-            }
-            self.row(key_hash, &key, (row, &mut values), sink).await?;
+            let key = texts.get(key).unwrap_or_default();
+            let row = ModelRow { row, digest };
+            self.row(key_hash, key, (row, &mut values), sink).await?;
         }
         Ok(())
+    }
+
+    /// Whether a row of the model is one of those that are compared now; its hash is 0 if it has no usable key.
+    fn looks_at(&self, key_hash: Hash) -> bool {
+        let only = self.rules.only.as_deref();
+        if key_hash == 0 {
+            return self.part.index == 0 && only.is_none();
+        }
+        self.part.has(key_hash) && only.is_none_or(|only| only.contains(&key_hash))
     }
 
     async fn row(
         &self,
         key_hash: Hash,
         key: &str,
-        (row, values): (usize, &mut Values<'_>),
+        (row, values): (ModelRow, &mut Values<'_>),
         sink: &mut Sink,
     ) -> Result<(), EngineError> {
-        let digest = values.digest(row);
+        let ModelRow { row, digest } = row;
         let mut hash = None;
         let mut waits = None;
         let (copies, said) = self.table.see(key_hash, |known, trouble| {
@@ -801,7 +594,7 @@ impl ModelScan {
             class,
             key_hash,
             key: Some(key),
-            payload: hash.map(|hash| (values.payload.as_str(), hash)),
+            payload: hash.map(|hash| values.payload(hash)),
             digest,
             before,
         })
@@ -809,17 +602,28 @@ impl ModelScan {
     }
 }
 
+/// A row of a batch by its number, and its digest.
+#[derive(Clone, Copy)]
+struct ModelRow {
+    row: usize,
+    digest: Hash,
+}
+
 /// The mapped values of the rows of a batch.
 struct Values<'a> {
     encoder: &'a ObjectEncoder,
     payload: String,
-    scratch: Vec<u8>,
+    packed: String,
 }
 
 impl Values<'_> {
-    /// Never 0.
-    fn digest(&mut self, row: usize) -> Hash {
-        hash_of(&self.encoder.digest(row, &mut self.scratch)).max(1)
+    /// What was written last.
+    fn payload(&self, hash: [u8; 16]) -> Payload<'_> {
+        Payload {
+            text: &self.payload,
+            values: &self.packed,
+            hash,
+        }
     }
 
     /// Writes the payload of a row; its hash, if it has a form.
@@ -827,7 +631,8 @@ impl Values<'_> {
         self.payload.clear();
         let mut has_form = true;
         let seen = |cell| has_form &= cell != Cell::NoForm;
-        self.encoder.write(row, &mut self.payload, seen);
+        self.encoder
+            .write_and_pack(row, &mut self.payload, &mut self.packed, seen);
         has_form.then(|| text_hash(&self.payload))
     }
 }

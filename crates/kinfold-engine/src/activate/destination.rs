@@ -25,6 +25,8 @@ pub(super) struct Made {
     pub(super) policy: DeliveryPolicy,
 }
 
+/// Bytes of a batch whose rows somebody has set.
+const ASKED_BYTES: usize = 4 << 20;
 /// A share of refused rows says nothing before so many rows have an outcome.
 const JUDGED_ROWS: u64 = 100;
 
@@ -143,11 +145,14 @@ pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Mad
             min_rows: JUDGED_ROWS,
         });
     }
-    if let Some(rows) = options.number("batch_size")? {
+    let asked = match &sync.batch_size {
+        Some(rows) => Some(usize::try_from(rows.value).unwrap_or(usize::MAX)),
+        None => options.number("batch_size")?,
+    };
+    if let Some(rows) = asked {
         policy.max_rows = rows;
-    }
-    if let Some(rows) = &sync.batch_size {
-        policy.max_rows = usize::try_from(rows.value).unwrap_or(usize::MAX);
+        // Whoever says how many rows does not want them cut by bytes, but for what the destination takes.
+        policy.max_bytes = policy.max_bytes.max(ASKED_BYTES);
     }
     Ok(Made {
         destination,

@@ -11,6 +11,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream;
 use kinfold_lake::Lake;
@@ -18,7 +19,7 @@ use kinfold_lake::Lake;
 use super::acknowledge::{Failure, Outcomes};
 use super::chunk::{Chunk, ChunkRows};
 use super::compact;
-use super::plan::{Plan, Waits};
+use super::plan::{Plan, Waits, shares};
 use super::state::{self, Place, State};
 use crate::{Engine, EngineError};
 
@@ -30,55 +31,66 @@ pub(super) async fn fold(
     outcomes: &Arc<Outcomes>,
 ) -> Result<(), EngineError> {
     let before = State::open(engine, place).await?;
-    let changes = plan.changes.iter().map(|chunk| (chunk.clone(), true));
-    let notes = plan.notes.iter().map(|chunk| (chunk.clone(), false));
-    let position = Position {
-        lake: engine.lake.clone(),
-        plan: plan.clone(),
-        outcomes: Arc::clone(outcomes),
-        chunks: changes.chain(notes).collect(),
-        seq: 0,
-    };
-    let batches = stream::try_unfold(position, |position| async move {
-        let next = position.next().await;
-        next.map_err(|error| DataFusionError::External(Box::new(error)))
+    let changes = plan.changes_from().map(|(chunk, seq)| (chunk, Some(seq)));
+    let notes = plan.notes.iter().map(|chunk| (chunk.clone(), None));
+    let plan = Arc::new(plan.clone());
+    let rows = shares(
+        changes.chain(notes).collect(),
+        engine.options.target_partitions,
+    )
+    .into_iter()
+    .map(|chunks| {
+        let position = Position {
+            lake: engine.lake.clone(),
+            plan: Arc::clone(&plan),
+            outcomes: Arc::clone(outcomes),
+            chunks,
+        };
+        let batches = stream::try_unfold(position, |position| async move {
+            let next = position.next().await;
+            next.map_err(|error| DataFusionError::External(Box::new(error)))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(state::schema(), batches))
+            as SendableRecordBatchStream
     });
-    let rows = Box::pin(RecordBatchStreamAdapter::new(state::schema(), batches));
-    let note = state::note(&plan.setup, &place.app_id, plan.ordinal, before.base_rows());
+    // What is appended to nothing needs no rewriting.
+    let base_rows = match before.rows() {
+        0 => outcomes.recorded.count() + plan.notes.iter().map(|chunk| chunk.rows).sum::<u64>(),
+        _ => before.base_rows(),
+    };
+    let note = state::note(&plan.setup, &place.app_id, plan.ordinal, base_rows);
     engine
         .lake
-        .append(&place.state, state::schema(), vec![rows], note)
+        .append(&place.state, state::schema(), rows.collect(), note)
         .await?;
-    compact::if_due(engine, place, plan).await
+    compact::if_due(engine, place, &plan).await
 }
 
 /// Where the reading of a plan is.
 struct Position {
     lake: Lake,
-    plan: Plan,
+    plan: Arc<Plan>,
     outcomes: Arc<Outcomes>,
-    /// Chunks that are left; true if their rows were to be sent.
-    chunks: VecDeque<(Chunk, bool)>,
-    seq: u64,
+    /// Chunks that are left, with the position of their first row if they were to be sent.
+    chunks: VecDeque<(Chunk, Option<u64>)>,
 }
 
 impl Position {
     async fn next(mut self) -> Result<Option<(RecordBatch, Self)>, EngineError> {
-        while let Some((chunk, sent)) = self.chunks.pop_front() {
-            let rows = chunk.read(&self.lake).await?;
+        while let Some((chunk, first)) = self.chunks.pop_front() {
+            let rows = chunk.rows(&self.lake).await?;
             let mut next = StateRows::new(&self.plan);
-            for row in 0..rows.len() {
-                if !sent {
+            for (row, at) in (0..rows.len()).zip(0..) {
+                let Some(first) = first else {
                     next.confirmed(&rows, row);
                     continue;
-                }
-                if self.outcomes.recorded.contains(self.seq) {
-                    match self.outcomes.failure(self.seq) {
+                };
+                if self.outcomes.recorded.contains(first + at) {
+                    match self.outcomes.failure(first + at) {
                         None => next.confirmed(&rows, row),
                         Some(failure) => next.failed(&rows, row, failure),
                     }
                 }
-                self.seq += 1;
             }
             let batch = next.finish()?;
             if batch.num_rows() > 0 {

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ActivateError;
 use super::chunk::Chunk;
-use super::compare::{Row, hash_of};
+use super::class::Row;
+use super::compare::hash_of;
 use super::keys::Hash;
 use super::plan::sweep;
 use super::state::Place;
@@ -126,7 +127,7 @@ impl Approved {
         };
         let mut approved = Self::default();
         for chunk in held.leaving.iter().chain(&held.sending) {
-            let rows = chunk.read(lake).await?;
+            let rows = chunk.rows(lake).await?;
             for row in 0..rows.len() {
                 let key = hash_of(rows.key_hash.value(row));
                 let payload = &rows.payload_hash;
@@ -139,7 +140,7 @@ impl Approved {
 
     /// Whether the same is to happen to a row as was shown when it was held.
     pub(super) fn has(&self, row: &Row<'_>) -> bool {
-        let payload = row.payload.map_or(0, |(_, hash)| hash_of(&hash));
+        let payload = row.payload.map_or(0, |payload| hash_of(&payload.hash));
         row.class.is_sent() && self.rows.get(&row.key_hash) == Some(&payload)
     }
 }

@@ -16,7 +16,7 @@ const SHARDS: usize = 256;
 /// A shard grows when so many of 100 places are taken.
 const FULL_PERCENT: usize = 80;
 /// Bytes of one place.
-pub(super) const PLACE_BYTES: usize = 16 + 16 + 16 + 4 + 2 + 1;
+pub(super) const PLACE_BYTES: usize = size_of::<Place>();
 
 /// A hash of a key or of a payload; 0 means that there is none.
 pub(super) type Hash = u128;
@@ -110,15 +110,36 @@ pub(super) enum Copies {
     More,
 }
 
+/// One key and what is known of it; a lookup touches one cache line.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Place {
+    /// 0 if the place is free.
+    key: Hash,
+    confirmed: Hash,
+    digest: Hash,
+    ordinal: u32,
+    /// What was said of the first row takes its place once the key was seen.
+    mapping: u16,
+    flags: u8,
+}
+
+const _: () = assert!(size_of::<Place>() == 64);
+
+impl Place {
+    fn known(&self) -> Known {
+        Known {
+            confirmed: self.confirmed,
+            digest: self.digest,
+            mapping: self.mapping,
+            flags: self.flags,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Shard {
-    keys: Vec<Hash>,
-    confirmed: Vec<Hash>,
-    digests: Vec<Hash>,
-    ordinals: Vec<u32>,
-    mappings: Vec<u16>,
-    flags: Vec<u8>,
-    /// What was said of the first row; kept in place of the mapping once the key was seen.
+    places: Vec<Place>,
     taken: usize,
     troubles: HashMap<Hash, Trouble>,
 }
@@ -126,28 +147,19 @@ struct Shard {
 impl Shard {
     fn with_places(places: usize) -> Self {
         Self {
-            keys: vec![0; places],
-            confirmed: vec![0; places],
-            digests: vec![0; places],
-            ordinals: vec![0; places],
-            mappings: vec![0; places],
-            flags: vec![0; places],
+            places: vec![Place::default(); places],
             taken: 0,
             troubles: HashMap::new(),
         }
     }
 
-    fn places(&self) -> usize {
-        self.keys.len()
-    }
-
     /// The place of a key, or the free one where it belongs. There is always a free one.
     fn find(&self, key: Hash) -> usize {
-        let places = self.places();
+        let places = self.places.len();
         let mut at = start(key, places);
         loop {
-            match self.keys.get(at) {
-                Some(&found) if found != key && found != 0 => {
+            match self.places.get(at) {
+                Some(place) if place.key != key && place.key != 0 => {
                     at += 1;
                     if at == places {
                         at = 0;
@@ -159,67 +171,64 @@ impl Shard {
     }
 
     fn is_full(&self) -> bool {
-        (self.taken + 1) * 100 > self.places() * FULL_PERCENT
+        (self.taken + 1) * 100 > self.places.len() * FULL_PERCENT
     }
 
-    fn known(&self, at: usize) -> Known {
-        Known {
-            confirmed: self.confirmed.get(at).copied().unwrap_or_default(),
-            digest: self.digests.get(at).copied().unwrap_or_default(),
-            mapping: self.mappings.get(at).copied().unwrap_or_default(),
-            flags: self.flags.get(at).copied().unwrap_or_default(),
-        }
+    fn known(&self, key: Hash) -> Known {
+        let place = self.places.get(self.find(key));
+        place.map(Place::known).unwrap_or_default()
     }
 
-    /// Takes a free place for a key; true if it was free.
-    fn take(&mut self, at: usize, key: Hash) -> bool {
-        match self.keys.get_mut(at) {
-            Some(place) if *place == 0 => {
-                *place = key;
-                self.taken += 1;
-                true
-            }
-            _ => false,
+    /// The place of a key, which is taken for it if it is free; and whether it was.
+    fn take(&mut self, key: Hash) -> Option<(&mut Place, bool)> {
+        let at = self.find(key);
+        let place = self.places.get_mut(at)?;
+        let free = place.key == 0;
+        if free {
+            place.key = key;
+            self.taken += 1;
         }
+        Some((place, free))
     }
 
     fn grown(&self, places: usize) -> Self {
         let mut grown = Self::with_places(places);
-        for (at, key) in self.keys.iter().enumerate().filter(|(_, key)| **key != 0) {
-            let to = grown.find(*key);
-            grown.take(to, *key);
-            copy(&self.confirmed, at, &mut grown.confirmed, to);
-            copy(&self.digests, at, &mut grown.digests, to);
-            copy(&self.ordinals, at, &mut grown.ordinals, to);
-            copy(&self.mappings, at, &mut grown.mappings, to);
-            copy(&self.flags, at, &mut grown.flags, to);
+        for place in self.places.iter().filter(|place| place.key != 0) {
+            if let Some((to, _)) = grown.take(place.key) {
+                *to = *place;
+            }
         }
         grown
     }
 
-    fn set(&mut self, at: usize, row: &StateRow) {
-        let mut flags = 0;
-        if !row.gone {
-            for (is, flag) in [
-                (true, STATE),
-                (row.ours, OURS),
-                (row.uncertain, UNCERTAIN),
-                (row.trouble.is_some(), TROUBLED),
-            ] {
-                flags |= if is { flag } else { 0 };
-            }
+    /// Takes a row of the state, unless a newer one of its key is there; whether it did.
+    fn load(&mut self, row: &StateRow) -> bool {
+        let Some((place, free)) = self.take(row.key) else {
+            return false;
+        };
+        if !free && place.ordinal >= row.ordinal {
+            return false;
         }
-        put(
-            &mut self.confirmed,
-            at,
-            if row.gone { 0 } else { row.confirmed },
-        );
-        put(&mut self.digests, at, if row.gone { 0 } else { row.digest });
-        put(&mut self.ordinals, at, row.ordinal);
-        put(&mut self.mappings, at, row.mapping);
-        put(&mut self.flags, at, flags);
+        let live = !row.gone;
+        let mut flags = 0;
+        for (is, flag) in [
+            (live, STATE),
+            (live && row.ours, OURS),
+            (live && row.uncertain, UNCERTAIN),
+            (live && row.trouble.is_some(), TROUBLED),
+        ] {
+            flags |= if is { flag } else { 0 };
+        }
+        *place = Place {
+            key: row.key,
+            confirmed: if live { row.confirmed } else { 0 },
+            digest: if live { row.digest } else { 0 },
+            ordinal: row.ordinal,
+            mapping: row.mapping,
+            flags,
+        };
         match &row.trouble {
-            Some(trouble) if !row.gone => {
+            Some(trouble) if live => {
                 self.troubles.insert(row.key, trouble.clone());
             }
             _ if !self.troubles.is_empty() => {
@@ -227,18 +236,7 @@ impl Shard {
             }
             _ => {}
         }
-    }
-}
-
-fn put<T>(values: &mut [T], at: usize, value: T) {
-    if let Some(place) = values.get_mut(at) {
-        *place = value;
-    }
-}
-
-fn copy<T: Copy>(from: &[T], at: usize, into: &mut [T], to: usize) {
-    if let Some(value) = from.get(at) {
-        put(into, to, *value);
+        true
     }
 }
 
@@ -284,8 +282,9 @@ impl KeyTable {
 
     fn room(&self, shard: &mut Shard) -> Result<(), DataFusionError> {
         if shard.is_full() {
-            let places = shard.places() + shard.places() / 3 + 16;
-            self.reserve((places - shard.places()) * PLACE_BYTES)?;
+            let before = shard.places.len();
+            let places = before + before / 3 + 16;
+            self.reserve((places - before) * PLACE_BYTES)?;
             let mut grown = shard.grown(places);
             grown.troubles = std::mem::take(&mut shard.troubles);
             *shard = grown;
@@ -299,17 +298,8 @@ impl KeyTable {
             return Ok(());
         };
         self.room(&mut shard)?;
-        let at = shard.find(row.key);
-        let newer = shard.take(at, row.key)
-            || shard
-                .ordinals
-                .get(at)
-                .is_none_or(|before| *before < row.ordinal);
-        if newer {
-            if row.trouble.is_some() {
-                self.reserve(size_of::<(Hash, Trouble)>())?;
-            }
-            shard.set(at, row);
+        if shard.load(row) && row.trouble.is_some() {
+            self.reserve(size_of::<(Hash, Trouble)>())?;
         }
         Ok(())
     }
@@ -325,9 +315,16 @@ impl KeyTable {
             return Ok((Copies::More, None));
         };
         self.room(&mut shard)?;
+        let shard = &mut *shard;
         let at = shard.find(key);
-        shard.take(at, key);
-        let known = shard.known(at);
+        let Some(place) = shard.places.get_mut(at) else {
+            return Ok((Copies::More, None));
+        };
+        if place.key == 0 {
+            place.key = key;
+            shard.taken += 1;
+        }
+        let known = place.known();
         if !known.has(SEEN) {
             let trouble = if known.troubled() {
                 shard.troubles.get(&key)
@@ -335,11 +332,11 @@ impl KeyTable {
                 None
             };
             let (first, said) = say(known, trouble);
-            put(&mut shard.flags, at, known.flags | SEEN);
-            put(&mut shard.mappings, at, u16::from(first));
+            place.flags |= SEEN;
+            place.mapping = u16::from(first);
             return Ok((Copies::First, Some(said)));
         }
-        put(&mut shard.flags, at, known.flags | DUPLICATE);
+        place.flags |= DUPLICATE;
         if known.has(DUPLICATE) {
             return Ok((Copies::More, None));
         }
@@ -349,59 +346,103 @@ impl KeyTable {
 
     /// Whether the model was seen to have a key.
     pub(super) fn was_seen(&self, key: Hash) -> bool {
-        self.shard(key).is_some_and(|shard| {
-            let at = shard.find(key);
-            shard.known(at).seen()
-        })
+        self.shard(key).is_some_and(|shard| shard.known(key).seen())
     }
 
     /// Whether the state has a key.
     pub(super) fn has(&self, key: Hash) -> bool {
-        self.shard(key).is_some_and(|shard| {
-            let at = shard.find(key);
-            shard.known(at).in_state()
-        })
+        self.shard(key)
+            .is_some_and(|shard| shard.known(key).in_state())
     }
 
     /// Keys of the state whose last attempt failed.
     pub(super) fn troubled(&self) -> u64 {
-        let shards = self.shards.iter();
-        let shards = shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
-        shards.map(|shard| shard.troubles.len() as u64).sum()
+        self.all().map(|shard| shard.troubles.len() as u64).sum()
     }
 
     /// Whether the model has a key more than once.
     pub(super) fn is_duplicate(&self, key: Hash) -> bool {
-        self.shard(key).is_some_and(|shard| {
-            let at = shard.find(key);
-            shard.known(at).has(DUPLICATE)
-        })
+        self.shard(key)
+            .is_some_and(|shard| shard.known(key).has(DUPLICATE))
     }
 
     /// What is known of a key, if `ordinal` is the one of its newest row.
     pub(super) fn newest(&self, key: Hash, ordinal: u32) -> Option<(Known, Option<Trouble>)> {
         let shard = self.shard(key)?;
-        let at = shard.find(key);
-        let found = shard.keys.get(at) == Some(&key) && shard.ordinals.get(at) == Some(&ordinal);
-        found.then(|| {
-            let known = shard.known(at);
+        let place = shard.places.get(shard.find(key))?;
+        (place.key == key && place.ordinal == ordinal).then(|| {
+            let known = place.known();
             let trouble = known.troubled().then(|| shard.troubles.get(&key).cloned());
             (known, trouble.flatten())
         })
     }
 
-    /// Keys of the state that the destination has confirmed, and those of the state that the model
-    /// was not seen to have.
-    pub(super) fn confirmed_and_unseen(&self) -> (u64, u64) {
-        let mut sums = (0, 0);
-        for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            for (flags, confirmed) in shard.flags.iter().zip(&shard.confirmed) {
-                sums.0 += u64::from(flags & STATE != 0 && *confirmed != 0);
-                sums.1 += u64::from(flags & STATE != 0 && flags & SEEN == 0);
+    fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        let shards = self.shards.iter();
+        shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many keys of the state the destination has confirmed.
+    pub(super) fn confirmed(&self) -> u64 {
+        let count = |shard: MutexGuard<'_, Shard>| {
+            let confirmed = |place: &&Place| place.flags & STATE != 0 && place.confirmed != 0;
+            shard.places.iter().filter(confirmed).count() as u64
+        };
+        self.all().map(count).sum()
+    }
+
+    /// How many keys of the state the model was not seen to have, and a filter for them.
+    pub(super) fn unseen(&self) -> Unseen {
+        let unseen = |place: &&Place| place.flags & STATE != 0 && place.flags & SEEN == 0;
+        let counts = self
+            .all()
+            .map(|shard| shard.places.iter().filter(unseen).count() as u64);
+        let count = counts.sum();
+        let mut filter = Unseen::with_room_for(count);
+        for shard in self.all() {
+            for place in shard.places.iter().filter(unseen) {
+                filter.add(place.key);
             }
         }
-        sums
+        filter
+    }
+}
+
+/// Keys of the state that the model was not seen to have. It fits into a cache if they are few, which the table of
+/// all keys does not.
+pub(super) struct Unseen {
+    /// How many there are.
+    pub(super) count: u64,
+    bits: Vec<u64>,
+}
+
+impl Unseen {
+    fn with_room_for(keys: u64) -> Self {
+        // Sixteen bits a key let one other key of sixteen through; 8 MiB are enough of them.
+        let words = usize::try_from(keys / 4).unwrap_or(usize::MAX);
+        Self {
+            count: 0,
+            bits: vec![0; words.clamp(1, 1 << 20)],
+        }
+    }
+
+    fn bit(&self, key: Hash) -> (usize, u64) {
+        let part = usize::try_from((key >> 8) & u128::from(u32::MAX)).unwrap_or(0);
+        (part % self.bits.len().max(1), 1 << (key & 63))
+    }
+
+    fn add(&mut self, key: Hash) {
+        let (word, bit) = self.bit(key);
+        if let Some(bits) = self.bits.get_mut(word) {
+            *bits |= bit;
+        }
+        self.count += 1;
+    }
+
+    /// False for most keys that are not among them, true for all that are.
+    pub(super) fn may_have(&self, key: Hash) -> bool {
+        let (word, bit) = self.bit(key);
+        self.bits.get(word).is_some_and(|bits| bits & bit != 0)
     }
 }
 
@@ -454,7 +495,8 @@ mod tests {
             }
             let live = |key| expected.get(key).map_or(0, |(_, confirmed)| *confirmed);
             let confirmed = expected.values().filter(|(_, hash)| *hash != 0).count() as u64;
-            prop_assert_eq!(table.confirmed_and_unseen(), (confirmed, confirmed));
+            prop_assert_eq!(table.confirmed(), confirmed);
+            prop_assert_eq!(table.unseen().count, confirmed);
             let mut counts: HashMap<Hash, u32> = HashMap::new();
             for key in &seen {
                 let (copies, said) = table.see(*key, |known, _| (7, known)).unwrap();
@@ -477,6 +519,12 @@ mod tests {
                 prop_assert_eq!(known.confirmed, *hash);
                 prop_assert_eq!(known.seen(), counts.contains_key(key));
                 prop_assert!(table.newest(*key, ordinal + 1).is_none());
+            }
+            let unseen = table.unseen();
+            let left = |(key, (_, hash)): &(&Hash, &(u32, Hash))| *hash != 0 && !counts.contains_key(key);
+            prop_assert_eq!(unseen.count, expected.iter().filter(left).count() as u64);
+            for (key, _) in expected.iter().filter(left) {
+                prop_assert!(unseen.may_have(*key));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, Int64Array, StringArray, StringBuilder, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -15,10 +15,11 @@ use kinfold_compile::relation::register;
 use kinfold_lake::{CommitNote, Lake};
 
 use super::acknowledge::Outcomes;
+use super::canonical::Layout;
 use super::changeset::InvalidLine;
-use super::chunk::{Chunk, ChunkRows};
+use super::chunk::{Chunk, ChunkRows, Payloads};
 use super::lines::{self, Lines, hex};
-use super::plan::Plan;
+use super::plan::{Logged, Plan, shares};
 use super::state::Place;
 use super::streamed::relation;
 use crate::stream::{streams_of, under_schema};
@@ -66,40 +67,39 @@ pub(super) async fn append(
     plan: &Plan,
     outcomes: &Arc<Outcomes>,
 ) -> Result<(), EngineError> {
-    let schema = ledger_schema();
-    let chunks = plan.changes.clone().into_iter();
-    let start = (
-        engine.lake.clone(),
-        plan.clone(),
-        Arc::clone(outcomes),
-        chunks,
-        0,
-    );
-    let batches = stream::try_unfold(
-        start,
-        |(lake, plan, outcomes, mut chunks, first)| async move {
-            let Some(chunk): Option<Chunk> = chunks.next() else {
+    let plan = Arc::new(plan.clone());
+    let chunks: Vec<(Chunk, u64)> = plan.changes_from().collect();
+    let shares = shares(chunks, engine.options.target_partitions).into_iter();
+    let rows = shares.map(|chunks| {
+        let start = (
+            engine.lake.clone(),
+            Arc::clone(&plan),
+            Arc::clone(outcomes),
+            chunks,
+        );
+        let batches = stream::try_unfold(start, |(lake, plan, outcomes, mut chunks)| async move {
+            let Some((chunk, first)) = chunks.pop_front() else {
                 return Ok(None);
             };
-            let rows = chunk.read(&lake).await.map_err(external)?;
-            let batch = ledger_rows(&plan, &rows, &outcomes, first)?;
-            Ok(Some((
-                batch,
-                (lake, plan, outcomes, chunks, first + chunk.rows),
-            )))
-        },
-    );
+            let rows = chunk.rows(&lake).await.map_err(external)?;
+            let payloads = match plan.log_payload {
+                Logged::Nothing => None,
+                _ => {
+                    let layout = Layout::of(&plan.fields);
+                    Some(chunk.payloads(&lake, &layout).await.map_err(external)?)
+                }
+            };
+            let batch = ledger_rows(&plan, (&rows, payloads.as_ref()), &outcomes, first)?;
+            Ok(Some((batch, (lake, plan, outcomes, chunks))))
+        });
+        adapted(ledger_schema(), batches)
+    });
     let note = CommitNote::new(format!("{}:ledger", place.app_id), plan.ordinal)
         .with("format", FORMAT)
         .with("run_id", plan.run_id.as_str());
     engine
         .lake
-        .append(
-            &place.ledger,
-            Arc::clone(&schema),
-            vec![adapted(schema, batches)],
-            note,
-        )
+        .append(&place.ledger, ledger_schema(), rows.collect(), note)
         .await?;
     Ok(())
 }
@@ -107,7 +107,7 @@ pub(super) async fn append(
 /// The rows of a chunk that have an outcome; `first` is the position of the first of them.
 fn ledger_rows(
     plan: &Plan,
-    rows: &ChunkRows,
+    (rows, payloads): (&ChunkRows, Option<&Payloads>),
     outcomes: &Outcomes,
     first: u64,
 ) -> Result<RecordBatch, DataFusionError> {
@@ -117,10 +117,6 @@ fn ledger_rows(
         .collect();
     let same = |value: &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(sent.iter().map(|_| value)))
-    };
-    let text = |value: &dyn Fn(usize, u64) -> Option<String>| -> ArrayRef {
-        let values = sent.iter().map(|(row, seq)| value(*row, *seq));
-        Arc::new(values.collect::<StringArray>())
     };
     let seq: Int64Array = sent
         .iter()
@@ -140,19 +136,13 @@ fn ledger_rows(
         same(&plan.run_id),
         same(&plan.delivery),
         Arc::new(seq),
-        text(&|row, _| Some(rows.key.value(row).to_owned())),
-        text(&|row, _| Some(rows.operation.value(row).to_owned())),
-        text(&|row, _| rows.hash(row).map(|hash| hex(&hash))),
-        text(&|_, seq| Some(outcome(seq).to_owned())),
-        text(&|_, seq| Some(outcomes.failure(seq)?.class.to_string())),
-        text(&|_, seq| Some(outcomes.failure(seq)?.message.as_deref()?.to_owned())),
-        text(&|row, _| {
-            let payload = rows
-                .payload
-                .is_valid(row)
-                .then(|| rows.payload.value(row))?;
-            plan.log_payload.shown(payload)
-        }),
+        texts(&sent, |row, _| Some(rows.key.value(row))),
+        texts(&sent, |row, _| Some(rows.operation.value(row))),
+        texts(&sent, |row, _| rows.hash(row).map(|hash| hex(&hash))),
+        texts(&sent, |_, seq| Some(outcome(seq))),
+        texts(&sent, |_, seq| Some(&*outcomes.failure(seq)?.class)),
+        texts(&sent, |_, seq| outcomes.failure(seq)?.message.as_deref()),
+        texts(&sent, |row, _| plan.log_payload.shown(payloads?.text(row)?)),
         same(&plan.setup.connection),
         same(&plan.setup.object),
         same(&plan.mapping),
@@ -161,6 +151,18 @@ fn ledger_rows(
         Arc::new(at),
     ];
     Ok(RecordBatch::try_new(ledger_schema(), columns)?)
+}
+
+/// A column with a text for each row and position.
+fn texts<T: AsRef<str>>(
+    sent: &[(usize, u64)],
+    value: impl Fn(usize, u64) -> Option<T>,
+) -> ArrayRef {
+    let mut texts = StringBuilder::new();
+    for (row, seq) in sent {
+        texts.append_option(value(*row, *seq));
+    }
+    Arc::new(texts.finish())
 }
 
 /// Replaces the table of keys that could not be sent by those of this run.

@@ -113,10 +113,17 @@ pub(super) async fn read<T: DeserializeOwned>(
 
 /// A hash in hexadecimal digits.
 pub(super) fn hex(hash: &[u8]) -> String {
-    use std::fmt::Write as _;
-    hash.iter()
-        .fold(String::with_capacity(32), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| {
+        DIGITS
+            .get(usize::from(half))
+            .copied()
+            .map_or('0', char::from)
+    };
+    let mut text = String::with_capacity(hash.len() * 2);
+    for byte in hash {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }

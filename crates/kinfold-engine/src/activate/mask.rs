@@ -3,7 +3,7 @@
 use kinfold_sync::ObjectText;
 use serde_json::{Map, Value};
 
-use super::compare::{Class, Row};
+use super::class::{Class, Row};
 use super::report::Example;
 
 /// A row with its values masked.
@@ -14,7 +14,7 @@ pub(super) fn example(row: &Row<'_>, fields: &[String]) -> Option<Example> {
             .iter()
             .map(|field| (field.clone(), Value::Null))
             .collect(),
-        _ => masked(ObjectText::new(row.payload?.0)?.parse()?),
+        _ => masked(ObjectText::new(row.payload?.text)?.parse()?),
     };
     Some(Example {
         operation: row.class.word(),

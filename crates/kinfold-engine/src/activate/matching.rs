@@ -7,8 +7,9 @@ use kinfold_sync::{Destination, ObjectText};
 use serde_json::{Map, Value};
 
 use super::ActivateError;
-use super::chunk::{Chunk, ChunkRows};
-use super::compare::Class;
+use super::canonical::Layout;
+use super::chunk::{Chunk, ChunkRows, Payloads};
+use super::class::Class;
 use crate::EngineError;
 
 /// Keys that are asked for at once.
@@ -26,12 +27,14 @@ pub(super) async fn adopt_equal(
     lake: &Lake,
     sync: &str,
     destination: &dyn Destination,
+    layout: &Layout,
     chunks: Vec<Chunk>,
 ) -> Result<Matched, EngineError> {
     let mut matched = Matched::default();
     for chunk in chunks {
-        let rows = chunk.read(lake).await?;
-        let found = look_up(sync, destination, &rows).await?;
+        let rows = chunk.rows(lake).await?;
+        let payloads = chunk.payloads(lake, layout).await?;
+        let found = look_up(sync, destination, &rows, &payloads).await?;
         let is = |wanted: bool| -> BooleanArray {
             let equal = found.iter().map(|found| *found == Found::Equal);
             equal.map(|equal| Some(equal == wanted)).collect()
@@ -64,12 +67,14 @@ pub(super) async fn compare(
     lake: &Lake,
     sync: &str,
     destination: &dyn Destination,
+    layout: &Layout,
     chunks: Vec<Chunk>,
 ) -> Result<Compared, EngineError> {
     let mut compared = Compared::default();
     for chunk in chunks {
-        let rows = chunk.read(lake).await?;
-        let found = look_up(sync, destination, &rows).await?;
+        let rows = chunk.rows(lake).await?;
+        let payloads = chunk.payloads(lake, layout).await?;
+        let found = look_up(sync, destination, &rows, &payloads).await?;
         for found in &found {
             *match found {
                 Found::Equal => &mut compared.equal,
@@ -99,6 +104,7 @@ async fn look_up(
     sync: &str,
     destination: &dyn Destination,
     rows: &ChunkRows,
+    payloads: &Payloads,
 ) -> Result<Vec<Found>, ActivateError> {
     let mut all = Vec::with_capacity(rows.len());
     for first in (0..rows.len()).step_by(PAGE) {
@@ -111,7 +117,7 @@ async fn look_up(
             source,
         })?;
         for (at, row) in page.enumerate() {
-            let wanted = ObjectText::new(rows.payload.value(row)).and_then(|text| text.parse());
+            let wanted = payloads.object(row).and_then(|text| text.parse());
             all.push(match (wanted, found.get(at).and_then(Option::as_ref)) {
                 (_, None) => Found::Missing,
                 (Some(wanted), Some(there)) if has_all(there, &wanted) => Found::Equal,

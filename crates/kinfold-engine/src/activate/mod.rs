@@ -30,6 +30,7 @@ mod acknowledge;
 pub mod canonical;
 mod changeset;
 mod chunk;
+mod class;
 mod compact;
 mod compare;
 mod destination;

@@ -1,6 +1,6 @@
 //! The plan of a run: what will be sent, fixed before anything is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,10 @@ use super::{ActivateError, SyncReport};
 use crate::EngineError;
 
 /// Newest form of a plan that this program reads and the one that it writes.
-pub(super) const FORMAT: u64 = 3;
+pub(super) const FORMAT: u64 = 4;
+
+/// Fewer chunks than this are not worth a task and a file of their own.
+const CHUNKS_OF_A_SHARE: usize = 8;
 
 /// The manifest of a plan: without it the chunks are garbage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -204,6 +207,15 @@ impl Plan {
         self.changes.iter().map(|chunk| chunk.rows).sum()
     }
 
+    /// Its changes with the position of the first row of each chunk.
+    pub(super) fn changes_from(&self) -> impl Iterator<Item = (Chunk, u64)> {
+        self.changes.iter().scan(0, |seq, chunk| {
+            let first = *seq;
+            *seq += chunk.rows;
+            Some((chunk.clone(), first))
+        })
+    }
+
     /// Makes the plan valid.
     pub(super) async fn write(&self, lake: &Lake, place: &Place) -> Result<(), EngineError> {
         let name = place.manifest();
@@ -241,6 +253,21 @@ impl Plan {
         lake.delete(&place.manifest()).await?;
         sweep(lake, &place.run(&self.delivery)).await
     }
+}
+
+/// Chunks in up to `most` runs, to be worked on at the same time.
+pub(super) fn shares<T>(chunks: Vec<T>, most: usize) -> Vec<VecDeque<T>> {
+    let share = chunks.len().div_ceil(most.max(1)).max(CHUNKS_OF_A_SHARE);
+    let mut shares = vec![VecDeque::new()];
+    for chunk in chunks {
+        if shares.last().is_some_and(|last| last.len() >= share) {
+            shares.push(VecDeque::new());
+        }
+        if let Some(last) = shares.last_mut() {
+            last.push_back(chunk);
+        }
+    }
+    shares
 }
 
 /// Deletes every object of a folder.

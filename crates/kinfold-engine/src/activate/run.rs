@@ -9,10 +9,11 @@ use kinfold_project::{FirstRun, SyncMode};
 use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
 
 use super::acknowledge::{LakeAckLog, Outcomes};
-use super::canonical::{self, NullForm};
+use super::canonical::{self, Layout, NullForm};
 use super::changeset::{Changeset, Extents, SinkMaker};
 use super::chunk::Chunk;
-use super::compare::{Comparison, Rules};
+use super::class::Rules;
+use super::compare::Comparison;
 use super::exact::{self, Compared};
 use super::fold::fold;
 use super::guard::Held;
@@ -270,7 +271,9 @@ impl Runner<'_> {
         let found = comparison.run(&sinks).await?;
         self.check().await?;
         let receiver = self.ports.destination;
-        let compared = matching::compare(&engine.lake, name, receiver, found.sending).await?;
+        let layout = Layout::of(&self.request.compiled.fields);
+        let compared =
+            matching::compare(&engine.lake, name, receiver, &layout, found.sending).await?;
         let report = VerifyReport {
             name: name.clone(),
             checked: compared.equal + compared.different + compared.missing,
@@ -479,7 +482,9 @@ impl Runner<'_> {
         self.check().await?;
         let chunks = std::mem::take(&mut found.sending);
         let (lake, sync) = (&self.engine.lake, &self.request.compiled.name);
-        let matched = adopt_equal(lake, sync, self.ports.destination, chunks).await?;
+        let layout = Layout::of(&self.request.compiled.fields);
+        let destination = self.ports.destination;
+        let matched = adopt_equal(lake, sync, destination, &layout, chunks).await?;
         found
             .tally
             .adopt(matched.adopted.iter().map(|c| c.rows).sum());
@@ -542,9 +547,15 @@ impl Runner<'_> {
         }
         if folded_rows > 0 || !plan.notes.is_empty() {
             let outcomes = Arc::new(Outcomes::read(lake, &self.place, plan).await?);
-            fold(self.engine, &self.place, plan, &outcomes).await?;
+            // Each of them may be repeated, so it does not matter which one a crash leaves out.
+            let (engine, place) = (self.engine, &self.place);
+            let folded = fold(engine, place, plan, &outcomes);
             if folded_rows > 0 {
-                ledger::append(self.engine, &self.place, plan, &outcomes).await?;
+                let logged = ledger::append(engine, place, plan, &outcomes);
+                let (folded, logged) = futures::join!(Box::pin(folded), Box::pin(logged));
+                folded.and(logged)?;
+            } else {
+                folded.await?;
             }
         }
         plan.delete(lake, &self.place).await?;

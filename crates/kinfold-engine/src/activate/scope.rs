@@ -6,7 +6,8 @@ use kinfold_lake::Lake;
 use serde_json::Value;
 
 use super::changeset::Changeset;
-use super::compare::{Class, key_hash};
+use super::class::Class;
+use super::compare::key_hash;
 use super::keys::Hash;
 use super::state::Setup;
 use super::{ActivateError, SyncRequest};
@@ -84,7 +85,7 @@ pub(super) async fn limit(
         }
         let chunk = chunk.first(left);
         left -= chunk.rows;
-        let rows = chunk.read(lake).await?;
+        let rows = chunk.rows(lake).await?;
         let added = rows
             .operation
             .iter()

@@ -1,92 +1,163 @@
 //! The plan as the delivery reads it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::Array;
+use datafusion::arrow::array::{Array, StringArray};
 use kinfold_lake::Lake;
 use kinfold_sync::{Change, ChangeSource, ObjectText, Operation, OutstandingJob, SourceError};
+use tokio::task::JoinHandle;
 
 use super::ActivateError;
 use super::acknowledge::{Job, Outcomes, Positions};
-use super::chunk::{Chunk, ChunkRows};
+use super::canonical::Layout;
+use super::chunk::{Chunk, ChunkRows, Payloads};
 use super::plan::{Plan, operation_of};
 
-/// The changes of a plan that have no outcome yet, one chunk in memory at a time.
+/// The changes of a plan that have no outcome yet. One chunk of them is in memory, and the next one is being read.
 pub(super) struct PlanSource {
-    lake: Lake,
+    plan: Arc<Rest>,
+    /// Chunks that nobody has begun to read.
     chunks: VecDeque<Chunk>,
+    /// Position of the first row of the first of them.
+    seq: u64,
+    ahead: Option<Reading>,
+    ready: VecDeque<Change>,
+    /// Changes that were not returned yet, those of later chunks included.
+    left: u64,
+    /// Batches that the destination works on.
+    jobs: Vec<Job>,
+}
+
+/// What is left of a plan.
+struct Rest {
+    lake: Lake,
     /// What a `clear` sends.
     cleared: ObjectText,
     recorded: Positions,
-    /// Batches that the destination works on.
-    jobs: Vec<Job>,
     in_jobs: Positions,
-    /// Position of the next row that is read.
-    seq: u64,
-    /// Changes that were not returned yet, those of later chunks included.
-    left: u64,
-    /// The chunk in memory, and its next row.
-    open: Option<(ChunkRows, usize)>,
+    layout: Layout,
+}
+
+/// A chunk that is being read; it ends with its reader.
+struct Reading(JoinHandle<Result<VecDeque<Change>, SourceError>>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl PlanSource {
     pub(super) fn new(lake: &Lake, plan: &Plan, outcomes: &Outcomes) -> Self {
         let known = outcomes.recorded.count() + outcomes.in_jobs.count();
         Self {
-            lake: lake.clone(),
+            plan: Arc::new(Rest {
+                lake: lake.clone(),
+                cleared: ObjectText::new(plan.cleared.as_str()).unwrap_or_else(ObjectText::empty),
+                recorded: outcomes.recorded.clone(),
+                in_jobs: outcomes.in_jobs.clone(),
+                layout: Layout::of(&plan.fields),
+            }),
             chunks: plan.changes.iter().cloned().collect(),
-            cleared: ObjectText::new(plan.cleared.as_str()).unwrap_or_else(ObjectText::empty),
-            left: plan.rows().saturating_sub(known),
-            recorded: outcomes.recorded.clone(),
-            jobs: outcomes.jobs.clone(),
-            in_jobs: outcomes.in_jobs.clone(),
             seq: 0,
-            open: None,
+            ahead: None,
+            ready: VecDeque::new(),
+            left: plan.rows().saturating_sub(known),
+            jobs: outcomes.jobs.clone(),
         }
     }
 
-    /// Opens the next chunk that has rows without an outcome; false if there is none.
-    async fn open_next(&mut self) -> Result<bool, SourceError> {
+    /// Begins to read the next chunk that has rows without an outcome, if there is one.
+    fn read_ahead(&mut self) {
         while let Some(chunk) = self.chunks.pop_front() {
-            let end = self.seq + chunk.rows;
-            if (self.seq..end).all(|seq| self.is_known(seq)) {
-                self.seq = end;
-                continue;
+            let first = self.seq;
+            self.seq += chunk.rows;
+            if (first..self.seq).any(|seq| !self.plan.is_known(seq)) {
+                let plan = Arc::clone(&self.plan);
+                let wanted = move |plan: &Rest, seq| !plan.is_known(seq);
+                self.ahead = Some(Reading(tokio::spawn(async move {
+                    plan.changes(&chunk, first, wanted).await
+                })));
+                return;
             }
-            let rows = chunk.read(&self.lake).await.map_err(SourceError::new)?;
-            self.open = Some((rows, 0));
-            return Ok(true);
         }
-        Ok(false)
     }
+}
 
+impl Rest {
     /// Whether a row has an outcome, or is part of a job that will give it one.
     fn is_known(&self, seq: u64) -> bool {
         self.recorded.contains(seq) || self.in_jobs.contains(seq)
     }
 
-    fn change(&self, rows: &ChunkRows, row: usize, seq: u64) -> Option<Change> {
+    /// The changes of a chunk whose first row has the position `first`.
+    async fn changes(
+        &self,
+        chunk: &Chunk,
+        first: u64,
+        wanted: impl Fn(&Self, u64) -> bool,
+    ) -> Result<VecDeque<Change>, SourceError> {
+        let rows = chunk.rows(&self.lake).await.map_err(SourceError::new)?;
+        let payloads = chunk.payloads(&self.lake, &self.layout).await;
+        let payloads = payloads.map_err(SourceError::new)?;
+        let keys = Texts::of(&rows.key).ok_or_else(not_a_change)?;
+        (first..)
+            .zip(0..rows.len())
+            .filter(|(seq, _)| wanted(self, *seq))
+            .map(|(seq, row)| {
+                let change = self.change(&rows, (&keys, &payloads), (row, seq));
+                change.ok_or_else(not_a_change)
+            })
+            .collect()
+    }
+
+    fn change(
+        &self,
+        rows: &ChunkRows,
+        (keys, payloads): (&Texts<'_>, &Payloads),
+        (row, seq): (usize, u64),
+    ) -> Option<Change> {
         let operation = operation_of(rows.operation.value(row))?;
         let (fields, payload_hash) = match operation {
-            Operation::Add | Operation::Update => {
-                let text = rows
-                    .payload
-                    .is_valid(row)
-                    .then(|| rows.payload.value(row))?;
-                (ObjectText::new(text)?, rows.hash(row)?)
-            }
+            Operation::Add | Operation::Update => (payloads.object(row)?, rows.hash(row)?),
             Operation::Remove => (ObjectText::empty(), [0; 16]),
             Operation::Clear => (self.cleared.clone(), [0; 16]),
         };
         Some(Change {
             seq,
             operation,
-            key: ObjectText::new(rows.key.value(row))?,
+            key: keys.object(row)?,
             fields,
             payload_hash,
             previous: kinfold_sync::Previous::default(),
         })
+    }
+}
+
+/// The texts of a column as one text, of which rows take their part.
+struct Texts<'a> {
+    column: &'a StringArray,
+    all: Arc<String>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(column: &'a StringArray) -> Option<Self> {
+        let all = std::str::from_utf8(column.value_data()).ok()?;
+        Some(Self {
+            column,
+            all: Arc::new(all.to_owned()),
+        })
+    }
+
+    fn object(&self, row: usize) -> Option<ObjectText> {
+        let offset = |at| usize::try_from(*self.column.value_offsets().get(at)?).ok();
+        let part = offset(row)?..offset(row + 1)?;
+        let known = self.column.is_valid(row);
+        known
+            .then(|| ObjectText::guarded(&self.all, part))
+            .flatten()
     }
 }
 
@@ -102,23 +173,20 @@ impl ChangeSource for PlanSource {
     async fn next(&mut self, max: usize) -> Result<Vec<Change>, SourceError> {
         let mut page = vec![];
         while page.len() < max {
-            let Some((rows, mut row)) = self.open.take() else {
-                if self.open_next().await? {
-                    continue;
+            if self.ready.is_empty() {
+                if self.ahead.is_none() {
+                    self.read_ahead();
                 }
-                break;
-            };
-            while row < rows.len() && page.len() < max {
-                if !self.is_known(self.seq) {
-                    let change = self.change(&rows, row, self.seq);
-                    page.push(change.ok_or_else(not_a_change)?);
-                }
-                self.seq += 1;
-                row += 1;
+                let Some(reading) = &mut self.ahead else {
+                    break;
+                };
+                let read = (&mut reading.0).await;
+                self.ahead = None;
+                self.ready = read.map_err(SourceError::new)??;
+                self.read_ahead();
             }
-            if row < rows.len() {
-                self.open = Some((rows, row));
-            }
+            let count = self.ready.len().min(max - page.len());
+            page.extend(self.ready.drain(..count));
         }
         self.left = self.left.saturating_sub(page.len() as u64);
         Ok(page)
@@ -127,16 +195,12 @@ impl ChangeSource for PlanSource {
     async fn outstanding(&mut self) -> Result<Vec<OutstandingJob>, SourceError> {
         let mut changes: HashMap<u64, Change> = HashMap::new();
         let mut first = 0;
-        for chunk in self.chunks.clone() {
+        for chunk in &self.chunks {
             let end = first + chunk.rows;
-            if (first..end).any(|seq| self.in_jobs.contains(seq)) {
-                let rows = chunk.read(&self.lake).await.map_err(SourceError::new)?;
-                for (row, seq) in (first..end).enumerate() {
-                    if self.in_jobs.contains(seq) {
-                        let change = self.change(&rows, row, seq).ok_or_else(not_a_change)?;
-                        changes.insert(seq, change);
-                    }
-                }
+            let in_job = |plan: &Rest, seq| plan.in_jobs.contains(seq);
+            if (first..end).any(|seq| in_job(&self.plan, seq)) {
+                let of_jobs = self.plan.changes(chunk, first, in_job).await?;
+                changes.extend(of_jobs.into_iter().map(|change| (change.seq, change)));
             }
             first = end;
         }

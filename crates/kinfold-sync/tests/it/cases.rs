@@ -491,7 +491,8 @@ async fn a_cancel_cuts_a_wait_short() {
 
 #[tokio::test]
 async fn what_cannot_be_recorded_does_not_count_as_delivered() {
-    let destination = Answers::new([]);
+    let mut destination = Answers::new([]);
+    destination.idempotent = false;
     let log = MemoryLog::new();
     log.fail_at(Some(1));
     let report = deliver_plan(
@@ -526,9 +527,10 @@ impl AckLog for SlowLog<'_> {
     }
 }
 
-#[tokio::test]
-async fn a_slot_is_free_only_when_its_outcomes_are_durable() {
-    let destination = Answers::new([]);
+/// Requests that are sent while nothing can be recorded, at most three at a time.
+async fn requests_without_a_record(idempotent: bool) -> usize {
+    let mut destination = Answers::new([]);
+    destination.idempotent = idempotent;
     let gate = Notify::new();
     let open = AtomicBool::new(false);
     let mut log = SlowLog {
@@ -536,7 +538,7 @@ async fn a_slot_is_free_only_when_its_outcomes_are_durable() {
         open: &open,
     };
     let run = run_of(SyncMode::Upsert);
-    let mut source = MemorySource::new(adds(100));
+    let mut source = MemorySource::new(adds(400));
     let policy = policy(10, 3);
     let clock = FakeClock::new();
     let cancel = CancelToken::new();
@@ -561,8 +563,19 @@ async fn a_slot_is_free_only_when_its_outcomes_are_durable() {
         requests
     };
     let (report, requests) = tokio::join!(delivery, operator);
-    assert_eq!(requests, 3);
-    assert_eq!(report.counters.delivered, 100);
+    assert_eq!(report.counters.delivered, 400);
+    requests
+}
+
+#[tokio::test]
+async fn what_may_not_be_repeated_waits_for_the_log() {
+    assert_eq!(requests_without_a_record(false).await, 3);
+}
+
+#[tokio::test]
+async fn what_may_be_repeated_is_not_far_ahead_of_the_log() {
+    let requests = requests_without_a_record(true).await;
+    assert!((4..=16 + 2).contains(&requests), "{requests} requests");
 }
 
 /// A plan that exists nowhere as a whole, and knows how much of it is in the delivery's hands.

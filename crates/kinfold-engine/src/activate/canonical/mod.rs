@@ -6,13 +6,15 @@
 //! Text is taken as it is: it is not Unicode-normalised, because the destination would see the difference.
 
 mod hash;
+mod layout;
 mod text;
 mod value;
 
 use datafusion::arrow::datatypes::DataType;
 
 pub use hash::text_hash;
-pub use value::{Cell, NullForm, ObjectEncoder};
+pub(super) use layout::Layout;
+pub use value::{Cell, DigestScratch, NullForm, ObjectEncoder};
 
 /// The canonical object that empties each of these fields: null, or what its form of nulls says instead.
 pub(super) fn cleared(fields: &[String], nulls: &[NullForm]) -> String {

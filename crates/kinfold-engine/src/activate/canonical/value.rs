@@ -14,6 +14,8 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::error::ArrowError;
 
+use super::hash::first_half;
+use super::layout::BETWEEN;
 use super::text::{
     write_date, write_decimal, write_float, write_instant, write_integer, write_text,
     write_time_of_day,
@@ -58,8 +60,8 @@ struct Column {
     nulls: NullForm,
 }
 
-/// The form of the bytes from which [`ObjectEncoder::digest`] is made.
-const DIGEST_CONTEXT: &str = "kinfold 2026-11 digest of a row";
+/// The form of the bytes from which [`ObjectEncoder::digests`] are made.
+const DIGEST_CONTEXT: &str = "kinfold 2026-11 digest of a row, 2";
 
 impl ObjectEncoder {
     /// An encoder of these columns; `names` and `columns` have the same length and order.
@@ -107,7 +109,37 @@ impl ObjectEncoder {
     }
 
     /// Appends one row to `out`, and hands what became of each value to `seen`.
-    pub fn write(&self, row: usize, out: &mut String, mut seen: impl FnMut(Cell)) {
+    pub fn write(&self, row: usize, out: &mut String, seen: impl FnMut(Cell)) {
+        self.write_with(row, out, seen, |_| {});
+    }
+
+    /// The same, and replaces `values` by what a [`Layout`](super::Layout) makes the same object of.
+    pub(in super::super) fn write_and_pack(
+        &self,
+        row: usize,
+        out: &mut String,
+        values: &mut String,
+        seen: impl FnMut(Cell),
+    ) {
+        values.clear();
+        let mut first = true;
+        self.write_with(row, out, seen, |value| {
+            if !first {
+                values.push(BETWEEN);
+            }
+            first = false;
+            values.push_str(value);
+        });
+    }
+
+    /// Hands the text of each value to `value`, empty if the field is left out.
+    fn write_with(
+        &self,
+        row: usize,
+        out: &mut String,
+        mut seen: impl FnMut(Cell),
+        mut value: impl FnMut(&str),
+    ) {
         out.push('{');
         let mut first = true;
         for field in &self.fields {
@@ -127,27 +159,44 @@ impl ObjectEncoder {
                 }
                 _ => first = false,
             }
+            value(out.get(label..).unwrap_or_default());
             seen(cell);
         }
         out.push('}');
     }
 
-    /// A 128-bit hash of one row, much cheaper than its JSON: rows with equal digests have equal JSON.
-    /// The reverse does not hold, a number and its text form for instance have different ones. `scratch`
-    /// is overwritten.
-    #[must_use]
-    pub fn digest(&self, row: usize, scratch: &mut Vec<u8>) -> [u8; 16] {
-        scratch.clear();
-        for field in &self.fields {
-            field.values.raw(row, scratch);
+    /// A 128-bit hash of each of these rows, much cheaper than its JSON: rows with equal digests have equal
+    /// JSON. The reverse does not hold, a number and its text form for instance have different ones.
+    /// `scratch` is overwritten.
+    pub fn digests(
+        &self,
+        rows: &[usize],
+        scratch: &mut DigestScratch,
+        mut digest: impl FnMut([u8; 16]),
+    ) {
+        let DigestScratch(scratch) = scratch;
+        for block in rows.chunks(DIGEST_BLOCK) {
+            if scratch.len() < block.len() {
+                scratch.resize_with(block.len(), Vec::new);
+            }
+            scratch.iter_mut().for_each(Vec::clear);
+            // One column at a time: its values are next to each other in memory.
+            for field in &self.fields {
+                field.values.raw_block(block, scratch);
+            }
+            for bytes in scratch.iter().take(block.len()) {
+                digest(first_half(blake3::keyed_hash(&self.salt, bytes)));
+            }
         }
-        let mut digest = [0; 16];
-        let mut hasher = blake3::Hasher::new_keyed(&self.salt);
-        hasher.update(scratch);
-        hasher.finalize_xof().fill(&mut digest);
-        digest
     }
 }
+
+/// Rows whose bytes are gathered at the same time: so many that they stay in a core's own cache.
+const DIGEST_BLOCK: usize = 128;
+
+/// Memory of [`ObjectEncoder::digests`], to be used again.
+#[derive(Default)]
+pub struct DigestScratch(Vec<Vec<u8>>);
 
 trait Encode: Send + Sync {
     /// Appends the JSON of a value.
@@ -162,14 +211,28 @@ trait Encode: Send + Sync {
             Cell::Value | Cell::Blank | Cell::NoForm => raw_bytes(text.as_bytes(), out),
         }
     }
+
+    /// The same of several rows, each to its own bytes.
+    fn raw_block(&self, rows: &[usize], out: &mut [Vec<u8>]) {
+        for (row, out) in rows.iter().zip(out) {
+            self.raw(*row, out);
+        }
+    }
 }
 
 const NOTHING: u8 = 0;
 const SOMETHING: u8 = 1;
+/// The value, or its length, is a short form of the one that follows [`SOMETHING`].
+const SHORT: u8 = 2;
 
 fn raw_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(SOMETHING);
-    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    match u8::try_from(bytes.len()) {
+        Ok(length) => out.extend_from_slice(&[SHORT, length]),
+        Err(_) => {
+            out.push(SOMETHING);
+            out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        }
+    }
     out.extend_from_slice(bytes);
 }
 
@@ -322,8 +385,18 @@ impl<T: DecimalType> Encode for Decimals<T> {
         if self.0.is_null(row) {
             return out.push(NOTHING);
         }
-        out.push(SOMETHING);
-        out.extend_from_slice(self.0.value(row).to_byte_slice());
+        let value = self.0.value(row);
+        // Most are small, and few bytes are faster to hash.
+        match value.to_byte_slice().split_at_checked(8) {
+            Some((low, [0, 0, 0, 0, 0, 0, 0, 0])) => {
+                out.push(SHORT);
+                out.extend_from_slice(low);
+            }
+            _ => {
+                out.push(SOMETHING);
+                out.extend_from_slice(value.to_byte_slice());
+            }
+        }
     }
 }
 

@@ -500,8 +500,7 @@ async fn many_keys_are_compared_in_parts() {
     let first = setting.run_through(&receiver, &clock).await.unwrap();
     assert_eq!((first.adds, first.delivered), (60_000, 60_000));
     assert_eq!(setting.state().await.len(), 60_000);
-    // Appended once, and rewritten.
-    assert_eq!(setting.state_version().await, Some(1));
+    assert_eq!(setting.state_version().await, Some(0));
 
     let mut rows = model(100, 7);
     rows.push(("k1", 0.0));
@@ -527,6 +526,16 @@ async fn many_keys_are_compared_in_parts() {
         (again.planned, again.unchanged),
         (0, u64::from(ROWS) - gone - 2)
     );
+
+    // Two values of every row are appended, which makes rewriting due.
+    for changed in [1, 0] {
+        setting.publish(plain(&model(0, changed))).await;
+        setting.run_through(&receiver, &clock).await.unwrap();
+    }
+    assert_eq!(setting.state_version().await, Some(4));
+    assert_eq!(setting.state().await.len(), 60_000);
+    let last = setting.run_through(&receiver, &clock).await.unwrap();
+    assert_eq!((last.planned, last.unchanged), (0, 60_000));
 }
 
 #[tokio::test]
