@@ -2,7 +2,8 @@
 //! those of an uninterrupted run.
 //!
 //! `KINFOLD_CRASHES` is the number of kills of each test (6 unless set), `KINFOLD_CRASH_SEED` draws their
-//! moments.
+//! moments. `KINFOLD_CRASH_ROWS` is the number of rows of a sync (120), and `KINFOLD_CRASHES_A_SYNC` how often it is
+//! killed before it may come to its end (1).
 
 mod build;
 mod sync;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use kinfold_testkit::{Fault, Loopback, PostgresServer, Script};
 use serde_json::{Map, Value, json};
 
-use super::{crashes, dice, kill, timed};
+use super::{crashes, dice, kill, number, timed};
 use crate::program::{Kinfold, folder, kinfold, write};
 
 const PROJECT: &[(&str, &str)] = &[
@@ -40,10 +41,14 @@ const PROJECT: &[(&str, &str)] = &[
 /// Rows by key, as every destination shall have them.
 type Rows = BTreeMap<i64, (String, Option<String>)>;
 
+fn size() -> i64 {
+    number("KINFOLD_CRASH_ROWS").map_or(120, |rows| i64::try_from(rows).unwrap())
+}
+
 /// The people of a generation: some leave, some come, some move.
 fn people(generation: i64) -> Rows {
     let first = generation * 7;
-    (first..first + 120)
+    (first..first + size())
         .map(|id| {
             let city = ["Cork", "Lyon", "Graz"]
                 [usize::try_from((id + generation * (id % 3)) % 3).unwrap()];
@@ -57,6 +62,10 @@ pub fn a_killed_sync_is_finished_by_the_next() {
     let area = folder();
     let project = area.path();
     write(project, PROJECT);
+    let batch = format!("batch_size: {}", (size() / 120).max(10));
+    let syncs = fs::read_to_string(project.join("syncs/syncs.yml")).unwrap();
+    let syncs = syncs.replace("batch_size: 10", &batch);
+    write(project, &[("syncs/syncs.yml", &syncs)]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let crm = runtime.block_on(Loopback::start()).unwrap();
     let base = PostgresServer::start().unwrap();
@@ -93,15 +102,20 @@ pub fn a_killed_sync_is_finished_by_the_next() {
     load(0);
     let (_, time) = timed(run(&["sync"]));
     check(&people(0), "uninterrupted");
-    let (n, mut dice) = (crashes(), dice(2));
+    let kills = number("KINFOLD_CRASHES_A_SYNC").unwrap_or(1).max(1);
+    let (n, mut dice) = (crashes().div_ceil(kills), dice(2));
     let mut inside = 0;
     for i in 0..n {
         let generation = i64::try_from(i).unwrap() + 1;
         load(generation);
         let changes = changed(&people(generation - 1), &people(generation));
         let applied = crm.applied();
-        let child = run(&["sync"]).start();
-        inside += u64::from(kill(child, time, (i, n), &mut dice));
+        for again in 0..kills {
+            let child = run(&["sync"]).start();
+            // What is left takes less time than all of it.
+            let share = (i * kills + again, n * kills * (again + 1));
+            inside += u64::from(kill(child, time, share, &mut dice));
+        }
         run(&["sync"]).run().ok();
         let what = format!("after kill {i}");
         check(&people(generation), &what);
@@ -123,8 +137,16 @@ pub fn a_killed_sync_is_finished_by_the_next() {
         );
     }
     assert!(
-        inside * 2 >= n,
-        "only {inside} of {n} kills met a running sync"
+        inside * 2 >= n * kills,
+        "only {inside} of {} kills met a running sync",
+        n * kills
+    );
+    // How many there were is part of what was measured.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{inside} of {} kills met a running sync of {} rows",
+        n * kills,
+        size()
     );
 }
 
