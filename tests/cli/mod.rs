@@ -3,6 +3,7 @@
 mod destinations;
 mod interrupts;
 mod lakes;
+mod manifests;
 mod manners;
 mod records;
 mod serve;
@@ -29,6 +30,10 @@ pub fn trials() -> Vec<Trial> {
         lakes::storage_that_is_down_or_closed,
         lakes::a_full_disk,
         lakes::a_failed_test_publishes_nothing,
+        manifests::a_folder_of_the_project_is_a_destination,
+        manifests::what_it_refuses_is_known_row_by_row,
+        manifests::what_it_does_not_have_is_said_by_check,
+        manifests::shipped_destinations_prove_themselves,
         manners::new_days_send_only_who_changed,
         manners::a_new_folder_is_built_and_delivered,
         manners::json_is_one_object,

@@ -27,6 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kinfold-lake", &["kinfold-project"]),
     ("kinfold-identity", &["kinfold-project"]),
     ("kinfold-sync", &["kinfold-project"]),
+    ("kinfold-destination", &["kinfold-project", "kinfold-sync"]),
     ("kinfold-server", &["kinfold-project"]),
     (
         "kinfold-engine",
@@ -36,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "kinfold-lake",
             "kinfold-identity",
             "kinfold-sync",
+            "kinfold-destination",
         ],
     ),
     (
@@ -46,6 +48,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "kinfold-lake",
             "kinfold-identity",
             "kinfold-sync",
+            "kinfold-destination",
             "kinfold-engine",
             "kinfold-server",
         ],

@@ -12,7 +12,7 @@ pub mod mapping;
 pub mod model;
 pub mod node;
 pub mod schedule;
-mod suggest;
+pub mod suggest;
 pub mod sync;
 pub mod template;
 pub mod yaml;
@@ -29,6 +29,6 @@ pub use model::{
 pub use node::{NodeId, ResourceType};
 pub use schedule::{Alert, BuildSchedule, CatchUp, Cron, Overlap, Schedule, ThenSync, Trigger};
 pub use sync::{
-    Connection, ConnectionKind, FirstRun, Guard, LogPayload, OnLeave, Reference, Resend,
-    RetryWaits, Sync, SyncMode,
+    Connection, ConnectionKind, FirstRun, Guard, LogPayload, ManifestSource, OnLeave, Reference,
+    Resend, RetryWaits, Sync, SyncMode,
 };

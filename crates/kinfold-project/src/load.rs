@@ -49,6 +49,8 @@ pub struct LoadOptions<'a> {
     pub environment_variable: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// The packages that `packages:` may name.
     pub embedded_packages: &'a [EmbeddedPackage],
+    /// The names of the destinations that are part of the program.
+    pub destinations: &'a [&'a str],
     /// The text of `--vars`, a YAML mapping; stronger than every `vars:` of a file.
     pub vars: Option<&'a str>,
 }
@@ -194,12 +196,17 @@ fn load_project(
             };
             properties::apply(&value, &from, &mut nodes, &mut reading.problems);
         }
+        let kinds = connections::Kinds {
+            shipped: options.destinations,
+            own: files.destinations(),
+        };
         for (path, _) in files.below(&paths.connections, reading) {
             if is_yaml(&path)
                 && let Some(value) = read_yaml(&files, &path, reading)
             {
                 connections::read(
                     &value,
+                    &kinds,
                     &mut project.connections,
                     &mut declared.connections,
                     &mut reading.problems,

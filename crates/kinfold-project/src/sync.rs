@@ -1,6 +1,7 @@
 //! Connections and syncs as the user writes them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::diagnostic::Span;
@@ -19,6 +20,33 @@ pub struct Connection {
     /// The other keys (`url`, `headers`, `dsn`, `location`, `storage`, …), checked against the kind, Jinja not
     /// yet rendered: `env_var` is read only when a sync runs, so that `check` needs no secret.
     pub options: Vec<(Located<String>, Value)>,
+    /// Of [`ConnectionKind::Manifest`]: where its manifest is.
+    pub manifest: Option<ManifestSource>,
+}
+
+impl Connection {
+    /// The word of its kind as the project has it.
+    #[must_use]
+    pub fn kind_name(&self) -> &str {
+        match &self.manifest {
+            Some(ManifestSource::Shipped(name) | ManifestSource::Folder { name, .. }) => name,
+            None => self.kind.value.as_str(),
+        }
+    }
+}
+
+/// Where the manifest of a destination is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManifestSource {
+    /// In the program, under this name.
+    Shipped(String),
+    /// In a folder of the project, which is stronger than one of the program.
+    Folder {
+        /// The name of the folder.
+        name: String,
+        /// Where it is.
+        path: PathBuf,
+    },
 }
 
 /// The built-in destinations.
@@ -36,6 +64,8 @@ pub enum ConnectionKind {
     Nats,
     /// Files in a folder or an object store.
     Files,
+    /// Whatever a manifest describes.
+    Manifest,
 }
 
 /// How a sync changes its destination.
@@ -54,7 +84,7 @@ pub enum SyncMode {
 }
 
 impl ConnectionKind {
-    /// Every kind.
+    /// Every kind that is a word of its own.
     pub const ALL: [Self; 6] = [
         Self::Http,
         Self::Postgres,
@@ -74,6 +104,7 @@ impl ConnectionKind {
             Self::Smtp => "smtp",
             Self::Nats => "nats",
             Self::Files => "files",
+            Self::Manifest => "manifest",
         }
     }
 }

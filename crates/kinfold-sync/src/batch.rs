@@ -142,7 +142,8 @@ impl Batch {
     /// Names what is asked for one of its rows: 32 hexadecimal digits that are the same whenever it is asked
     /// again. A row that is added, an event for instance, has one name for ever. Other changes have one for
     /// each plan, so that a value which comes back in a later run is not taken for a repetition.
-    pub(crate) fn change_id(&self, change: &Change) -> String {
+    #[must_use]
+    pub fn change_id(&self, change: &Change) -> String {
         let mut hasher = blake3::Hasher::new();
         let mut put = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());

@@ -59,7 +59,10 @@ pub use deliver::deliver;
 pub use destination::{
     Capabilities, Destination, DestinationError, RetryAfter, SendResult, Target,
 };
-pub use http::{HttpDestination, HttpOptions};
+pub use http::{
+    HttpAnswer, HttpClient, HttpClientOptions, HttpDestination, HttpOptions, HttpRequest, NoAnswer,
+    parse_retry_after,
+};
 pub use job::{JobEnd, JobHandle, JobRecord, JobState, OutstandingJob};
 pub use log::{AckError, AckLog, Acknowledgement};
 pub use mysql::{MySqlDestination, MySqlOptions};

@@ -175,6 +175,12 @@ pub enum Command {
     Sync(SyncArguments),
     /// Run builds and syncs when they are due, and answer questions about them over HTTP.
     Serve(ServeArguments),
+    /// The manifests of destinations: list, check and prove them.
+    Destination {
+        /// What to do.
+        #[command(subcommand)]
+        action: DestinationAction,
+    },
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -233,6 +239,25 @@ pub struct SyncArguments {
     /// The run's clock (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Commands of `destination`.
+#[derive(Debug, Subcommand)]
+pub enum DestinationAction {
+    /// List the destinations that are part of the program.
+    List,
+    /// Say everything that is wrong with a folder.
+    Check {
+        /// Folders, or names of destinations that are part of the program.
+        #[arg(required = true, value_name = "FOLDER")]
+        folders: Vec<PathBuf>,
+    },
+    /// Check, and replay every recorded exchange and fault against a server on this machine.
+    Test {
+        /// Folders, or names of destinations that are part of the program.
+        #[arg(required = true, value_name = "FOLDER")]
+        folders: Vec<PathBuf>,
+    },
 }
 
 /// Other commands of `sync`.

@@ -4,6 +4,7 @@ mod artifacts;
 mod cli;
 mod commands;
 mod demo;
+mod destinations;
 mod packages;
 mod report;
 mod serve;

@@ -61,6 +61,7 @@ impl Workspace {
         let options = LoadOptions {
             environment_variable: &read,
             embedded_packages: PACKAGES,
+            destinations: &crate::destinations::NAMES,
             vars: global.vars.as_deref(),
         };
         let loaded = load(&root, &options);
@@ -165,6 +166,8 @@ impl Workspace {
             session,
         };
         let (compiled, found) = compile(input);
+        self.found.extend(found);
+        let found = crate::destinations::check(&self.project, &compiled.syncs);
         self.found.extend(found);
         self.found
             .sort_by_key(|d| d.primary.as_ref().map(|p| (p.span.file, p.span.start)));

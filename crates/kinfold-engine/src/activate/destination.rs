@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kinfold_destination::ManifestDestination;
 use kinfold_project::template::{self, Scope};
 use kinfold_project::{
     Connection, ConnectionKind, Guard, Located, Nulls, OnLeave, Value, ValueKind,
@@ -125,6 +126,16 @@ pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Mad
         ConnectionKind::Nats => {
             policy.max_rows = 500;
             Box::new(nats(engine, &options, target, &mut policy)?.map_err(refused)?)
+        }
+        ConnectionKind::Manifest => {
+            let account = request.account.open(engine, &options)?;
+            let manifest = ManifestDestination::new(account, &target).map_err(refused)?;
+            let can = manifest.capabilities();
+            (policy.max_rows, policy.max_bytes) = (can.max_rows, can.max_bytes);
+            policy.concurrency = options
+                .number("max_concurrency")?
+                .unwrap_or(can.max_in_flight);
+            Box::new(manifest)
         }
         ConnectionKind::Files => {
             policy.max_rows = 10_000;
@@ -261,7 +272,7 @@ fn nats(
 }
 
 /// `timeout_seconds`.
-fn timeout(options: &Options<'_>) -> Result<Option<Duration>, ActivateError> {
+pub(super) fn timeout(options: &Options<'_>) -> Result<Option<Duration>, ActivateError> {
     let Some(text) = options.text("timeout_seconds")? else {
         return Ok(None);
     };
@@ -282,8 +293,8 @@ fn format(options: &Options<'_>) -> Result<FileFormat, ActivateError> {
 }
 
 /// The options of a connection, filled in when they are asked for.
-struct Options<'a> {
-    connection: &'a Connection,
+pub(super) struct Options<'a> {
+    pub(super) connection: &'a Connection,
     scope: Scope<'a>,
 }
 
@@ -304,7 +315,7 @@ impl Options<'_> {
             .map(|(_, value)| value)
     }
 
-    fn fill(&self, option: &str, value: &Value) -> Result<String, ActivateError> {
+    pub(super) fn fill(&self, option: &str, value: &Value) -> Result<String, ActivateError> {
         let text = match &value.kind {
             ValueKind::String(text) => text.clone(),
             ValueKind::Int(number) => number.to_string(),

@@ -8,6 +8,27 @@ use kinfold_sync::DestinationError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActivateError {
+    /// The manifest of a destination cannot be used.
+    #[error(
+        "the destination `{destination}` of connection `{connection}` has a mistake: {problem}; `kinfold destination check` shows where"
+    )]
+    Manifest {
+        /// The connection.
+        connection: String,
+        /// The name of the destination.
+        destination: String,
+        /// The first mistake.
+        problem: String,
+    },
+    /// A connection's parameters are not those of its destination.
+    #[error("connection `{connection}` cannot be used")]
+    Account {
+        /// The connection.
+        connection: String,
+        /// Why.
+        #[source]
+        source: DestinationError,
+    },
     /// Somebody else runs the sync.
     #[error(
         "sync `{sync}` is being run by {holder} since {since} (until {expires} unless renewed)"

@@ -26,6 +26,7 @@
 //! | `run/plan.json` | the manifest of a plan that is not folded yet; written last, deleted first |
 //! | `run/<delivery>/…` | its chunks, acknowledgements, and `closed.json` once delivery has ended |
 
+mod account;
 mod acknowledge;
 pub mod canonical;
 mod changeset;
@@ -50,6 +51,7 @@ mod matching;
 mod plan;
 mod queue;
 pub(crate) mod records;
+mod remembered;
 mod report;
 mod run;
 mod scope;
@@ -63,6 +65,7 @@ use kinfold_compile::compile::CompiledSync;
 use kinfold_project::{Connection, Located, Sync, Value};
 use kinfold_sync::{Budget, CancelToken, Clock, DeliveryPolicy, Destination};
 
+pub use account::{COMMON_OPTIONS, SharedAccount, destination_folder};
 pub use destination::budget;
 pub use error::ActivateError;
 pub use examples::mapping_tests;
@@ -92,6 +95,8 @@ pub struct SyncRequest<'a> {
     pub approve: Option<String>,
     /// What the account of the connection allows, see [`budget`].
     pub budget: Budget,
+    /// The account of the connection, shared by its syncs.
+    pub account: SharedAccount,
     /// Reads an environment variable, for `env_var('…')` in options of the connection.
     pub environment_variable: &'a (dyn Fn(&str) -> Option<String> + std::marker::Sync),
     /// Ends the delivery: batches in flight are awaited, what was acknowledged counts.

@@ -209,11 +209,7 @@ impl Setup {
                 });
             }
         }
-        let connection = format!(
-            "{} ({})",
-            connection.name.value,
-            connection.kind.value.as_str()
-        );
+        let connection = format!("{} ({})", connection.name.value, connection.kind_name());
         Ok(Self {
             connection,
             object: sync.object.value.clone(),

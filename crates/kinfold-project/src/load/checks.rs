@@ -386,7 +386,8 @@ fn connection(
 /// now, or what happened; that something must not or must exist cannot be said to a stream.
 fn supports_mode(kind: ConnectionKind, mode: SyncMode) -> bool {
     match kind {
-        ConnectionKind::Http | ConnectionKind::MySql => true,
+        // What a manifest can do, only the manifest knows.
+        ConnectionKind::Http | ConnectionKind::MySql | ConnectionKind::Manifest => true,
         ConnectionKind::Smtp => mode == SyncMode::Append,
         ConnectionKind::Nats => {
             matches!(mode, SyncMode::Append | SyncMode::Upsert | SyncMode::Mirror)
@@ -398,7 +399,8 @@ fn supports_mode(kind: ConnectionKind, mode: SyncMode) -> bool {
 
 fn supports_on_leave(kind: ConnectionKind, rule: OnLeave) -> bool {
     match (kind, rule) {
-        (_, OnLeave::Keep | OnLeave::Delete) | (ConnectionKind::Http, _) => true,
+        (_, OnLeave::Keep | OnLeave::Delete)
+        | (ConnectionKind::Http | ConnectionKind::Manifest, _) => true,
         (ConnectionKind::Postgres | ConnectionKind::MySql, rule) => rule == OnLeave::Clear,
         (ConnectionKind::Files | ConnectionKind::Smtp | ConnectionKind::Nats, _) => false,
     }

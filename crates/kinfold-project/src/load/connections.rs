@@ -1,17 +1,56 @@
 //! `connections/*.yml`: the accounts at destinations.
 
+use std::path::PathBuf;
+
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::located::{Located, Value, ValueKind};
 use crate::suggest;
-use crate::sync::{Connection, ConnectionKind};
+use crate::sync::{Connection, ConnectionKind, ManifestSource};
 
 use super::fields::{self, Fields, wrong_type};
 use super::generic_tests::invalid_word;
 
+/// The destinations that a connection may name, besides the built-in ones.
+pub(super) struct Kinds<'a> {
+    /// Those of the program.
+    pub(super) shipped: &'a [&'a str],
+    /// Those of the project: names and folders.
+    pub(super) own: Vec<(String, PathBuf)>,
+}
+
+impl Kinds<'_> {
+    fn of(&self, word: &str) -> Option<(ConnectionKind, Option<ManifestSource>)> {
+        let mut built_in = ConnectionKind::ALL.into_iter();
+        if let Some(kind) = built_in.find(|kind| kind.as_str() == word) {
+            return Some((kind, None));
+        }
+        let own = self.own.iter().find(|(name, _)| name == word);
+        let source = match own {
+            Some((name, path)) => ManifestSource::Folder {
+                name: name.clone(),
+                path: path.clone(),
+            },
+            None => ManifestSource::Shipped(
+                (*self.shipped.iter().find(|name| **name == word)?).to_owned(),
+            ),
+        };
+        Some((ConnectionKind::Manifest, Some(source)))
+    }
+
+    /// Every word, built-in ones first.
+    fn words(&self) -> Vec<&str> {
+        let mut words: Vec<&str> = ConnectionKind::ALL.map(ConnectionKind::as_str).to_vec();
+        words.extend(self.own.iter().map(|(name, _)| name.as_str()));
+        words.extend(self.shipped);
+        words
+    }
+}
+
 /// Reads one file. `names` gets the names of all connections, those with mistakes too.
 pub(super) fn read(
     value: &Value,
+    kinds: &Kinds<'_>,
     connections: &mut Vec<Connection>,
     names: &mut Vec<String>,
     problems: &mut Vec<Diagnostic>,
@@ -21,7 +60,7 @@ pub(super) fn read(
     };
     fields.check_keys(&["version", "connections"], Severity::Error, problems);
     for item in fields.list("connections", problems) {
-        let Some(connection) = connection(item, names, problems) else {
+        let Some(connection) = connection(item, kinds, names, problems) else {
             continue;
         };
         match connections
@@ -43,6 +82,7 @@ pub(super) fn read(
 
 fn connection(
     item: &Value,
+    kinds: &Kinds<'_>,
     names: &mut Vec<String>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Connection> {
@@ -56,8 +96,8 @@ fn connection(
                 "a connection needs `kind`",
                 fields.key_span("type"),
             );
-            let kinds = ConnectionKind::ALL.map(ConnectionKind::as_str);
-            problems.push(missing.with_help(format!("`kind` is {}", suggest::one_of(kinds))));
+            let words = kinds.words();
+            problems.push(missing.with_help(format!("`kind` is {}", suggest::one_of(words))));
             None
         }
     };
@@ -66,32 +106,29 @@ fn connection(
         super::syncs::check_name("connection", name, problems);
     }
     let word = word?;
-    let Some(kind) = ConnectionKind::ALL
-        .into_iter()
-        .find(|kind| kind.as_str() == word.value)
-    else {
-        problems.push(invalid_word(
-            "kind",
-            &word.value,
-            word.span,
-            &ConnectionKind::ALL.map(ConnectionKind::as_str),
-        ));
+    let Some((kind, manifest)) = kinds.of(&word.value) else {
+        problems.push(invalid_word("kind", &word.value, word.span, &kinds.words()));
         return None;
     };
+    let own: &[&str] = &["name", "kind", "description"];
     let (required, optional) = options_of(kind);
-    let known = [&["name", "kind", "description"], required, optional].concat();
-    fields.check_keys(&known, Severity::Error, problems);
-    for key in required {
-        fields.required(key, problems);
-    }
-    let options: Vec<_> = fields
-        .entries()
-        .iter()
-        .filter(|(key, _)| {
+    let mut options = fields.entries().to_vec();
+    if kind == ConnectionKind::Manifest {
+        // The rest are parameters, which only the manifest knows.
+        options.retain(|(key, _)| !own.contains(&key.value.as_str()));
+    } else {
+        fields.check_keys(
+            &[own, required, optional].concat(),
+            Severity::Error,
+            problems,
+        );
+        for key in required {
+            fields.required(key, problems);
+        }
+        options.retain(|(key, _)| {
             required.contains(&key.value.as_str()) || optional.contains(&key.value.as_str())
-        })
-        .cloned()
-        .collect();
+        });
+    }
     for (key, value) in &options {
         check_option(key, value, problems);
     }
@@ -99,6 +136,7 @@ fn connection(
         name: name?,
         kind: Located::new(kind, word.span),
         options,
+        manifest,
     })
 }
 
@@ -158,6 +196,16 @@ fn options_of(kind: ConnectionKind) -> (&'static [&'static str], &'static [&'sta
             ],
         ),
         ConnectionKind::Files => (&["location"], &["format", "storage", "ssh"]),
+        ConnectionKind::Manifest => (
+            &[],
+            &[
+                "timeout_seconds",
+                "batch_size",
+                "max_concurrency",
+                "requests_per_second",
+                "rows_per_second",
+            ],
+        ),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The files of a package that are nodes themselves: models, seeds, tests, macros and docs.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, FileId, Span};
@@ -42,6 +43,23 @@ impl PackageFiles<'_> {
             }
         }
         found
+    }
+
+    /// The destinations of its own: folders below `destinations/` that have a manifest.
+    pub(super) fn destinations(&self) -> Vec<(String, PathBuf)> {
+        let Store::Folder(root) = self.store else {
+            return vec![];
+        };
+        let below = std::fs::read_dir(root.join("destinations"));
+        let folders = below.into_iter().flatten().filter_map(|entry| {
+            let entry = entry.ok()?;
+            let path = entry.path();
+            let name = entry.file_name().into_string().ok()?;
+            path.join("manifest.yml").is_file().then_some((name, path))
+        });
+        let mut folders: Vec<_> = folders.collect();
+        folders.sort();
+        folders
     }
 
     pub(super) fn read(&self, path: &str, reading: &mut Reading) -> Option<FileId> {

@@ -41,6 +41,7 @@ pub fn load_folder(root: &Path, with: &With<'_>) -> Loaded {
         &LoadOptions {
             environment_variable: &variable,
             embedded_packages: with.embedded,
+            destinations: &[],
             vars: with.vars,
         },
     )

@@ -53,6 +53,7 @@ fn project(kinfold: &str) -> Project {
         &LoadOptions {
             environment_variable: &|_| None,
             embedded_packages: &[PACKAGE],
+            destinations: &[],
             vars: None,
         },
     );

@@ -180,7 +180,13 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 
 /// `Retry-After` in seconds or as an HTTP date in any of its three forms (RFC 9110 §10.2.3, §5.6.7).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    parse_retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?)
+}
+
+/// The value of a `Retry-After` header: seconds, or an HTTP date in any of its three forms.
+#[must_use]
+pub fn parse_retry_after(text: &str) -> Option<RetryAfter> {
+    let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(RetryAfter::Delay(Duration::from_secs(seconds)));
     }

@@ -2,6 +2,7 @@
 
 mod address;
 mod answer;
+mod client;
 mod job;
 mod receive;
 
@@ -21,6 +22,9 @@ use crate::{
 use address::{is_loopback, object_url, without_query};
 use answer::classify;
 use receive::{Received, deepest, failed_request, no_answer};
+
+pub use answer::parse_retry_after;
+pub use client::{HttpAnswer, HttpClient, HttpClientOptions, HttpRequest, NoAnswer};
 
 /// Options of an HTTP connection.
 #[derive(Clone, Debug)]

@@ -20,13 +20,18 @@ pub(super) struct Received {
 }
 
 impl Received {
-    pub(super) async fn read(mut response: Response) -> Self {
-        let status = response.status();
-        let limit = if status.is_success() {
+    pub(super) async fn read(response: Response) -> Self {
+        let limit = if response.status().is_success() {
             MAX_ANSWER_BYTES
         } else {
             MAX_REFUSAL_BYTES
         };
+        Self::read_up_to(response, limit).await
+    }
+
+    /// Reads so many bytes of the body at most.
+    pub(super) async fn read_up_to(mut response: Response, limit: usize) -> Self {
+        let status = response.status();
         let mut body = Vec::new();
         let complete = loop {
             match response.chunk().await {
@@ -47,6 +52,10 @@ impl Received {
 
     pub(super) fn is_job(&self) -> bool {
         self.status == StatusCode::ACCEPTED && self.headers.contains_key(LOCATION)
+    }
+
+    pub(super) fn into_body(self) -> Vec<u8> {
+        self.body
     }
 
     pub(super) fn answer(&self) -> Answer<'_> {

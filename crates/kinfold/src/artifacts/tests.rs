@@ -91,6 +91,7 @@ impl Shop {
         let options = LoadOptions {
             environment_variable: &|_| None,
             embedded_packages: &[],
+            destinations: &[],
             vars: None,
         };
         let loaded = load(folder.path(), &options);

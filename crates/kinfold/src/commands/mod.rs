@@ -3,6 +3,7 @@
 pub mod build;
 mod check;
 mod demo;
+mod destination;
 mod init;
 mod list;
 mod query;
@@ -17,7 +18,7 @@ use kinfold_engine::EngineError;
 use kinfold_engine::activate::{Decision, Scope};
 use kinfold_project::{Diagnostic, SourceMap};
 
-use crate::cli::{Cli, Command, SyncAction};
+use crate::cli::{Cli, Command, DestinationAction, SyncAction};
 use crate::report::Output;
 
 /// How a command that ran has ended.
@@ -151,6 +152,13 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             };
             demo::run(global, options, output).await
         }
+        Command::Destination { action } => match action {
+            DestinationAction::List => Ok(destination::list(output)),
+            DestinationAction::Check { folders } => {
+                destination::check(&folders, false, output).await
+            }
+            DestinationAction::Test { folders } => destination::check(&folders, true, output).await,
+        },
         Command::Check => check::run(global, output).await,
         Command::Compile { selection } => check::compile(global, &selection, output).await,
         Command::Build(options) => build::run(global, &options, build::Verb::Build, output).await,

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use kinfold_engine::activate::{
-    ActivateError, Scope, SyncReport, SyncRequest, VerifyReport, budget, run_sync, verify_sync,
+    ActivateError, Scope, SharedAccount, SyncReport, SyncRequest, VerifyReport, budget, run_sync,
+    verify_sync,
 };
 use kinfold_engine::{Engine, EngineOptions};
 use kinfold_project::{Connection, Sync};
@@ -34,39 +35,37 @@ pub struct Options {
     pub approve: Option<String>,
     /// Only ask the destination what it has; true to send what is different there with a run after it.
     pub verify: Option<bool>,
-    /// What accounts allow, where several runs share it.
-    pub budgets: Budgets,
+    /// The accounts, where several runs share them.
+    pub accounts: Accounts,
     /// Ends the run; Ctrl-C if there is none.
     pub cancel: Option<CancelToken>,
 }
 
-/// What the accounts of connections allow, by the name of the connection and its limits.
+/// What syncs of one connection share, by the name of the connection and its options.
 #[derive(Clone, Default)]
-pub struct Budgets(Arc<Mutex<BTreeMap<String, Budget>>>);
+pub struct Accounts(Arc<Mutex<BTreeMap<String, (Budget, SharedAccount)>>>);
 
-impl Budgets {
+impl Accounts {
     fn of(
         &self,
         connection: &Connection,
         make: impl FnOnce() -> Result<Budget, ActivateError>,
-    ) -> Result<Budget, ActivateError> {
-        let limits = connection.options.iter().filter(|(option, _)| {
-            matches!(
-                option.value.as_str(),
-                "requests_per_second" | "rows_per_second" | "max_concurrency"
-            )
-        });
-        let limits: Vec<String> = limits
+    ) -> Result<(Budget, SharedAccount), ActivateError> {
+        // A connection that is written anew is another account.
+        let options: Vec<String> = connection
+            .options
+            .iter()
             .map(|(option, value)| format!("{}={}", option.value, value.to_json()))
             .collect();
-        let name = format!("{} {}", connection.name.value, limits.join(" "));
-        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(budget) = budgets.get(&name) {
-            return Ok(budget.clone());
+        let (name, kind) = (&connection.name.value, connection.kind_name());
+        let name = format!("{name} {kind} {}", options.join(" "));
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(&name) {
+            return Ok(account.clone());
         }
-        let budget = make()?;
-        budgets.insert(name, budget.clone());
-        Ok(budget)
+        let account = (make()?, SharedAccount::default());
+        accounts.insert(name, account.clone());
+        Ok(account)
     }
 }
 
@@ -220,8 +219,8 @@ impl One<'_> {
             .find(|p| p.name == sync.package)
             .map(|p| p.vars.as_slice())
             .unwrap_or_default();
-        let budget = options
-            .budgets
+        let (budget, account) = options
+            .accounts
             .of(connection, || budget(connection, vars, &variable))
             .map_err(|error| causes(&error))?;
         let request = SyncRequest {
@@ -233,6 +232,7 @@ impl One<'_> {
             scope: options.scope.clone(),
             approve: options.approve.clone(),
             budget,
+            account,
             environment_variable: &variable,
             cancel: self.cancel.clone(),
         };

@@ -10,7 +10,7 @@ use kinfold_sync::CancelToken;
 use crate::cli::{Global, RunOptions, Selection};
 use crate::commands::CommandError;
 use crate::commands::build::{self, Verb};
-use crate::commands::sync::{self, Budgets, Ended};
+use crate::commands::sync::{self, Accounts, Ended};
 use crate::report::Output;
 use crate::workspace::Workspace;
 
@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 pub struct ProjectRunner {
     global: Global,
     /// Shared by all runs: an account has its limits whoever uses it.
-    budgets: Budgets,
+    accounts: Accounts,
 }
 
 impl ProjectRunner {
@@ -28,7 +28,7 @@ impl ProjectRunner {
                 quiet: true,
                 ..global.clone()
             },
-            budgets: Budgets::default(),
+            accounts: Accounts::default(),
         }
     }
 
@@ -41,7 +41,7 @@ impl ProjectRunner {
         workspace.require_sound()?;
         let options = sync::Options {
             select: vec![name.to_owned()],
-            budgets: self.budgets.clone(),
+            accounts: self.accounts.clone(),
             cancel: Some(cancel),
             ..sync::Options::default()
         };

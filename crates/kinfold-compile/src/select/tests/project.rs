@@ -44,6 +44,7 @@ fn graph() -> SelectGraph {
     let options = LoadOptions {
         environment_variable: &|_| None,
         embedded_packages: &[],
+        destinations: &[],
         vars: None,
     };
     let project = load(folder.path(), &options).project.unwrap();

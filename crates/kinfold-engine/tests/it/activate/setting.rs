@@ -17,7 +17,8 @@ use kinfold_compile::bind::Binder;
 use kinfold_compile::compile::{CompiledSync, Determinism, Fingerprint};
 use kinfold_compile::relation::RelationKey;
 use kinfold_engine::activate::{
-    Ports, Scope, SyncReport, SyncRequest, VerifyReport, run_sync, run_sync_through, verify_sync,
+    Ports, Scope, SharedAccount, SyncReport, SyncRequest, VerifyReport, run_sync, run_sync_through,
+    verify_sync,
 };
 use kinfold_engine::{Engine, EngineError, EngineOptions, PublishedNode, RunClock, StoredTable};
 use kinfold_lake::{CommitNote, Lake, LakeUrl, TablePath, Written};
@@ -114,6 +115,7 @@ pub fn connection(kind: ConnectionKind, options: &[(&str, Value)]) -> Connection
             .iter()
             .map(|(key, value)| (at((*key).to_owned()), value.clone()))
             .collect(),
+        manifest: None,
     }
 }
 
@@ -387,6 +389,7 @@ impl Setting {
             scope: Scope::default(),
             approve: None,
             budget: Budget::unlimited(),
+            account: SharedAccount::default(),
             environment_variable: &|_| None,
             cancel: CancelToken::new(),
         }

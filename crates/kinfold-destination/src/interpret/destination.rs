@@ -1,0 +1,468 @@
+//! A destination as its manifest says.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use kinfold_project::SyncMode;
+use kinfold_sync::{
+    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, JobHandle,
+    JobState, Outcome, Run, SendResult, Target,
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
+
+use super::account::Account;
+use super::call::Asked;
+use super::discovery;
+use super::group::GroupEnd;
+use super::judge::{Judged, Purpose};
+use super::prepare::shown;
+use super::rows::rows_of;
+use crate::expression::{Root, Row, Scope};
+use crate::manifest::{Counted, Object, Operation, OperationName, Verdict};
+
+/// Most requests at a time where the manifest does not say.
+const AT_ONCE: usize = 8;
+/// Most bytes of a batch's rows where the manifest does not say.
+const MAX_BYTES: usize = 4 << 20;
+
+/// Delivers one sync to one object of a destination that a manifest describes.
+pub struct ManifestDestination {
+    account: Arc<Account>,
+    /// Position of the object in the manifest.
+    object: usize,
+    object_path: String,
+    mode: SyncMode,
+    object_value: Value,
+    sync_value: Value,
+    key: String,
+    run_value: std::sync::OnceLock<(Value, Value)>,
+    prepared: OnceCell<Map<String, Value>>,
+    has_sent: AtomicBool,
+    fields: Vec<String>,
+}
+
+impl ManifestDestination {
+    /// A destination for one object. Opens no connection.
+    ///
+    /// # Errors
+    /// The object, its arguments, the mode, the key or a field is not one that the manifest knows.
+    pub fn new(account: Arc<Account>, target: &Target) -> Result<Self, DestinationError> {
+        account.manifest().check_sync(target)?;
+        let (object, arguments) = discovery::object_of(account.manifest(), &target.object)?;
+        let mut value = Map::new();
+        value.insert("name".to_owned(), Value::from(object.name.as_str()));
+        for (argument, text) in object.arguments.iter().zip(&arguments) {
+            value.insert(argument.name.clone(), Value::from(text.as_str()));
+        }
+        let name = object.name.clone();
+        let position = account
+            .manifest()
+            .objects
+            .iter()
+            .position(|object| object.name == name);
+        let key = target.key_fields.first().cloned().unwrap_or_default();
+        let mut fields = target.key_fields.clone();
+        fields.extend(target.fields.iter().cloned());
+        Ok(Self {
+            object: position.unwrap_or_default(),
+            object_path: target.object.clone(),
+            mode: target.mode,
+            object_value: Value::Object(value),
+            sync_value: json!({
+                "mode": target.mode.as_str(),
+                "key": key,
+                "keys": target.key_fields,
+                "fields": target.fields,
+            }),
+            key,
+            run_value: std::sync::OnceLock::new(),
+            prepared: OnceCell::new(),
+            has_sent: AtomicBool::new(false),
+            fields,
+            account,
+        })
+    }
+
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    pub(super) fn object(&self) -> &Object {
+        // The position was found in this manifest.
+        static NOTHING: std::sync::LazyLock<Object> = std::sync::LazyLock::new(Object::nothing);
+        self.account
+            .manifest()
+            .objects
+            .get(self.object)
+            .unwrap_or(&NOTHING)
+    }
+
+    pub(super) fn object_path(&self) -> &str {
+        &self.object_path
+    }
+
+    pub(super) fn preparation(&self) -> &OnceCell<Map<String, Value>> {
+        &self.prepared
+    }
+
+    /// What every call may look up.
+    pub(super) fn scope<'a>(&'a self, now: &'a Value) -> Scope<'a> {
+        let scope = Scope::default()
+            .with(Root::Connection, self.account.connection())
+            .with(Root::Object, &self.object_value)
+            .with(Root::Now, now);
+        match self.run_value.get() {
+            Some((sync, run)) => scope.with(Root::Sync, sync).with(Root::Run, run),
+            None => scope.with(Root::Sync, &self.sync_value),
+        }
+    }
+
+    /// The run is known with its first batch.
+    fn note_run(&self, run: &Run) {
+        self.run_value.get_or_init(|| {
+            let mut sync = self.sync_value.clone();
+            if let Value::Object(members) = &mut sync {
+                members.insert("name".to_owned(), Value::from(run.sync.as_str()));
+            }
+            (
+                sync,
+                json!({"id": run.run_id, "number": discovery::number_of(&run.run_id)}),
+            )
+        });
+    }
+
+    fn forms(&self, operation: BatchOperation) -> &[Operation] {
+        let name = OperationName::of(operation, self.mode);
+        self.object().operation(name).unwrap_or_default()
+    }
+
+    fn form(&self, batch: &Batch) -> Option<&Operation> {
+        let forms = self.forms(batch.operation);
+        forms
+            .iter()
+            .find(|form| batch.changes.len() >= form.min_rows)
+            .or(forms.last())
+    }
+
+    pub(super) fn form_with_job(&self, batch: &Batch) -> Option<&Operation> {
+        self.form(batch)
+            .filter(|form| form.job.is_some())
+            .or_else(|| {
+                self.forms(batch.operation)
+                    .iter()
+                    .find(|form| form.job.is_some())
+            })
+    }
+
+    /// The rows of a batch that can be sent, and for each row of the batch why it cannot.
+    pub(super) fn rows_and_refused(&self, batch: &Batch) -> (Vec<Row>, Vec<Option<Outcome>>) {
+        let now = self.account.now();
+        let rows = rows_of(batch, self.object(), &self.scope(&now), &self.key);
+        let most = self.form(batch).and_then(|form| form.row_bytes);
+        let refused = |class, message: &str| {
+            Some(Outcome::Rejected {
+                class,
+                message: message.to_owned(),
+            })
+        };
+        let mut sendable = Vec::with_capacity(rows.len());
+        let mut outcomes = Vec::with_capacity(rows.len());
+        for (row, change) in rows.into_iter().zip(&batch.changes) {
+            let size = change.key.as_str().len() + change.fields.as_str().len();
+            outcomes.push(if most.is_some_and(|most| size > most) {
+                refused(
+                    FailureClass::TooLarge,
+                    "the row is larger than the destination accepts",
+                )
+            } else if let Some(row) = row {
+                sendable.push(row);
+                None
+            } else {
+                refused(
+                    FailureClass::InvalidRow,
+                    "nothing is left of the row's identifiers after cleaning",
+                )
+            });
+        }
+        (sendable, outcomes)
+    }
+
+    /// The rows by themselves, each group at most as large as a request may be: positions in the batch.
+    fn groups(&self, form: &Operation, rows: &[(usize, Row)]) -> VecDeque<Vec<usize>> {
+        let now = self.account.now();
+        let scope = self.scope(&now);
+        let mut groups: Vec<(Value, Vec<usize>)> = Vec::new();
+        for (at, (_, row)) in rows.iter().enumerate() {
+            let value = form.together.as_ref().map_or(Value::Null, |together| {
+                together.evaluate(&scope.with_row(row)).into_owned()
+            });
+            let open = groups
+                .iter_mut()
+                .rev()
+                .find(|(known, group)| *known == value && group.len() < form.rows);
+            match open {
+                Some((_, group)) => group.push(at),
+                None => groups.push((value, vec![at])),
+            }
+        }
+        groups.into_iter().map(|(_, group)| group).collect()
+    }
+
+    async fn send_all(&self, form: &Operation, batch: &Batch) -> SendResult {
+        let (rows, refused) = self.rows_and_refused(batch);
+        let mut outcomes = refused;
+        let open = outcomes
+            .iter()
+            .enumerate()
+            .filter(|(_, outcome)| outcome.is_none());
+        let open: Vec<usize> = open.map(|(at, _)| at).collect();
+        let rows: Vec<(usize, Row)> = open.into_iter().zip(rows).collect();
+        let mut queue = self.groups(form, &rows);
+        // What was refused here is refused again, so only what was sent counts.
+        let mut settled_any = false;
+        while let Some(group) = queue.pop_front() {
+            let alone = queue.is_empty() && group.len() == batch.changes.len();
+            let picked: Vec<&(usize, Row)> = group.iter().filter_map(|at| rows.get(*at)).collect();
+            let part = if alone {
+                batch.clone()
+            } else {
+                let changes = picked
+                    .iter()
+                    .filter_map(|(at, _)| batch.changes.get(*at).cloned());
+                Batch::new(Arc::clone(&batch.run), batch.operation, changes.collect())
+            };
+            let own: Vec<Row> = picked.iter().map(|(_, row)| row.clone()).collect();
+            let positions: Vec<usize> = picked.iter().map(|(at, _)| *at).collect();
+            match self.send_group(form, &part, own).await {
+                GroupEnd::Rows(found) => {
+                    settled_any = true;
+                    fill(&mut outcomes, positions.into_iter().zip(found));
+                }
+                GroupEnd::Job(job) => return SendResult::Accepted { job, after: None },
+                GroupEnd::TooLarge if form.job.is_none() => halve(group, &mut queue),
+                GroupEnd::TooLarge => {
+                    return SendResult::Rejected {
+                        class: FailureClass::TooLarge,
+                        message: "the request would be too large".to_owned(),
+                    };
+                }
+                GroupEnd::Whole(result) if alone && !settled_any => return result,
+                GroupEnd::Whole(SendResult::Rejected { .. }) if group.len() > 1 => {
+                    halve(group, &mut queue)
+                }
+                GroupEnd::Whole(result) => {
+                    let lasting = !form.repeatable;
+                    match result {
+                        SendResult::Unknown { class, message } if lasting => {
+                            settled_any = true;
+                            let unknown = Outcome::Unknown { class, message };
+                            fill(
+                                &mut outcomes,
+                                positions.into_iter().map(|at| (at, unknown.clone())),
+                            );
+                        }
+                        // Everything again, which does no harm.
+                        SendResult::Unknown { .. } => return result,
+                        other if !settled_any => return other,
+                        other => {
+                            let again = retryable(other);
+                            let mut left = positions;
+                            let waiting = queue.iter().flatten().filter_map(|at| rows.get(*at));
+                            left.extend(waiting.map(|(at, _)| *at));
+                            fill(
+                                &mut outcomes,
+                                left.into_iter().map(|at| (at, again.clone())),
+                            );
+                            queue.clear();
+                        }
+                    }
+                }
+            }
+        }
+        let missing = || Outcome::Retryable {
+            class: FailureClass::NotSent,
+            message: "the row was not sent".to_owned(),
+        };
+        SendResult::Rows(
+            outcomes
+                .into_iter()
+                .map(|outcome| outcome.unwrap_or_else(missing))
+                .collect(),
+        )
+    }
+
+    fn error_of(&self, judged: &Judged) -> DestinationError {
+        let address = self.account.manifest().title.clone();
+        let reason = judged.message.clone();
+        match judged.verdict {
+            Verdict::Unauthorized | Verdict::Expired => DestinationError::Unauthorized { address },
+            Verdict::MissingObject => DestinationError::ObjectMissing {
+                address,
+                object: self.object_path.clone(),
+            },
+            Verdict::Temporary if judged.class == FailureClass::Unreachable => {
+                DestinationError::Unreachable { address, reason }
+            }
+            Verdict::Temporary | Verdict::Throttled | Verdict::Unknown => {
+                DestinationError::Unavailable { address, reason }
+            }
+            _ => DestinationError::Unexpected { address, reason },
+        }
+    }
+}
+
+impl std::fmt::Debug for ManifestDestination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ManifestDestination")
+            .field("account", &self.account)
+            .field("object", &shown(&self.object_value["name"]))
+            .finish_non_exhaustive()
+    }
+}
+
+fn fill(outcomes: &mut [Option<Outcome>], found: impl IntoIterator<Item = (usize, Outcome)>) {
+    for (at, outcome) in found {
+        if let Some(slot) = outcomes.get_mut(at) {
+            *slot = Some(outcome);
+        }
+    }
+}
+
+fn halve(mut group: Vec<usize>, queue: &mut VecDeque<Vec<usize>>) {
+    let second = group.split_off(group.len() / 2);
+    queue.push_front(second);
+    queue.push_front(group);
+}
+
+/// Rows that a failure of others has kept from being sent, or that failed for a reason that passes.
+fn retryable(result: SendResult) -> Outcome {
+    let (class, message) = match result {
+        SendResult::RateLimited { .. } => (
+            FailureClass::RateLimited,
+            "the destination limits the rate".to_owned(),
+        ),
+        SendResult::Transient { class, message }
+        | SendResult::Fatal { class, message }
+        | SendResult::Rejected { class, message }
+        | SendResult::Unknown { class, message } => (class, message),
+        SendResult::Rows(_) | SendResult::Accepted { .. } => {
+            (FailureClass::NotSent, "the row was not sent".to_owned())
+        }
+    };
+    Outcome::Retryable { class, message }
+}
+
+#[async_trait]
+impl Destination for ManifestDestination {
+    fn capabilities(&self) -> Capabilities {
+        let object = self.object();
+        let all = object.operations.iter();
+        // Of `append` and `insert`, which are one operation of batches, the mode decides.
+        let used: Vec<&(OperationName, Vec<Operation>)> = all
+            .filter(|(name, _)| OperationName::of(name.batch_operation(), self.mode) == *name)
+            .collect();
+        let forms = || used.iter().flat_map(|(_, forms)| forms);
+        let limit = self
+            .account
+            .manifest()
+            .limits
+            .iter()
+            .filter_map(|limit| match limit.most {
+                Counted::AtOnce(most) => usize::try_from(most).ok(),
+                _ => None,
+            });
+        Capabilities {
+            modes: object.modes(),
+            operations: used
+                .iter()
+                .map(|(name, _)| name.batch_operation())
+                .collect(),
+            idempotent: used
+                .iter()
+                .filter(|(_, forms)| forms.iter().all(|form| form.repeatable))
+                .map(|(name, _)| name.batch_operation())
+                .collect(),
+            max_rows: forms().map(|form| form.rows).max().unwrap_or(1),
+            max_bytes: forms()
+                .filter_map(|form| form.bytes)
+                .max()
+                .unwrap_or(MAX_BYTES),
+            max_in_flight: limit.min().unwrap_or(AT_ONCE),
+            reads: false,
+        }
+    }
+
+    async fn check(&self) -> Result<(), DestinationError> {
+        let now = self.account.now();
+        if let Some(call) = &self.account.manifest().check {
+            let asked = Asked {
+                call,
+                scope: self.scope(&now),
+                rows: 0,
+                purpose: Purpose::Read,
+                max_body: None,
+            };
+            let ran = self.account.run(&asked).await;
+            if !ran.judged.worked() {
+                return Err(self.error_of(&ran.judged));
+            }
+        } else if let Err(judged) = self.account.token(None).await {
+            return Err(self.error_of(&judged));
+        }
+        let Some(list) = &self.object().fields else {
+            return Ok(());
+        };
+        let Some(discover) = &list.discover else {
+            return Ok(());
+        };
+        let found = discovery::fields(&self.account, discover, self.scope(&now)).await;
+        let found = found.map_err(|judged| self.error_of(&judged))?;
+        discovery::check_fields(self.object(), &self.object_path, &self.fields, &found)
+    }
+
+    async fn send(&self, batch: &Batch) -> SendResult {
+        self.note_run(&batch.run);
+        self.has_sent.store(true, Ordering::Relaxed);
+        match self.form(batch) {
+            Some(form) => self.send_all(form, batch).await,
+            None => SendResult::Fatal {
+                class: FailureClass::Misconfigured,
+                message: format!(
+                    "`{}` cannot {} rows",
+                    self.object().name,
+                    batch.operation.as_str()
+                ),
+            },
+        }
+    }
+
+    fn max_jobs(&self) -> usize {
+        let forms = self.object().operations.iter().flat_map(|(_, forms)| forms);
+        let jobs = forms.filter_map(|form| form.job.as_ref());
+        jobs.map(|job| job.at_once).max().unwrap_or(0)
+    }
+
+    async fn poll(&self, job: &JobHandle, batch: &Batch) -> JobState {
+        self.note_run(&batch.run);
+        self.ask(job, batch).await
+    }
+
+    async fn finish(&self) -> Result<(), DestinationError> {
+        let object = self.object();
+        if object.finish.is_empty() || !self.has_sent.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let incomplete = |judged: Judged| DestinationError::Incomplete {
+            address: self.account.manifest().title.clone(),
+            reason: judged.message,
+        };
+        let kept = self.prepared().await.map_err(incomplete)?.clone();
+        self.sequence(&object.finish, kept)
+            .await
+            .map_err(incomplete)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! Jobs: what a destination has accepted and works on later.
+
+use kinfold_sync::{Batch, FailureClass, JobEnd, JobHandle, JobState, Outcome};
+use serde_json::{Map, Value, json};
+
+use super::call::{Asked, Ran};
+use super::destination::ManifestDestination;
+use super::group::redacted;
+use super::judge::{Judged, Purpose};
+use super::prepare::keep;
+use super::rows::{at_position, outcome, read};
+use crate::expression::{Root, Row};
+use crate::manifest::{Call, Job, Verdict};
+
+/// A question about a job, with everything that was kept for its batch.
+struct Question<'a> {
+    destination: &'a ManifestDestination,
+    job: &'a Job,
+    batch: Value,
+    rows: Vec<Row>,
+    kept: Map<String, Value>,
+    verdicts: Vec<Option<Judged>>,
+}
+
+impl ManifestDestination {
+    /// Asks once what became of a job.
+    pub(super) async fn ask(&self, handle: &JobHandle, batch: &Batch) -> JobState {
+        let Ok(Value::Object(named)) = serde_json::from_str(handle.as_str()) else {
+            return JobState::Lost;
+        };
+        let Some(job) = self.form_with_job(batch).and_then(|form| form.job.as_ref()) else {
+            return JobState::Lost;
+        };
+        let mut kept = match self.prepared().await {
+            Ok(prepared) => prepared.clone(),
+            Err(judged) => return no_answer(&judged),
+        };
+        kept.extend(named);
+        let (rows, refused) = self.rows_and_refused(batch);
+        let mut question = Question {
+            destination: self,
+            job,
+            batch: json!({
+                "id": batch.id.to_string(),
+                "count": rows.len(),
+                "operation": batch.operation.as_str(),
+            }),
+            verdicts: vec![None; rows.len()],
+            rows: rows
+                .into_iter()
+                .enumerate()
+                .map(|(at, row)| at_position(row, at))
+                .collect(),
+            kept,
+        };
+        match question.answer().await {
+            Err(state) => state,
+            Ok(()) => JobState::Ended(JobEnd::Rows(question.outcomes(refused))),
+        }
+    }
+}
+
+impl Question<'_> {
+    /// Asks for the end, and then for the results. An error is a state that is not an end by rows.
+    async fn answer(&mut self) -> Result<(), JobState> {
+        let job = self.job;
+        let ran = self.run(&job.poll, Purpose::Poll).await;
+        let judged = &ran.judged;
+        let (class, message) = (judged.class, judged.message.clone());
+        match judged.verdict {
+            Verdict::Ok => {}
+            Verdict::Done => return Ok(()),
+            Verdict::Pending => return Err(JobState::Pending { after: judged.wait }),
+            Verdict::Rejected | Verdict::Conflict | Verdict::MissingRow | Verdict::TooLarge => {
+                return Err(JobState::Ended(JobEnd::Rejected { class, message }));
+            }
+            Verdict::Failed => return Err(JobState::Ended(JobEnd::NotApplied { class, message })),
+            Verdict::Unknown => return Err(JobState::Ended(JobEnd::Unknown { class, message })),
+            _ => return Err(no_answer(judged)),
+        }
+        self.take(&job.poll, ran)
+            .map_err(|stray| end_of_stray(&stray))?;
+        for call in &job.results {
+            let ran = self.run(call, Purpose::Read).await;
+            match ran.judged.verdict {
+                Verdict::Ok | Verdict::Done => {}
+                Verdict::Unknown | Verdict::Rejected | Verdict::Conflict => {
+                    // The job is over; only its results cannot be had.
+                    return Err(JobState::NoAnswer {
+                        class: FailureClass::MalformedAnswer,
+                        message: format!("the results of the job: {}", ran.judged.message),
+                    });
+                }
+                _ => return Err(no_answer(&ran.judged)),
+            }
+            self.take(call, ran).map_err(|stray| end_of_stray(&stray))?;
+        }
+        Ok(())
+    }
+
+    async fn run(&self, call: &Call, purpose: Purpose) -> Ran {
+        let account = self.destination.account();
+        let now = account.now();
+        let kept = Value::Object(self.kept.clone());
+        let mut scope = self
+            .destination
+            .scope(&now)
+            .with(Root::Kept, &kept)
+            .with(Root::Batch, &self.batch)
+            .with_rows(&self.rows);
+        if let [row] = self.rows.as_slice() {
+            scope = scope.with_row(row);
+        }
+        let asked = Asked {
+            call,
+            scope,
+            rows: 0,
+            purpose,
+            max_body: None,
+        };
+        account.run(&asked).await
+    }
+
+    /// Takes what an answer says of rows; an error is a failure of which it does not say which row is meant.
+    fn take(&mut self, call: &Call, ran: Ran) -> Result<(), Judged> {
+        let now = self.destination.account().now();
+        let kept = Value::Object(self.kept.clone());
+        let scope = self
+            .destination
+            .scope(&now)
+            .with(Root::Kept, &kept)
+            .with(Root::Batch, &self.batch);
+        if call.readings.is_empty() {
+            let added = keep(call, &ran.answers, &scope);
+            self.kept.extend(added);
+            return Ok(());
+        }
+        let said = read(call, &ran.answers, &self.rows, &scope);
+        let account = self.destination.account();
+        let clean = |judged: Judged| Judged {
+            message: account.redact(&judged.message, &ran.sensitive),
+            ..judged
+        };
+        for (slot, found) in self.verdicts.iter_mut().zip(said.verdicts) {
+            if let Some(found) = found.map(clean)
+                && slot.as_ref().is_none_or(|known| known.worked())
+            {
+                *slot = Some(found);
+            }
+        }
+        match said.stray {
+            Some(stray) => Err(clean(stray)),
+            None => Ok(()),
+        }
+    }
+
+    fn outcomes(self, refused: Vec<Option<Outcome>>) -> Vec<Outcome> {
+        let unnamed = Judged::new(
+            self.job.unnamed,
+            "the results of the job do not speak of this row",
+        );
+        let account = self.destination.account();
+        let mut verdicts = self.verdicts.into_iter();
+        let outcomes = refused.into_iter().map(|refused| {
+            refused.unwrap_or_else(|| {
+                let judged = verdicts.next().flatten().unwrap_or_else(|| unnamed.clone());
+                redacted(outcome(&judged).unwrap_or(Outcome::Delivered), account, &[])
+            })
+        });
+        outcomes.collect()
+    }
+}
+
+/// A job that says that something failed, and not what: some rows of it are applied, and some are not.
+fn end_of_stray(stray: &Judged) -> JobState {
+    JobState::Ended(JobEnd::Unknown {
+        class: stray.class,
+        message: stray.message.clone(),
+    })
+}
+
+/// A question that told nothing about the job.
+fn no_answer(judged: &Judged) -> JobState {
+    let (class, message) = (judged.class, judged.message.clone());
+    match judged.verdict {
+        Verdict::Throttled => JobState::RateLimited {
+            retry_after: judged.wait,
+        },
+        Verdict::Unauthorized
+        | Verdict::Misconfigured
+        | Verdict::MissingObject
+        | Verdict::Expired => JobState::Refused { class, message },
+        Verdict::Lost => JobState::Lost,
+        _ => JobState::NoAnswer { class, message },
+    }
+}

@@ -1,0 +1,379 @@
+//! Keeping the limits of an account.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Days, NaiveTime, TimeZone, Utc};
+use kinfold_sync::{Clock, RetryAfter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::manifest::{Counted, Limit, Window};
+
+/// A wait up to this long is waited here; for a longer one the delivery is told.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// The limits of one account, shared by all syncs that use it.
+pub(super) struct Pacing {
+    limits: Vec<Kept>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Kept {
+    limit: Limit,
+    at_once: Option<Arc<Semaphore>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of a rolling window: when how many were taken, the oldest first.
+    taken: VecDeque<(Duration, u32)>,
+    /// Of a window by the clock: when it began, and how many were taken since.
+    window: Option<(DateTime<Utc>, u32)>,
+    /// Of a bucket: how many were left, and when.
+    bucket: Option<(f64, Duration)>,
+    /// The destination said that there are none before.
+    not_before: Duration,
+}
+
+/// Calls that are under way.
+pub(super) struct Permits {
+    _held: Vec<OwnedSemaphorePermit>,
+}
+
+impl Pacing {
+    pub(super) fn new(limits: &[Limit], clock: Arc<dyn Clock>) -> Self {
+        let kept = |limit: &Limit| Kept {
+            at_once: match limit.most {
+                Counted::AtOnce(most) => {
+                    let most = usize::try_from(most)
+                        .unwrap_or(usize::MAX)
+                        .min(Semaphore::MAX_PERMITS);
+                    Some(Arc::new(Semaphore::new(most)))
+                }
+                _ => None,
+            },
+            limit: limit.clone(),
+            state: Mutex::new(State::default()),
+        };
+        Self {
+            limits: limits.iter().map(kept).collect(),
+            clock,
+        }
+    }
+
+    /// Waits until a call with so many rows may be sent.
+    ///
+    /// # Errors
+    /// That is not soon: after this wait it may be.
+    pub(super) async fn acquire(
+        &self,
+        group: Option<&str>,
+        rows: u32,
+    ) -> Result<Permits, RetryAfter> {
+        let mut held = Vec::new();
+        for kept in self.of(group) {
+            if let Some(semaphore) = &kept.at_once
+                && let Ok(permit) = Arc::clone(semaphore).acquire_owned().await
+            {
+                held.push(permit);
+            }
+        }
+        loop {
+            let wait = self.take(group, rows);
+            if wait.is_zero() {
+                return Ok(Permits { _held: held });
+            }
+            if wait > LONGEST_WAIT {
+                return Err(RetryAfter::Delay(wait));
+            }
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    fn of<'a>(&'a self, group: Option<&'a str>) -> impl Iterator<Item = &'a Kept> {
+        self.limits
+            .iter()
+            .filter(move |kept| kept.limit.group.is_none() || kept.limit.group.as_deref() == group)
+    }
+
+    /// Takes one call from every limit, or from none and says how long to wait.
+    fn take(&self, group: Option<&str>, rows: u32) -> Duration {
+        let now = self.clock.elapsed();
+        let wall = self.clock.wall();
+        // All are locked in one order, so that two calls cannot each take what the other needs.
+        let mut states: Vec<(&Kept, MutexGuard<'_, State>, u32)> = self
+            .of(group)
+            .filter_map(|kept| {
+                let amount = match kept.limit.most {
+                    Counted::Calls(_) => 1,
+                    Counted::Rows(_) => rows,
+                    Counted::AtOnce(_) => return None,
+                };
+                let state = kept.state.lock().unwrap_or_else(PoisonError::into_inner);
+                (amount > 0).then_some((kept, state, amount))
+            })
+            .collect();
+        let wait = states
+            .iter_mut()
+            .map(|(kept, state, amount)| state.wait(&kept.limit, *amount, now, wall))
+            .max()
+            .unwrap_or_default();
+        if wait.is_zero() {
+            for (kept, state, amount) in &mut states {
+                state.take(&kept.limit, *amount, now, wall);
+            }
+        }
+        wait
+    }
+
+    /// The destination said that a limit is used up. `which` counts the limits that are not at once, in order.
+    pub(super) fn used_up(&self, at: usize, reset: RetryAfter) {
+        let now = self.clock.elapsed();
+        let wait = match reset {
+            RetryAfter::Delay(delay) => delay,
+            RetryAfter::At(time) => (time - self.clock.wall()).to_std().unwrap_or_default(),
+        };
+        if let Some(kept) = self.limits.get(at) {
+            let mut state = kept.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.not_before = state.not_before.max(now.saturating_add(wait));
+        }
+    }
+}
+
+fn most(limit: &Limit) -> u32 {
+    match limit.most {
+        Counted::Calls(most) | Counted::Rows(most) | Counted::AtOnce(most) => most,
+    }
+}
+
+impl State {
+    /// How long until so many more are allowed.
+    fn wait(&mut self, limit: &Limit, amount: u32, now: Duration, wall: DateTime<Utc>) -> Duration {
+        let most = most(limit);
+        // More than all could never be had; so much is taken as there is.
+        let amount = amount.min(most);
+        let held = self.not_before.saturating_sub(now);
+        let counted = match limit.window {
+            Window::Rolling => {
+                while let Some((at, _)) = self.taken.front()
+                    && at.saturating_add(limit.per) <= now
+                {
+                    self.taken.pop_front();
+                }
+                let mut used: u32 = self.taken.iter().map(|(_, taken)| taken).sum();
+                let mut wait = Duration::ZERO;
+                for (at, taken) in &self.taken {
+                    if used.saturating_add(amount) <= most {
+                        break;
+                    }
+                    used = used.saturating_sub(*taken);
+                    wait = at.saturating_add(limit.per).saturating_sub(now);
+                }
+                wait
+            }
+            Window::Clock(zone) => {
+                let (start, end) = window_of(wall, limit.per, zone);
+                match self.window {
+                    Some((begun, used)) if begun == start && used.saturating_add(amount) > most => {
+                        (end - wall)
+                            .to_std()
+                            .unwrap_or_default()
+                            .max(Duration::from_millis(1))
+                    }
+                    _ => Duration::ZERO,
+                }
+            }
+            Window::Bucket => {
+                let left = self.level(limit, now);
+                let missing = f64::from(amount) - left;
+                if missing <= 1e-9 {
+                    Duration::ZERO
+                } else {
+                    limit
+                        .per
+                        .mul_f64(missing / f64::from(most))
+                        .max(Duration::from_millis(1))
+                }
+            }
+        };
+        held.max(counted)
+    }
+
+    fn take(&mut self, limit: &Limit, amount: u32, now: Duration, wall: DateTime<Utc>) {
+        match limit.window {
+            Window::Rolling => self.taken.push_back((now, amount)),
+            Window::Clock(zone) => {
+                let (start, _) = window_of(wall, limit.per, zone);
+                let used = match self.window {
+                    Some((begun, used)) if begun == start => used,
+                    _ => 0,
+                };
+                self.window = Some((start, used.saturating_add(amount)));
+            }
+            Window::Bucket => {
+                let left = self.level(limit, now) - f64::from(amount);
+                self.bucket = Some((left.max(0.0), now));
+            }
+        }
+    }
+
+    fn level(&self, limit: &Limit, now: Duration) -> f64 {
+        let most = f64::from(most(limit));
+        match self.bucket {
+            None => most,
+            Some((left, at)) => {
+                let passed = now.saturating_sub(at).as_secs_f64() / limit.per.as_secs_f64();
+                (left + passed * most).min(most)
+            }
+        }
+    }
+}
+
+/// The period by the clock that a time lies in.
+fn window_of(
+    wall: DateTime<Utc>,
+    per: Duration,
+    zone: chrono_tz::Tz,
+) -> (DateTime<Utc>, DateTime<Utc>) {
+    let days = per.as_secs() / 86_400;
+    if zone != chrono_tz::Tz::UTC && days > 0 {
+        let today = wall.with_timezone(&zone).date_naive();
+        let midnight = |date: chrono::NaiveDate| {
+            // Where midnight does not exist, the day begins when the clocks have moved.
+            (0..24).find_map(|hour| {
+                let time = NaiveTime::from_hms_opt(hour, 0, 0)?;
+                let found = zone.from_local_datetime(&date.and_time(time)).earliest()?;
+                Some(found.with_timezone(&Utc))
+            })
+        };
+        let end = today.checked_add_days(Days::new(days)).and_then(midnight);
+        if let (Some(start), Some(end)) = (midnight(today), end) {
+            return (start, end);
+        }
+    }
+    let per = i64::try_from(per.as_millis()).unwrap_or(i64::MAX).max(1);
+    let now = wall.timestamp_millis();
+    let start = now - now.rem_euclid(per);
+    let time = |milliseconds| DateTime::from_timestamp_millis(milliseconds).unwrap_or(wall);
+    (time(start), time(start.saturating_add(per)))
+}
+
+#[cfg(test)]
+mod tests {
+    use kinfold_project::{FileId, Span};
+    use kinfold_testkit::FakeClock;
+
+    use super::*;
+
+    fn limit(most: Counted, per: u64, window: Window) -> Limit {
+        Limit {
+            most,
+            per: Duration::from_secs(per),
+            window,
+            group: None,
+            remaining: None,
+            reset: None,
+            span: Span::new(FileId(0), 0, 0),
+        }
+    }
+
+    /// When calls of one row each are let through, in milliseconds of a clock that begins at 0.
+    fn times(limit: &Limit, calls: u32, start: DateTime<Utc>) -> Vec<u128> {
+        let mut state = State::default();
+        let mut now = Duration::ZERO;
+        let mut times = Vec::new();
+        for _ in 0..calls {
+            loop {
+                let wall = start + now;
+                let wait = state.wait(limit, 1, now, wall);
+                if wait.is_zero() {
+                    state.take(limit, 1, now, wall);
+                    break;
+                }
+                now += wait;
+            }
+            times.push(now.as_millis());
+        }
+        times
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_rolling_window_never_sees_more() {
+        let limit = limit(Counted::Calls(3), 10, Window::Rolling);
+        assert_eq!(
+            times(&limit, 7, at(5)),
+            [0, 0, 0, 10_000, 10_000, 10_000, 20_000]
+        );
+    }
+
+    #[test]
+    fn a_window_by_the_clock_begins_at_multiples() {
+        let limit = limit(Counted::Calls(2), 10, Window::Clock(chrono_tz::Tz::UTC));
+        assert_eq!(times(&limit, 5, at(7)), [0, 0, 3_000, 3_000, 13_000]);
+    }
+
+    #[test]
+    fn a_bucket_is_refilled_evenly() {
+        let limit = limit(Counted::Calls(2), 10, Window::Bucket);
+        assert_eq!(times(&limit, 4, at(0)), [0, 0, 5_000, 10_000]);
+    }
+
+    #[test]
+    fn days_begin_at_midnight_of_their_zone() {
+        let zone = chrono_tz::America::New_York;
+        let day = Duration::from_secs(86_400);
+        // Noon in winter, and the day on which clocks go forward.
+        for (wall, start, end) in [
+            (
+                "2026-01-15T17:00:00Z",
+                "2026-01-15T05:00:00Z",
+                "2026-01-16T05:00:00Z",
+            ),
+            (
+                "2026-03-08T17:00:00Z",
+                "2026-03-08T05:00:00Z",
+                "2026-03-09T04:00:00Z",
+            ),
+        ] {
+            let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap_or_default();
+            assert_eq!(window_of(time(wall), day, zone), (time(start), time(end)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_wait_is_told_and_a_short_one_waited() {
+        let clock = Arc::new(FakeClock::new());
+        let pacing = Pacing::new(
+            &[
+                limit(Counted::Calls(1), 3, Window::Rolling),
+                limit(Counted::Rows(10), 3_600, Window::Rolling),
+            ],
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
+        assert!(pacing.acquire(None, 5).await.is_ok());
+        assert!(pacing.acquire(None, 5).await.is_ok());
+        assert!(clock.elapsed() >= Duration::from_secs(3));
+        assert!(
+            matches!(pacing.acquire(None, 1).await, Err(RetryAfter::Delay(wait)) if wait > Duration::from_secs(3_000))
+        );
+        // What was refused has used nothing up.
+        assert!(pacing.acquire(None, 0).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_destination_corrects_the_count() {
+        let clock = Arc::new(FakeClock::new());
+        let pacing = Pacing::new(
+            &[limit(Counted::Calls(100), 10, Window::Rolling)],
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
+        pacing.used_up(0, RetryAfter::Delay(Duration::from_secs(60)));
+        assert!(pacing.acquire(None, 0).await.is_err());
+    }
+}

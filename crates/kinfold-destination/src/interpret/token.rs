@@ -1,0 +1,153 @@
+//! Tokens: fetched by one call, kept until they expire, renewed in one place.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kinfold_sync::{FailureClass, Secret};
+use serde_json::{Map, Value};
+
+use super::account::Account;
+use super::judge::{Judged, Purpose, wait_of};
+use crate::expression::{Root, Scope};
+use crate::manifest::Verdict;
+use crate::template::scalar_text;
+
+/// The token of an account.
+#[derive(Default)]
+pub(super) struct TokenState {
+    current: Option<Token>,
+    /// A refresh token that the destination has given and that could not be stored yet. The one before it is
+    /// worth nothing any more.
+    unsaved: Option<Secret>,
+    generation: u64,
+}
+
+/// What the call for a token has kept.
+#[derive(Clone)]
+pub(super) struct Token {
+    pub(super) values: Arc<Value>,
+    /// Until when, on the account's clock.
+    until: Option<Duration>,
+    pub(super) generation: u64,
+}
+
+impl Account {
+    /// A token that is good now; `None` if the destination needs none. `stale` is the generation of one that
+    /// was refused.
+    pub(super) async fn token(&self, stale: Option<u64>) -> Result<Option<Token>, Judged> {
+        let auth = &self.manifest().auth;
+        let Some(call) = &auth.token else {
+            return Ok(None);
+        };
+        // Whoever comes while a token is fetched waits and takes the same one.
+        let mut state = self.token_state().lock().await;
+        let now = self.clock().elapsed();
+        if let Some(token) = &state.current
+            && stale != Some(token.generation)
+            && token.until.is_none_or(|until| now < until)
+        {
+            return Ok(Some(token.clone()));
+        }
+        self.save_rotated(&mut state).await?;
+        let connection = self.connection_with_rotated().await?;
+        let wall = self.now();
+        let scope = Scope::default()
+            .with(Root::Connection, &connection)
+            .with(Root::Now, &wall);
+        let (judged, answers) = self.exchange(call, &scope, None, Purpose::Token).await;
+        if !judged.worked() {
+            let verdict = match judged.verdict {
+                Verdict::Expired | Verdict::Rejected => Verdict::Unauthorized,
+                other => other,
+            };
+            return Err(Judged {
+                message: format!("no token: {}", judged.message),
+                wait: judged.wait,
+                ..Judged::new(verdict, "")
+            });
+        }
+        let Some(answer) = answers.first() else {
+            return Err(Judged::new(Verdict::Temporary, "no token: no answer"));
+        };
+        let scope = answer.scope(scope);
+        let mut values = Map::new();
+        for (name, expression) in &call.keep {
+            values.insert(name.clone(), expression.evaluate(&scope).into_owned());
+        }
+        let texts: HashSet<String> = values.values().filter_map(scalar_text).collect();
+        self.remember_secrets(texts);
+        let lifetime = auth
+            .expires_in
+            .as_ref()
+            .and_then(|expression| wait_of(expression, &scope));
+        let lifetime = lifetime.map(|wait| match wait {
+            kinfold_sync::RetryAfter::Delay(delay) => delay,
+            kinfold_sync::RetryAfter::At(time) => {
+                (time - self.clock().wall()).to_std().unwrap_or_default()
+            }
+        });
+        if let Some(rotates) = &auth.rotates
+            && let Some(text) = values.get(rotates).and_then(scalar_text)
+        {
+            state.unsaved = Some(Secret::new(text));
+        }
+        state.generation += 1;
+        let token = Token {
+            values: Arc::new(Value::Object(values)),
+            until: lifetime
+                .map(|lifetime| now + lifetime.saturating_sub(auth.renew_before.min(lifetime / 2))),
+            generation: state.generation,
+        };
+        state.current = Some(token.clone());
+        // Durable before anything is done with what came with it.
+        if let Err(judged) = self.save_rotated(&mut state).await {
+            state.current = None;
+            return Err(judged);
+        }
+        Ok(Some(token))
+    }
+
+    async fn save_rotated(&self, state: &mut TokenState) -> Result<(), Judged> {
+        let Some(rotates) = &self.manifest().auth.rotates else {
+            return Ok(());
+        };
+        let Some(secret) = &state.unsaved else {
+            return Ok(());
+        };
+        let saved = self.store().save(&rotated_name(rotates), secret).await;
+        saved.map_err(|_| not_stored())?;
+        state.unsaved = None;
+        Ok(())
+    }
+
+    /// The parameters, a rotated one in its newest form. Another process may have rotated it, so the store is
+    /// asked every time.
+    async fn connection_with_rotated(&self) -> Result<Value, Judged> {
+        let mut connection = self.connection().clone();
+        if let Some(rotates) = &self.manifest().auth.rotates {
+            let stored = self.store().load(&rotated_name(rotates)).await;
+            if let Some(secret) = stored.map_err(|_| not_stored())?
+                && let Value::Object(parameters) = &mut connection
+            {
+                self.remember_secrets([secret.expose().to_owned()]);
+                parameters.insert(rotates.clone(), Value::from(secret.expose()));
+            }
+        }
+        Ok(connection)
+    }
+}
+
+fn rotated_name(parameter: &str) -> String {
+    format!("token/{parameter}")
+}
+
+fn not_stored() -> Judged {
+    Judged {
+        class: FailureClass::Unavailable,
+        ..Judged::new(
+            Verdict::Temporary,
+            "the refresh token cannot be read or stored",
+        )
+    }
+}

@@ -1,0 +1,19 @@
+//! The conformance kit: recorded exchanges are replayed byte for byte against a server on this machine.
+//!
+//! An exchange is data in a destination's folder: the rows of a batch, the requests that must come of them, the
+//! answers, and the outcomes that must come of those. So a manifest is proved without an account.
+
+pub(crate) mod blocks;
+mod clock;
+mod exchange;
+mod mismatch;
+mod replay;
+mod server;
+
+pub use exchange::{
+    Exchange, Expected, Fault, Recorded, RecordedAnswer, RecordedRequest, RecordedRow,
+    Result as ExpectedResult,
+};
+pub(crate) use exchange::{check, read_exchange, read_faults};
+pub use mismatch::Mismatch;
+pub use replay::{fault, replay};

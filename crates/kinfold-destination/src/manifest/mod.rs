@@ -1,0 +1,567 @@
+//! The manifest: the data file that says how a destination works.
+
+pub mod blocks;
+mod check;
+pub mod describe;
+pub(crate) mod fields;
+mod read;
+mod units;
+pub(crate) mod verdict;
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use kinfold_project::{Span, SyncMode};
+use kinfold_sync::BatchOperation;
+
+use crate::expression::Expression;
+use crate::identifiers::{Clean, Hash};
+use crate::template::{Template, Text};
+
+pub use read::read;
+pub use verdict::Verdict;
+
+/// A manifest that was read and whose parts fit together.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// The name by which connections call the destination.
+    pub name: String,
+    /// The name as the vendor writes it.
+    pub title: String,
+    /// What is written there.
+    pub about: String,
+    /// From what it was written.
+    pub sources: Vec<String>,
+    /// When and against what it was run.
+    pub verified: Option<String>,
+    /// What a connection gives.
+    pub parameters: Vec<Parameter>,
+    /// What paths are appended to.
+    pub base_url: Text,
+    /// Headers of every request.
+    pub headers: Vec<(String, Text)>,
+    /// Credentials.
+    pub auth: Auth,
+    /// Limits of an account.
+    pub limits: Vec<Limit>,
+    /// What answers mean.
+    pub rules: Vec<Rule>,
+    /// Whether the credentials are right.
+    pub check: Option<Call>,
+    /// What empties a field.
+    pub clear_with: serde_json::Value,
+    /// What can be written to.
+    pub objects: Vec<Object>,
+}
+
+/// A parameter of a connection.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Where a person finds it.
+    pub about: String,
+    /// Whether it is a credential.
+    pub secret: bool,
+    /// Whether it may be left out.
+    pub optional: bool,
+    /// Its value if it is left out.
+    pub default: Option<String>,
+    /// The words for it and their values.
+    pub choices: Vec<(String, String)>,
+    /// What it looks like.
+    pub example: Option<String>,
+}
+
+/// Where credentials go, and where a token comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Auth {
+    /// The call for a token.
+    pub token: Option<Call>,
+    /// For how many seconds it is good.
+    pub expires_in: Option<Expression>,
+    /// How long before its end it is renewed.
+    pub renew_before: Duration,
+    /// The kept value that takes the place of the parameter of its name.
+    pub rotates: Option<String>,
+    /// Headers.
+    pub headers: Vec<(String, Text)>,
+    /// Parameters of the query.
+    pub query: Vec<(String, Text)>,
+    /// AWS Signature Version 4.
+    pub aws: Option<Aws>,
+}
+
+/// AWS Signature Version 4.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    /// The region.
+    pub region: Text,
+    /// The service.
+    pub service: Text,
+    /// The id of the key.
+    pub access_key: Text,
+    /// The key.
+    pub secret_key: Text,
+    /// The token of a session.
+    pub session_token: Option<Text>,
+}
+
+/// A limit of an account.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// What is counted, and how many of it.
+    pub most: Counted,
+    /// The period; none for calls at a time.
+    pub per: Duration,
+    /// How the period moves.
+    pub window: Window,
+    /// The calls that it is for.
+    pub group: Option<String>,
+    /// How many are left, from an answer.
+    pub remaining: Option<Expression>,
+    /// When there are more again, from an answer.
+    pub reset: Option<Expression>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Calls in a period.
+    Calls(u32),
+    /// Rows in a period.
+    Rows(u32),
+    /// Calls at a time.
+    AtOnce(u32),
+}
+
+/// How the period of a limit moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// No period, wherever it begins, sees more.
+    Rolling,
+    /// Periods begin at multiples of their length, in a zone.
+    Clock(Tz),
+    /// A bucket that is refilled evenly.
+    Bucket,
+}
+
+/// What an answer, or an item of it, means.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The statuses that it is for; none for all.
+    pub statuses: Vec<StatusRange>,
+    /// What must hold.
+    pub condition: Option<Expression>,
+    /// The verdict.
+    pub is: Verdict,
+    /// For how long to wait.
+    pub wait: Option<Expression>,
+    /// The reason.
+    pub message: Option<Expression>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// Statuses from one to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusRange {
+    /// The first.
+    pub from: u16,
+    /// The last.
+    pub to: u16,
+}
+
+/// A request and how its answer is read.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `GET`, `POST`, …
+    pub method: &'static str,
+    /// The path or address.
+    pub url: Text,
+    /// Parameters of the query.
+    pub query: Vec<(String, Template)>,
+    /// Headers.
+    pub headers: Vec<(String, Text)>,
+    /// The body.
+    pub body: Body,
+    /// Its type, if it is not the usual one.
+    pub content_type: Option<String>,
+    /// For which rows.
+    pub when: Option<Expression>,
+    /// Whether it changes nothing.
+    pub reads: bool,
+    /// The group of limits.
+    pub group: Option<String>,
+    /// What its answers mean.
+    pub rules: Vec<Rule>,
+    /// The form of a successful answer.
+    pub answer: AnswerForm,
+    /// How the answer speaks of rows.
+    pub readings: Vec<Reading>,
+    /// The verdict of rows that it does not name.
+    pub unnamed: Verdict,
+    /// Where the next page is.
+    pub pages: Option<Pages>,
+    /// The list and the item that values are kept of.
+    pub pick: Option<(Expression, Expression)>,
+    /// Values for later calls.
+    pub keep: Vec<(String, Expression)>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// The body of a request.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// None.
+    Empty,
+    /// JSON.
+    Json(Template),
+    /// A form.
+    Form(Template),
+    /// CSV, one line for each row.
+    Csv(Csv),
+    /// JSON in lines.
+    Ndjson(Template),
+    /// Several parts.
+    Multipart(Vec<(String, Part)>),
+    /// Text.
+    Text(Text),
+}
+
+/// A part of a multipart body.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// A text.
+    Field(Template),
+    /// A file.
+    File {
+        /// Its name.
+        name: Text,
+        /// Its type.
+        content_type: String,
+        /// What is in it.
+        content: Content,
+    },
+}
+
+/// The content of a file.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// CSV.
+    Csv(Csv),
+    /// JSON in lines.
+    Ndjson(Template),
+    /// Text.
+    Text(Template),
+}
+
+/// A body as CSV.
+#[derive(Clone, Debug)]
+pub struct Csv {
+    /// What a row becomes.
+    pub row: Template,
+    /// What stands for null.
+    pub null: String,
+    /// What ends a line.
+    pub line_end: &'static str,
+    /// Whether the first line has the names of the columns.
+    pub header: bool,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// JSON.
+    Json,
+    /// CSV with a header.
+    Csv,
+    /// JSON in lines.
+    Ndjson,
+    /// Text.
+    Text,
+}
+
+/// How an answer speaks of rows.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The list.
+    pub items: Expression,
+    /// How an item finds its row.
+    pub by: Match,
+    /// What items mean.
+    pub rules: Vec<Rule>,
+}
+
+/// How an item finds its row.
+#[derive(Clone, Debug)]
+pub enum Match {
+    /// By the row's position in the request.
+    Index(Expression),
+    /// By a value that both have.
+    Equal {
+        /// Of the item.
+        item: Expression,
+        /// Of the row.
+        row: Expression,
+    },
+}
+
+/// Where the next page of an answer is.
+#[derive(Clone, Debug)]
+pub enum Pages {
+    /// At an address.
+    Next(Expression),
+    /// At the same address with these parameters.
+    Query(Vec<(String, Expression)>),
+}
+
+/// What a sync writes to.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub about: String,
+    /// What stands after its name.
+    pub arguments: Vec<Argument>,
+    /// The fields by which rows can be found; none for any.
+    pub keys: Vec<Vec<String>>,
+    /// The fields that can be written.
+    pub fields: Option<FieldList>,
+    /// Fields that are cleaned and hashed.
+    pub identifiers: Vec<Identifier>,
+    /// Calls before the first batch.
+    pub prepare: Vec<Call>,
+    /// Names that are stored for ever.
+    pub remember: Vec<String>,
+    /// Calls after the last batch.
+    pub finish: Vec<Call>,
+    /// What can be done.
+    pub operations: Vec<(OperationName, Vec<Operation>)>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A part of the name of an object.
+#[derive(Clone, Debug)]
+pub struct Argument {
+    /// Its name.
+    pub name: String,
+    /// Where a person finds it.
+    pub about: String,
+    /// What it looks like.
+    pub example: Option<String>,
+}
+
+/// The fields of an object.
+#[derive(Clone, Debug, Default)]
+pub struct FieldList {
+    /// Fields that are always there.
+    pub known: Vec<Field>,
+    /// Whether there are others.
+    pub open: bool,
+    /// How those of the account are found.
+    pub discover: Option<Box<Discover>>,
+}
+
+/// A field of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub about: Option<String>,
+    /// Whether a sync must map it.
+    pub required: bool,
+    /// Whether it cannot be written.
+    pub read_only: bool,
+}
+
+/// How the fields of the account are found.
+#[derive(Clone, Debug)]
+pub struct Discover {
+    /// The call.
+    pub call: Call,
+    /// The list in its answer.
+    pub items: Expression,
+    /// The name of a field.
+    pub name: Expression,
+    /// Whether it cannot be written.
+    pub read_only: Option<Expression>,
+}
+
+/// A field that is cleaned and hashed.
+#[derive(Clone, Debug)]
+pub struct Identifier {
+    /// Its name.
+    pub name: String,
+    /// The mapped field.
+    pub field: String,
+    /// How it is cleaned.
+    pub clean: Clean,
+    /// How it is hashed.
+    pub hash: Hash,
+    /// The country of telephone numbers without country code.
+    pub country: Option<Text>,
+}
+
+/// What can be done with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OperationName {
+    /// Sends a row once.
+    Append,
+    /// Adds a row.
+    Insert,
+    /// Changes a row.
+    Update,
+    /// Adds or changes a row.
+    Upsert,
+    /// Deletes a row.
+    Delete,
+}
+
+/// What is done with a batch.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// Most rows of a request.
+    pub rows: usize,
+    /// Fewest rows of a batch.
+    pub min_rows: usize,
+    /// Largest body, in bytes.
+    pub bytes: Option<usize>,
+    /// Largest row, in bytes.
+    pub row_bytes: Option<usize>,
+    /// Whether sending twice does what sending once does.
+    pub repeatable: bool,
+    /// Rows with different values go into different requests.
+    pub together: Option<Expression>,
+    /// The calls.
+    pub calls: Vec<Call>,
+    /// The job that they make.
+    pub job: Option<Job>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Most at a time.
+    pub at_once: usize,
+    /// Asks whether it is over.
+    pub poll: Call,
+    /// What became of the rows.
+    pub results: Vec<Call>,
+    /// The verdict of rows that no result names.
+    pub unnamed: Verdict,
+}
+
+impl OperationName {
+    /// Every operation, in the order of the reference.
+    pub const ALL: [Self; 5] = [
+        Self::Append,
+        Self::Insert,
+        Self::Update,
+        Self::Upsert,
+        Self::Delete,
+    ];
+
+    /// The key in a manifest.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Upsert => "upsert",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// What an operation of a batch is called here.
+    #[must_use]
+    pub fn of(operation: BatchOperation, mode: SyncMode) -> Self {
+        match operation {
+            BatchOperation::Insert if mode == SyncMode::Append => Self::Append,
+            BatchOperation::Insert => Self::Insert,
+            BatchOperation::Update => Self::Update,
+            BatchOperation::Upsert => Self::Upsert,
+            BatchOperation::Delete => Self::Delete,
+        }
+    }
+
+    /// The operation of a batch.
+    #[must_use]
+    pub fn batch_operation(self) -> BatchOperation {
+        match self {
+            Self::Append | Self::Insert => BatchOperation::Insert,
+            Self::Update => BatchOperation::Update,
+            Self::Upsert => BatchOperation::Upsert,
+            Self::Delete => BatchOperation::Delete,
+        }
+    }
+}
+
+impl StatusRange {
+    /// Whether a status is one of them.
+    #[must_use]
+    pub fn contains(self, status: u16) -> bool {
+        (self.from..=self.to).contains(&status)
+    }
+}
+
+impl Manifest {
+    /// The object of a name.
+    #[must_use]
+    pub fn object(&self, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.name == name)
+    }
+}
+
+impl Object {
+    /// An object that can do nothing.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            name: String::new(),
+            about: String::new(),
+            arguments: Vec::new(),
+            keys: Vec::new(),
+            fields: None,
+            identifiers: Vec::new(),
+            prepare: Vec::new(),
+            remember: Vec::new(),
+            finish: Vec::new(),
+            operations: Vec::new(),
+            span: Span::new(kinfold_project::FileId(0), 0, 0),
+        }
+    }
+
+    /// The forms of an operation, if the object has it.
+    #[must_use]
+    pub fn operation(&self, name: OperationName) -> Option<&[Operation]> {
+        let found = self.operations.iter().find(|(of, _)| *of == name);
+        found.map(|(_, forms)| forms.as_slice())
+    }
+
+    /// The modes of a sync that the operations allow. Whether rows can leave is another matter: that needs
+    /// `delete` or `update`.
+    #[must_use]
+    pub fn modes(&self) -> Vec<SyncMode> {
+        SyncMode::ALL
+            .into_iter()
+            .filter(|mode| {
+                let name = match mode {
+                    SyncMode::Append => OperationName::Append,
+                    SyncMode::Insert => OperationName::Insert,
+                    SyncMode::Update => OperationName::Update,
+                    SyncMode::Upsert | SyncMode::Mirror => OperationName::Upsert,
+                };
+                self.operation(name).is_some()
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,167 @@
+//! Every folder proves itself: the shipped ones, and those that show one part of the language each.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kinfold_destination::{Folder, SHIPPED, kit, load, shipped};
+
+fn crate_folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn folders(of: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(crate_folder(of)).unwrap();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+/// Everything that is wrong with a folder, as a person reads it.
+async fn wrong(folder: &Folder) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for diagnostic in &folder.diagnostics {
+        let place = diagnostic.primary.as_ref().map(|label| {
+            let (line, column) = folder.files.line_column(label.span);
+            format!(
+                "{}:{line}:{column}",
+                folder.files.path(label.span.file).display()
+            )
+        });
+        found.push(format!(
+            "{} {}: {} {:?}",
+            diagnostic.code.id,
+            place.unwrap_or_default(),
+            diagnostic.message,
+            diagnostic.help
+        ));
+    }
+    let Some(manifest) = folder.manifest.clone().map(Arc::new) else {
+        return found;
+    };
+    for exchange in &folder.exchanges {
+        for mismatch in kit::replay(&manifest, exchange).await {
+            found.push(format!("{}: {mismatch}", exchange.name));
+        }
+    }
+    for fault in &folder.faults {
+        let exchange = folder
+            .exchanges
+            .iter()
+            .find(|exchange| exchange.name == fault.exchange);
+        for mismatch in kit::fault(&manifest, exchange.unwrap(), fault).await {
+            found.push(format!("fault {}: {mismatch}", fault.name));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn shipped_folders_are_without_a_warning_and_replay() {
+    let mut all = Vec::new();
+    for shipped_folder in SHIPPED {
+        let folder = shipped(shipped_folder.name).unwrap();
+        assert!(
+            !folder.exchanges.is_empty() && !folder.faults.is_empty(),
+            "{}",
+            shipped_folder.name
+        );
+        let wrong = wrong(&folder).await;
+        all.extend(
+            wrong
+                .into_iter()
+                .map(|text| format!("{}: {text}", shipped_folder.name)),
+        );
+    }
+    assert!(all.is_empty(), "\n{}\n", all.join("\n\n"));
+}
+
+#[test]
+fn the_list_of_shipped_folders_is_complete() {
+    let listed: BTreeSet<String> = SHIPPED
+        .iter()
+        .flat_map(|shipped| {
+            shipped
+                .files
+                .iter()
+                .map(|(file, _)| format!("{}/{file}", shipped.name))
+        })
+        .collect();
+    let mut found = BTreeSet::new();
+    for folder in folders("destinations") {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        for below in ["", "exchanges"] {
+            for entry in std::fs::read_dir(folder.join(below)).into_iter().flatten() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_file() {
+                    let file = entry.file_name().to_string_lossy().into_owned();
+                    let path = if below.is_empty() {
+                        file
+                    } else {
+                        format!("{below}/{file}")
+                    };
+                    found.insert(format!("{name}/{path}"));
+                }
+            }
+        }
+    }
+    assert_eq!(found, listed);
+}
+
+#[tokio::test]
+async fn folders_of_the_language_replay() {
+    let mut all = Vec::new();
+    for path in folders("tests/folders") {
+        let folder = load(&path);
+        assert!(!folder.exchanges.is_empty(), "{}", path.display());
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        all.extend(
+            wrong(&folder)
+                .await
+                .into_iter()
+                .filter(|text| !text.starts_with("KF0613"))
+                .map(|text| format!("{name}: {text}")),
+        );
+    }
+    assert!(all.is_empty(), "\n{}\n", all.join("\n\n"));
+}
+
+/// A kit that finds nothing would be worth nothing.
+#[tokio::test]
+async fn an_exchange_that_differs_in_one_byte_is_found() {
+    let folder = load(&crate_folder("destinations/slack"));
+    let manifest = Arc::new(folder.manifest.unwrap());
+    let exchange = folder
+        .exchanges
+        .iter()
+        .find(|exchange| exchange.name == "message")
+        .unwrap();
+    type Change = fn(&mut kit::Exchange);
+    let changes: [(&str, Change); 8] = [
+        ("body", |exchange| exchange.calls[0].request.body[3] ^= 1),
+        ("address", |exchange| {
+            exchange.calls[0].request.url.push('x')
+        }),
+        ("method", |exchange| {
+            exchange.calls[0].request.method = "PUT".to_owned()
+        }),
+        ("header", |exchange| {
+            exchange.calls[0].request.headers[0].1.push('x')
+        }),
+        ("missing call", |exchange| {
+            let call = exchange.calls[0].clone();
+            exchange.calls.push(call)
+        }),
+        ("unrecorded call", |exchange| exchange.calls.clear()),
+        ("outcome", |exchange| {
+            exchange.calls[0].answer.body = b"{\"ok\":false,\"error\":\"no_text\"}".to_vec()
+        }),
+        ("status", |exchange| exchange.calls[0].answer.status = 500),
+    ];
+    assert_eq!(kit::replay(&manifest, exchange).await, []);
+    for (what, change) in changes {
+        let mut changed = exchange.clone();
+        change(&mut changed);
+        assert!(!kit::replay(&manifest, &changed).await.is_empty(), "{what}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Manifests, their interpreter and the kit, over real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on shall fail"
+)]
+
+mod checks;
+mod contract;
+mod folders;
+mod generated;
+mod laws;
+mod secrets;
+mod tokens;
