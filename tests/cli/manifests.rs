@@ -157,6 +157,8 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
 
 pub fn a_folder_of_the_project_is_a_destination() {
     let shop = Shop::new();
+    let asked = shop.run(&["connection", "check"]).run().ok();
+    asked.says("connection crm (shop_crm): works");
     let first = shop.sync();
     assert_eq!(
         (&first["delivered"], &first["requests"]),

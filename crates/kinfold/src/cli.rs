@@ -175,6 +175,12 @@ pub enum Command {
     Sync(SyncArguments),
     /// Run builds and syncs when they are due, and answer questions about them over HTTP.
     Serve(ServeArguments),
+    /// Connections to destinations.
+    Connection {
+        /// What to do.
+        #[command(subcommand)]
+        action: ConnectionAction,
+    },
     /// The manifests of destinations: list, check and prove them.
     Destination {
         /// What to do.
@@ -239,6 +245,17 @@ pub struct SyncArguments {
     /// The run's clock (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Commands of `connection`.
+#[derive(Debug, Subcommand)]
+pub enum ConnectionAction {
+    /// Ask destinations whether they are there, take the credentials, and have the objects of the syncs.
+    Check {
+        /// The connections; all if not given.
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
 }
 
 /// Commands of `destination`.

@@ -150,6 +150,25 @@ pub async fn run_sync(
     run::run(engine, &request, &ports).await
 }
 
+/// Asks the destination of a sync whether it is there, takes the credentials, and has the object. Sends no row.
+///
+/// # Errors
+/// [`ActivateError`] with what is missing or refused.
+pub async fn check_destination(
+    engine: &Engine,
+    request: &SyncRequest<'_>,
+) -> Result<(), EngineError> {
+    let made = destination::of(engine, request).await?;
+    let checked = made.destination.check().await;
+    checked.map_err(|source| {
+        ActivateError::Destination {
+            sync: request.sync.name.value.clone(),
+            source,
+        }
+        .into()
+    })
+}
+
 /// Asks the destination of a sync for the rows that it has confirmed and that the model still has with the
 /// same values. With `heal` the next run sends what is different or missing there.
 ///

@@ -18,7 +18,7 @@ use kinfold_engine::EngineError;
 use kinfold_engine::activate::{Decision, Scope};
 use kinfold_project::{Diagnostic, SourceMap};
 
-use crate::cli::{Cli, Command, DestinationAction, SyncAction};
+use crate::cli::{Cli, Command, ConnectionAction, DestinationAction, SyncAction};
 use crate::report::Output;
 
 /// How a command that ran has ended.
@@ -151,6 +151,16 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
                 serve,
             };
             demo::run(global, options, output).await
+        }
+        Command::Connection {
+            action: ConnectionAction::Check { names },
+        } => {
+            let options = sync::Options {
+                select: names,
+                check: true,
+                ..sync::Options::default()
+            };
+            sync::run(global, &options, output).await
         }
         Command::Destination { action } => match action {
             DestinationAction::List => Ok(destination::list(output)),

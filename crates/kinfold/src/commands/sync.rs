@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use kinfold_engine::activate::{
-    ActivateError, Scope, SharedAccount, SyncReport, SyncRequest, VerifyReport, budget, run_sync,
-    verify_sync,
+    ActivateError, Scope, SharedAccount, SyncReport, SyncRequest, VerifyReport, budget,
+    check_destination, run_sync, verify_sync,
 };
 use kinfold_engine::{Engine, EngineOptions};
 use kinfold_project::{Connection, Sync};
@@ -35,6 +35,8 @@ pub struct Options {
     pub approve: Option<String>,
     /// Only ask the destination what it has; true to send what is different there with a run after it.
     pub verify: Option<bool>,
+    /// Only ask whether destinations are there and take the credentials.
+    pub check: bool,
     /// The accounts, where several runs share them.
     pub accounts: Accounts,
     /// Ends the run; Ctrl-C if there is none.
@@ -94,6 +96,17 @@ pub enum Ended {
     Ran(Box<SyncReport>),
     /// Its destination was asked what it has.
     Verified(VerifyReport),
+    /// Its destination answers as it should.
+    Checked {
+        /// The sync.
+        name: String,
+        /// The connection.
+        connection: String,
+        /// What kind of destination.
+        kind: String,
+        /// The object there.
+        object: String,
+    },
     /// It could not start, or its outcomes could not be recorded.
     Failed {
         /// The sync.
@@ -109,6 +122,7 @@ impl Ended {
         match self {
             Self::Ran(report) => report.success,
             Self::Verified(report) => report.checked == report.equal,
+            Self::Checked { .. } => true,
             Self::Failed { .. } => false,
         }
     }
@@ -118,6 +132,14 @@ impl Ended {
         match self {
             Self::Ran(report) => serde_json::to_value(report).unwrap_or_default(),
             Self::Verified(report) => serde_json::to_value(report).unwrap_or_default(),
+            Self::Checked {
+                name,
+                connection,
+                kind,
+                object,
+            } => json!({
+                "name": name, "success": true, "connection": connection, "kind": kind, "object": object,
+            }),
             Self::Failed { name, error } => json!({
                 "name": name, "success": false, "error": error, "planned": 0, "delivered": 0, "rejected": 0,
                 "retryable": 0, "unknown": 0, "held": 0, "suppressed": 0, "invalid": 0,
@@ -139,7 +161,11 @@ pub async fn run_bound(
     overrides: &(dyn Fn(&str) -> Option<String> + std::marker::Sync),
     output: &Output,
 ) -> Result<Vec<Ended>, CommandError> {
-    let chosen = chosen(workspace, &options.select)?;
+    let chosen = if options.check {
+        connected(workspace, &options.select)?
+    } else {
+        chosen(workspace, &options.select)?
+    };
     let cancel = options.cancel.clone();
     let one = One {
         workspace,
@@ -236,6 +262,16 @@ impl One<'_> {
             environment_variable: &variable,
             cancel: self.cancel.clone(),
         };
+        if options.check {
+            let checked = check_destination(self.engine, &request).await;
+            checked.map_err(|error| causes(&error))?;
+            return Ok(Ended::Checked {
+                name: sync.name.value.clone(),
+                connection: connection.name.value.clone(),
+                kind: connection.kind_name().to_owned(),
+                object: sync.object.value.clone(),
+            });
+        }
         if let Some(heal) = options.verify {
             let verified = verify_sync(self.engine, request.clone(), heal).await;
             let report = verified.map_err(|error| causes(&error))?;
@@ -261,6 +297,32 @@ fn causes(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// The syncs of these connections; of all if none is named.
+fn connected<'w>(
+    workspace: &'w Workspace,
+    names: &[String],
+) -> Result<Vec<&'w Sync>, CommandError> {
+    let known = || {
+        workspace
+            .project
+            .connections
+            .iter()
+            .map(|c| c.name.value.as_str())
+    };
+    for name in names {
+        if !known().any(|known| known == name) {
+            return Err(CommandError::Unknown {
+                kind: "connection",
+                name: name.clone(),
+                close: kinfold_project::suggest::closest(name, known()).map(str::to_owned),
+            });
+        }
+    }
+    let syncs = workspace.project.syncs.iter();
+    let wanted = |sync: &&Sync| names.is_empty() || names.contains(&sync.connection.value);
+    Ok(syncs.filter(wanted).collect())
 }
 
 pub fn chosen<'w>(
@@ -317,6 +379,16 @@ fn say(ended: &Ended, dry_run: bool, output: &Output) {
             return;
         }
         Ended::Verified(report) => return say_verified(report, output),
+        Ended::Checked {
+            name,
+            connection,
+            kind,
+            object,
+        } => {
+            return output.say(&format!(
+                "connection {connection} ({kind}): works, and has `{object}` for sync {name}"
+            ));
+        }
         Ended::Ran(report) => report,
     };
     if report.queued {
