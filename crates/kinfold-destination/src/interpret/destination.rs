@@ -220,6 +220,13 @@ impl ManifestDestination {
             .filter(|(_, outcome)| outcome.is_none());
         let open: Vec<usize> = open.map(|(at, _)| at).collect();
         let rows: Vec<(usize, Row)> = open.into_iter().zip(rows).collect();
+        // The rest of a batch has no place beside the name of a job: the batch is halved until it is one group.
+        if form.job.is_some() && rows.len() > form.rows {
+            return SendResult::Rejected {
+                class: FailureClass::TooLarge,
+                message: "a job takes fewer rows than the batch has".to_owned(),
+            };
+        }
         let mut queue = self.groups(form, &rows);
         // What was refused here is refused again, so only what was sent counts.
         let mut settled_any = false;
@@ -250,6 +257,10 @@ impl ManifestDestination {
                     };
                 }
                 GroupEnd::Whole(result) if alone && !settled_any => return result,
+                // Of two halves only one could be the job of this batch.
+                GroupEnd::Whole(result @ SendResult::Rejected { .. }) if form.job.is_some() => {
+                    return result;
+                }
                 GroupEnd::Whole(SendResult::Rejected { .. }) if group.len() > 1 => {
                     halve(group, &mut queue)
                 }
@@ -385,7 +396,13 @@ impl Destination for ManifestDestination {
                 .filter(|(_, forms)| forms.iter().all(|form| form.repeatable))
                 .map(|(name, _)| name.batch_operation())
                 .collect(),
-            max_rows: forms().map(|form| form.rows).max().unwrap_or(1),
+            // A batch that becomes a job is not taken apart.
+            max_rows: forms()
+                .filter(|form| form.job.is_some())
+                .map(|form| form.rows)
+                .min()
+                .or(forms().map(|form| form.rows).max())
+                .unwrap_or(1),
             max_bytes: forms()
                 .filter_map(|form| form.bytes)
                 .max()

@@ -9,8 +9,9 @@ use kinfold_destination::{
 };
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    Budget, CancelToken, Change, DeliveryPolicy, DeliveryReport, Destination, DestinationError,
-    HttpClientOptions, Operation, Outcome, RetryPolicy, Run, Secret, SystemClock, Target, deliver,
+    Batch, BatchOperation, Budget, CancelToken, Change, DeliveryPolicy, DeliveryReport,
+    Destination, DestinationError, HttpClientOptions, Operation, Outcome, RetryPolicy, Run, Secret,
+    SystemClock, Target, deliver,
 };
 use kinfold_testkit::{
     FakeClock, Fault, JobOptions, Loopback, MemoryLog, MemorySource, Rejection, Script, change,
@@ -82,6 +83,13 @@ fn with_jobs() -> Arc<Manifest> {
     made(&format!("{calls}{}", JOB.trim_start_matches('\n')))
 }
 
+/// Jobs of five rows beside deletes of fifty.
+pub(super) fn with_wide_deletes() -> Arc<Manifest> {
+    let (calls, _) = CONTRACT.split_once("          rows:\n").unwrap();
+    let deletes = "    delete: {rows: 50, calls: [{delete: /contacts, json: {keys: {$each: rows, $item: \"{{ row.key }}\"}}}]}\n";
+    made(&format!("{calls}{}{deletes}", JOB.trim_start_matches('\n')))
+}
+
 fn made(text: &str) -> Arc<Manifest> {
     let folder = read([("manifest.yml", text)]);
     assert!(!folder.has_errors(), "{:?}", folder.diagnostics);
@@ -102,7 +110,11 @@ fn destination_for(url: String, mode: SyncMode) -> ManifestDestination {
     destination_of(manifest(), url, mode)
 }
 
-fn destination_of(manifest: Arc<Manifest>, url: String, mode: SyncMode) -> ManifestDestination {
+pub(super) fn destination_of(
+    manifest: Arc<Manifest>,
+    url: String,
+    mode: SyncMode,
+) -> ManifestDestination {
     let options = AccountOptions {
         parameters: vec![
             ("url".to_owned(), Secret::new(url)),
@@ -137,7 +149,7 @@ fn policy() -> DeliveryPolicy {
     }
 }
 
-fn adds(count: u64) -> Vec<Change> {
+pub(super) fn adds(count: u64) -> Vec<Change> {
     (0..count)
         .map(|seq| {
             let fields = json!({"name": format!("Person number {seq}"), "n": seq});
@@ -169,6 +181,42 @@ async fn deliver_to(
     )
     .await;
     assert!(report.counters.add_up(), "{report:?}");
+    (report, log)
+}
+
+fn run() -> Arc<Run> {
+    Arc::new(Run {
+        sync: "winback_crm".to_owned(),
+        run_id: "run-1".to_owned(),
+        mode: SyncMode::Upsert,
+    })
+}
+
+pub(super) fn batch_of(plan: &[Change]) -> Batch {
+    Batch::new(run(), BatchOperation::Upsert, plan.to_vec())
+}
+
+/// Delivers in batches as large as the destination takes.
+pub(super) async fn deliver_with(
+    destination: &ManifestDestination,
+    plan: &[Change],
+) -> (DeliveryReport, MemoryLog) {
+    let log = MemoryLog::new();
+    let policy = DeliveryPolicy {
+        max_rows: 50,
+        ..policy()
+    };
+    let report = deliver(
+        &run(),
+        &mut MemorySource::new(plan.to_vec()),
+        destination,
+        &mut log.clone(),
+        &policy,
+        &FakeClock::new(),
+        &Budget::unlimited(),
+        &CancelToken::new(),
+    )
+    .await;
     (report, log)
 }
 

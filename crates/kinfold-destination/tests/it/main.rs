@@ -10,6 +10,7 @@ mod checks;
 mod contract;
 mod folders;
 mod generated;
+mod jobs;
 mod laws;
 mod secrets;
 mod tokens;
