@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use kinfold_sync::{Batch, FailureClass, JobHandle, Outcome, SendResult};
+use kinfold_sync::{Batch, FailureClass, JobHandle, Outcome, SendResult, redact};
 use serde_json::{Map, Value, json};
 
 use super::call::{Asked, NotSent};
 use super::destination::ManifestDestination;
+use super::held::Held;
 use super::judge::{Judged, Purpose};
 use super::prepare::keep;
 use super::rows::{at_position, outcome, read};
 use crate::expression::{Root, Row};
+use crate::manifest::check::speaks_of_rows;
 use crate::manifest::{Call, Operation, Verdict};
 
 /// What became of a group of rows.
@@ -35,6 +37,8 @@ struct Group<'a> {
     kept: Map<String, Value>,
     /// Whether a call that changes something has worked.
     wrote: bool,
+    /// Positions of the rows in the request that made the job.
+    members: Option<Vec<usize>>,
 }
 
 impl ManifestDestination {
@@ -57,9 +61,11 @@ impl ManifestDestination {
             rows,
             kept: prepared,
             wrote: false,
+            members: None,
         };
-        for call in &form.calls {
-            if let Some(end) = group.call(call).await {
+        let maker = maker(form);
+        for (at, call) in form.calls.iter().enumerate() {
+            if let Some(end) = group.call(call, maker == Some(at)).await {
                 return end;
             }
         }
@@ -94,7 +100,7 @@ impl ManifestDestination {
 
 impl Group<'_> {
     /// Carries out one call for the rows that are open. An end is one for all of them.
-    async fn call(&mut self, call: &Call) -> Option<GroupEnd> {
+    async fn call(&mut self, call: &Call, makes_job: bool) -> Option<GroupEnd> {
         let account = self.destination.account();
         let now = account.now();
         let kept = Value::Object(self.kept.clone());
@@ -114,6 +120,14 @@ impl Group<'_> {
             })
             .collect();
         if active.is_empty() {
+            return None;
+        }
+        let repeats = self.form.repeatable || !self.wrote;
+        if makes_job && repeats && !Held::of(&active, &self.settled).fits(&self.kept) {
+            // They come again without the others, and their job needs to name no rows.
+            let class = FailureClass::NotSent;
+            let message = "the rows wait for a job of their own".to_owned();
+            self.settle(&active, &Outcome::Retryable { class, message });
             return None;
         }
         let picked = active.iter().filter_map(|at| self.rows.get(*at).cloned());
@@ -165,6 +179,9 @@ impl Group<'_> {
             return self.failed(&active, &ran.judged).await;
         }
         self.wrote |= !call.reads;
+        if makes_job {
+            self.members = Some(active.clone());
+        }
         if ran.judged.verdict == Verdict::Done {
             self.settle(&active, &Outcome::Delivered);
             return None;
@@ -241,18 +258,33 @@ impl Group<'_> {
         Some(GroupEnd::Whole(self.destination.whole(judged).await))
     }
 
+    /// The outcomes as they may be stored: without the values of their rows.
+    fn told(&self) -> Vec<Option<Outcome>> {
+        let rows = self.settled.iter().zip(&self.rows);
+        let told = rows.map(|(outcome, row)| {
+            let parts = ["key", "fields"].map(|part| row.value.get(part)?.as_object());
+            let maps: Vec<&Map<String, Value>> = parts.into_iter().flatten().collect();
+            let clean = |message: String| redact(&message, maps.iter().copied());
+            Some(with_message(outcome.clone()?, clean))
+        });
+        told.collect()
+    }
+
     /// After the last call.
     fn end(self) -> GroupEnd {
-        let open = self.settled.iter().any(Option::is_none);
-        if self.form.job.is_some() && open {
-            let text = Value::Object(self.kept).to_string();
-            return match JobHandle::new(text) {
-                Some(handle) => GroupEnd::Job(handle),
-                None => GroupEnd::Whole(SendResult::Unknown {
-                    class: FailureClass::MalformedAnswer,
-                    message: "the name of the job is too long to be kept".to_owned(),
-                }),
-            };
+        if self.form.job.is_some()
+            && let Some(members) = &self.members
+        {
+            let held = Held::of(members, &self.told());
+            if held.waits() {
+                return match held.handle(&self.kept) {
+                    Some(handle) => GroupEnd::Job(handle),
+                    None => GroupEnd::Whole(SendResult::Unknown {
+                        class: FailureClass::MalformedAnswer,
+                        message: "the name of the job is too long to be kept".to_owned(),
+                    }),
+                };
+            }
         }
         let outcomes = self
             .settled
@@ -262,13 +294,24 @@ impl Group<'_> {
     }
 }
 
+/// The call that takes rows into a job: the last that writes and says anything of them.
+fn maker(form: &Operation) -> Option<usize> {
+    form.job.as_ref()?;
+    let writes = |call: &Call| !call.reads && speaks_of_rows(call);
+    let last = form.calls.len().checked_sub(1);
+    form.calls.iter().rposition(writes).or(last)
+}
+
 /// An outcome whose message holds no credentials.
 pub(super) fn redacted(
     outcome: Outcome,
     account: &Arc<super::account::Account>,
     sensitive: &[String],
 ) -> Outcome {
-    let clean = |message: String| account.redact(&message, sensitive);
+    with_message(outcome, |message| account.redact(&message, sensitive))
+}
+
+fn with_message(outcome: Outcome, clean: impl Fn(String) -> String) -> Outcome {
     match outcome {
         Outcome::Delivered => Outcome::Delivered,
         Outcome::Rejected { class, message } => Outcome::Rejected {

@@ -1,11 +1,12 @@
 //! Jobs: what a destination has accepted and works on later.
 
-use kinfold_sync::{Batch, FailureClass, JobEnd, JobHandle, JobState, Outcome};
+use kinfold_sync::{Batch, Destination, FailureClass, JobEnd, JobHandle, JobState, Outcome};
 use serde_json::{Map, Value, json};
 
 use super::call::{Asked, Ran};
 use super::destination::ManifestDestination;
 use super::group::redacted;
+use super::held::Held;
 use super::judge::{Judged, Purpose};
 use super::prepare::keep;
 use super::rows::{at_position, outcome, read};
@@ -25,7 +26,7 @@ struct Question<'a> {
 impl ManifestDestination {
     /// Asks once what became of a job.
     pub(super) async fn ask(&self, handle: &JobHandle, batch: &Batch) -> JobState {
-        let Ok(Value::Object(named)) = serde_json::from_str(handle.as_str()) else {
+        let Ok(Value::Object(mut named)) = serde_json::from_str(handle.as_str()) else {
             return JobState::Lost;
         };
         let Some(job) = self.form_with_job(batch).and_then(|form| form.job.as_ref()) else {
@@ -35,8 +36,20 @@ impl ManifestDestination {
             Ok(prepared) => prepared.clone(),
             Err(judged) => return no_answer(&judged),
         };
-        kept.extend(named);
         let (rows, refused) = self.rows_and_refused(batch);
+        let Some(held) = Held::take(&mut named, rows.len()) else {
+            // What became of which row cannot be told any more.
+            return JobState::Ended(JobEnd::Unknown {
+                class: FailureClass::MalformedAnswer,
+                message: "the job was made of other rows".to_owned(),
+            });
+        };
+        kept.extend(named);
+        let rows = held.members.iter().filter_map(|at| rows.get(*at).cloned());
+        let rows: Vec<Row> = rows
+            .enumerate()
+            .map(|(at, row)| at_position(row, at))
+            .collect();
         let mut question = Question {
             destination: self,
             job,
@@ -46,17 +59,34 @@ impl ManifestDestination {
                 "operation": batch.operation.as_str(),
             }),
             verdicts: vec![None; rows.len()],
-            rows: rows
-                .into_iter()
-                .enumerate()
-                .map(|(at, row)| at_position(row, at))
-                .collect(),
+            rows,
             kept,
         };
-        match question.answer().await {
-            Err(state) => state,
-            Ok(()) => JobState::Ended(JobEnd::Rows(question.outcomes(refused))),
+        let answer = question.answer().await;
+        let of_job = match answer {
+            Ok(()) => question.outcomes(),
+            Err(JobState::Ended(end)) if !held.is_all() => {
+                let again = self.capabilities().is_idempotent(batch.operation);
+                match one_for_all(end, held.members.len(), again) {
+                    Ok(outcome) => vec![outcome; held.members.len()],
+                    Err(end) => return JobState::Ended(end),
+                }
+            }
+            Err(state) => return state,
+        };
+        let mut settled = held.settled;
+        for (at, outcome) in held.members.iter().zip(of_job) {
+            if let Some(slot) = settled.get_mut(*at) {
+                slot.get_or_insert(outcome);
+            }
         }
+        let mut settled = settled.into_iter();
+        let outcomes = refused.into_iter().map(|refused| {
+            refused
+                .or_else(|| settled.next().flatten())
+                .unwrap_or_else(unsaid)
+        });
+        JobState::Ended(JobEnd::Rows(outcomes.collect()))
     }
 }
 
@@ -154,20 +184,43 @@ impl Question<'_> {
         }
     }
 
-    fn outcomes(self, refused: Vec<Option<Outcome>>) -> Vec<Outcome> {
+    /// For each row of the job.
+    fn outcomes(self) -> Vec<Outcome> {
         let unnamed = Judged::new(
             self.job.unnamed,
             "the results of the job do not speak of this row",
         );
         let account = self.destination.account();
-        let mut verdicts = self.verdicts.into_iter();
-        let outcomes = refused.into_iter().map(|refused| {
-            refused.unwrap_or_else(|| {
-                let judged = verdicts.next().flatten().unwrap_or_else(|| unnamed.clone());
-                redacted(outcome(&judged).unwrap_or(Outcome::Delivered), account, &[])
-            })
+        let verdicts = self.verdicts.into_iter();
+        let outcomes = verdicts.map(|judged| {
+            let judged = judged.unwrap_or_else(|| unnamed.clone());
+            redacted(outcome(&judged).unwrap_or(Outcome::Delivered), account, &[])
         });
         outcomes.collect()
+    }
+}
+
+/// The end of a job that has not all rows of its batch: the others keep their outcome.
+fn one_for_all(end: JobEnd, rows: usize, again: bool) -> Result<Outcome, JobEnd> {
+    match end {
+        JobEnd::Rejected { class, message } if rows == 1 => {
+            Ok(Outcome::Rejected { class, message })
+        }
+        // They come again by themselves, and are halved then.
+        JobEnd::Rejected { class, message } | JobEnd::NotApplied { class, message } => {
+            Ok(Outcome::Retryable { class, message })
+        }
+        // All rows again, which does no harm.
+        JobEnd::Unknown { .. } if again => Err(end),
+        JobEnd::Unknown { class, message } => Ok(Outcome::Unknown { class, message }),
+        JobEnd::Rows(_) => Err(end),
+    }
+}
+
+fn unsaid() -> Outcome {
+    Outcome::Unknown {
+        class: FailureClass::MalformedAnswer,
+        message: "nothing is known of this row".to_owned(),
     }
 }
 

@@ -8,6 +8,7 @@ mod call;
 mod destination;
 mod discovery;
 mod group;
+mod held;
 mod job;
 mod judge;
 mod pacing;

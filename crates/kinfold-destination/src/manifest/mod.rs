@@ -1,7 +1,7 @@
 //! The manifest: the data file that says how a destination works.
 
 pub mod blocks;
-mod check;
+pub(crate) mod check;
 pub mod describe;
 pub(crate) mod fields;
 mod read;
