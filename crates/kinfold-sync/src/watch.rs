@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::attempt::{Sender, acknowledge, not_sent};
 use crate::backoff;
@@ -45,6 +46,7 @@ impl Sender<'_> {
             let state = self.destination.poll(&job.handle, &job.batch).await;
             request.load = load_of(&state);
             drop(request);
+            let took = self.clock.elapsed().saturating_sub(begun);
             match state {
                 JobState::Pending { after } => {
                     (failures, asked) = (0, after);
@@ -52,7 +54,7 @@ impl Sender<'_> {
                 }
                 JobState::Ended(end) => {
                     self.health.answered();
-                    return Watched::Ended(self.end_job(job, end));
+                    return Watched::Ended(self.end_job(job, took, end));
                 }
                 JobState::Lost => {
                     // What it did before it was forgotten is not known.
@@ -61,7 +63,7 @@ impl Sender<'_> {
                         message: "the destination does not know the job any more".to_owned(),
                     };
                     self.health.answered();
-                    return Watched::Ended(self.end_job(job, end));
+                    return Watched::Ended(self.end_job(job, took, end));
                 }
                 JobState::RateLimited { retry_after } => {
                     let retry = &self.policy.retry;
@@ -86,9 +88,12 @@ impl Sender<'_> {
         }
     }
 
-    /// Takes the outcomes of a job. Each row has one afterwards, to be recorded as the end of the job, also
+    /// Takes the outcomes of a job that took so long. Each row has one afterwards, to be recorded as the end of the job, also
     /// those rows that are sent again.
-    fn end_job(&self, job: Job, end: JobEnd) -> Ended {
+    fn end_job(&self, mut job: Job, took: Duration, end: JobEnd) -> Ended {
+        // A job that takes its time is not failing.
+        let first_failure = &mut job.effort.first_failure;
+        *first_failure = first_failure.map(|at| at.saturating_add(took));
         let piece = Piece::new(job.batch, job.effort);
         let batch = Arc::clone(&piece.batch);
         let (mut pieces, mut outcomes) = (Vec::new(), HashMap::new());

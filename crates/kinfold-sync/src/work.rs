@@ -29,7 +29,7 @@ pub(crate) struct Piece {
 pub(crate) struct Effort {
     /// Requests that used up an attempt.
     pub(crate) attempts: u32,
-    /// When the first of them failed, by the clock, moved on by every wait for a rate limit.
+    /// When the first of them failed, by the clock, moved on by every wait for a rate limit or a job.
     pub(crate) first_failure: Option<Duration>,
     /// An earlier request had an unknown result, so these rows may be applied already.
     pub(crate) maybe_applied: bool,

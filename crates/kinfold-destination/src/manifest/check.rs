@@ -225,6 +225,12 @@ impl Checker<'_, '_> {
             self.reading
                 .error(codes::OPERATION, message, operation.span);
         }
+        for call in job.results.iter().chain([&job.poll]) {
+            if call.when.is_some() {
+                let message = "a job is asked as a whole, so `when` means nothing here";
+                self.reading.error(codes::OPERATION, message, call.span);
+            }
+        }
         self.call(&job.poll, &[]);
         for call in &job.results {
             self.call(call, &[]);

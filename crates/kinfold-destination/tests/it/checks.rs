@@ -316,6 +316,13 @@ fn each_mistake_is_found_at_its_place() {
             "\"{{ now }}\"",
         ),
         (
+            "      rows: 10\n",
+            "      rows: 10\n      job:\n        poll: {get: /jobs, when: row.fields.a == 1}\n",
+            "KF0608",
+            "`when` means nothing here",
+            "get",
+        ),
+        (
             "\"{{ row.fields }}\"",
             "\"x {{ row.fields }}\"",
             "KF0601",

@@ -420,12 +420,15 @@ async fn jobs_end_as_the_destination_says_whatever_happens_to_the_questions() {
             mode: SyncMode::Upsert,
         });
         let plan = adds(60);
+        let mut policy = policy();
+        // So that no row is unlucky so often.
+        policy.retry.max_attempts = 12;
         let report = deliver(
             &run,
             &mut MemorySource::new(plan.clone()),
             &destination_of(with_jobs(), server.url(), SyncMode::Upsert),
             &mut log.clone(),
-            &policy(),
+            &policy,
             &FakeClock::new(),
             &Budget::unlimited(),
             &CancelToken::new(),

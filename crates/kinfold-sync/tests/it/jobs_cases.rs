@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
     AckError, AckLog, Acknowledgement, Batch, Budget, CancelToken, Capabilities, Change,
-    ChangeSource, DeliveryPolicy, DeliveryReport, Destination, DestinationError, FailureClass,
-    JobEnd, JobHandle, JobState, Operation, Outcome, OutstandingJob, RetryAfter, SendResult,
-    SourceError, StoppedEarly, deliver,
+    ChangeSource, Clock, DeliveryPolicy, DeliveryReport, Destination, DestinationError,
+    FailureClass, JobEnd, JobHandle, JobState, Operation, Outcome, OutstandingJob, RetryAfter,
+    SendResult, SourceError, StoppedEarly, deliver,
 };
 use kinfold_testkit::{FakeClock, MemoryLog, MemorySource, change};
 use serde_json::json;
@@ -226,6 +226,24 @@ async fn rows_that_a_job_leaves_over_use_up_attempts() {
     assert_eq!((report.requests, report.jobs), (4, 4));
     assert_eq!(report.counters.retryable, 2);
     assert!(log.jobs().is_empty());
+}
+
+#[tokio::test]
+async fn the_time_that_jobs_take_is_not_time_of_failing() {
+    let office = Office::new(&[0], |questions| match questions {
+        // Each of the first jobs takes longer than a batch may fail.
+        20 | 40 => JobState::Ended(JobEnd::NotApplied {
+            class: FailureClass::Unavailable,
+            message: "aborted".to_owned(),
+        }),
+        60 => done(),
+        _ => pending(questions),
+    });
+    let clock = FakeClock::new();
+    let policy = policy(2, 1);
+    let report = run(&office, &adds(2), &MemoryLog::new(), &policy, &clock).await;
+    assert!(clock.elapsed() > policy.retry.max_elapsed * 2);
+    assert_eq!((report.jobs, report.counters.delivered), (3, 2));
 }
 
 /// A log without jobs: what every log is that does not say otherwise.
