@@ -25,8 +25,8 @@ mod shipped;
 pub mod template;
 
 pub use interpret::{
-    Account, AccountOptions, ManifestDestination, MemoryTokenStore, StoreError, TokenStore,
-    check_target,
+    Account, AccountOptions, ManifestDestination, MemoryTokenStore, StoreError, StoreLock,
+    TokenStore, check_target,
 };
 pub use load::{EXCHANGES, FAULTS, Folder, MANIFEST, find, load, read};
 pub use manifest::Manifest;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::backoff;
 use crate::concurrency::Load;
 use crate::health::Health;
-use crate::work::{Effort, FirstPoll, Job, Piece, Sent, Work};
+use crate::work::{Effort, Failure, FirstPoll, Job, Piece, Sent, Work};
 use crate::{
     Acknowledgement, Batch, Change, Clock, DeliveryPolicy, Destination, FailureClass, Outcome,
     SendResult, StoppedEarly, redact,
@@ -110,9 +110,9 @@ impl Sender<'_> {
                     self.clock.wall(),
                 );
                 let since = *piece.throttled_since.get_or_insert(now);
-                piece.last = Some((
+                piece.last = Some(Failure::new(
                     FailureClass::RateLimited,
-                    "the destination limits the rate".to_owned(),
+                    "the destination limits the rate",
                 ));
                 self.health.throttle(wait);
                 if now.saturating_sub(since).saturating_add(wait) > self.policy.max_throttle {
@@ -126,7 +126,7 @@ impl Sender<'_> {
             }
             SendResult::Transient { class, message } => {
                 self.health.failed(class, &message);
-                self.retry(piece, class, message, pieces, outcomes);
+                self.retry(piece, Failure::new(class, message), pieces, outcomes);
             }
             SendResult::Unknown { class, message } => {
                 self.health.failed(class, &message);
@@ -137,7 +137,7 @@ impl Sender<'_> {
                     class,
                     message: message.clone(),
                 });
-                piece.last = Some((class, message));
+                piece.last = Some(Failure::new(class, message));
                 self.give_up(piece, outcomes);
             }
         }
@@ -166,7 +166,7 @@ impl Sender<'_> {
                 ..Effort::default()
             };
             let mut half = Piece::new(Arc::new(half), effort);
-            half.last = Some((class, message.clone()));
+            half.last = Some(Failure::new(class, message.as_str()));
             pieces.push(half);
         }
     }
@@ -183,9 +183,9 @@ impl Sender<'_> {
         piece.effort.maybe_applied = true;
         let operation = piece.batch.operation;
         if self.destination.capabilities().is_idempotent(operation) {
-            self.retry(piece, class, message, pieces, outcomes);
+            self.retry(piece, Failure::new(class, message), pieces, outcomes);
         } else {
-            piece.last = Some((class, message));
+            piece.last = Some(Failure::new(class, message));
             self.give_up(piece, outcomes);
         }
     }
@@ -200,14 +200,14 @@ impl Sender<'_> {
     ) {
         if rows.len() != piece.batch.changes.len() {
             piece.effort.maybe_applied = true;
-            piece.last = Some((
+            piece.last = Some(Failure::new(
                 FailureClass::MalformedAnswer,
-                "the answer has another number of rows than the batch".to_owned(),
+                "the answer has another number of rows than the batch",
             ));
             return self.give_up(piece, outcomes);
         }
         let mut again = Vec::new();
-        let mut last = None;
+        let mut reasons = HashMap::new();
         for (change, outcome) in piece.batch.changes.iter().zip(rows) {
             let outcome = match outcome {
                 Outcome::Delivered => Outcome::Delivered,
@@ -220,14 +220,14 @@ impl Sender<'_> {
                     message: redact_for(&message, change),
                 },
                 Outcome::Retryable { class, message } => {
-                    last = Some((class, redact_for(&message, change)));
+                    reasons.insert(change.seq, (class, redact_for(&message, change)));
                     again.push(change.clone());
                     continue;
                 }
             };
             self.settle(change.seq, outcome, outcomes);
         }
-        if let Some((class, message)) = last {
+        if let Some(failure) = Failure::of(reasons) {
             let run = Arc::clone(&piece.batch.run);
             let batch = Batch::new(run, piece.batch.operation, again);
             let effort = Effort {
@@ -235,7 +235,7 @@ impl Sender<'_> {
                 ..piece.effort
             };
             let rest = Piece::new(Arc::new(batch), effort);
-            self.retry(rest, class, message, pieces, outcomes);
+            self.retry(rest, failure, pieces, outcomes);
         }
     }
 
@@ -243,8 +243,7 @@ impl Sender<'_> {
     pub(crate) fn retry(
         &self,
         mut piece: Piece,
-        class: FailureClass,
-        message: String,
+        failure: Failure,
         pieces: &mut Vec<Piece>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) {
@@ -258,13 +257,13 @@ impl Sender<'_> {
         let wait = backoff::wait(retry, effort.attempts, rand::random());
         let exhausted = effort.attempts >= retry.max_attempts
             || now.saturating_sub(since).saturating_add(wait) > retry.max_elapsed;
-        if exhausted && class == FailureClass::Unreachable {
+        if exhausted && failure.class == FailureClass::Unreachable {
             self.health.stop(StoppedEarly::Down {
-                class,
-                message: message.clone(),
+                class: failure.class,
+                message: failure.message.clone(),
             });
         }
-        piece.last = Some((class, message));
+        piece.last = Some(failure);
         if exhausted {
             self.give_up(piece, outcomes);
         } else {
@@ -351,13 +350,12 @@ fn load_of(result: &SendResult) -> Load {
 }
 
 /// The outcome of a row for which there is no further request.
-pub(crate) fn not_sent(
-    change: &Change,
-    last: Option<&(FailureClass, String)>,
-    maybe_applied: bool,
-) -> Outcome {
+pub(crate) fn not_sent(change: &Change, last: Option<&Failure>, maybe_applied: bool) -> Outcome {
     let (class, message) = match last {
-        Some((class, message)) => (*class, redact_for(message, change)),
+        Some(failure) => {
+            let (class, message) = failure.reason(change.seq);
+            (class, redact_for(message, change))
+        }
         None => (
             FailureClass::NotSent,
             "the delivery ended before this row was sent".to_owned(),

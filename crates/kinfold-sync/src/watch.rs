@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::attempt::{Sender, acknowledge, not_sent};
 use crate::backoff;
 use crate::concurrency::Load;
-use crate::work::{Ended, FirstPoll, Job, Piece, Work};
+use crate::work::{Ended, Failure, FirstPoll, Job, Piece, Work};
 use crate::{Batch, FailureClass, JobEnd, JobState, RetryAfter, StoppedEarly};
 
 /// What asking about a job came to.
@@ -103,7 +103,12 @@ impl Sender<'_> {
                 self.settle_rejected(piece, class, message, &mut pieces, &mut outcomes);
             }
             JobEnd::NotApplied { class, message } => {
-                self.retry(piece, class, message, &mut pieces, &mut outcomes);
+                self.retry(
+                    piece,
+                    Failure::new(class, message),
+                    &mut pieces,
+                    &mut outcomes,
+                );
             }
             JobEnd::Unknown { class, message } => {
                 self.settle_unknown(piece, class, message, &mut pieces, &mut outcomes);

@@ -21,7 +21,44 @@ pub(crate) struct Piece {
     pub(crate) refusals: u32,
     pub(crate) throttled_since: Option<Duration>,
     /// The last failure, to be reported if there is no further attempt.
-    pub(crate) last: Option<(FailureClass, String)>,
+    pub(crate) last: Option<Failure>,
+}
+
+/// Why rows have not been delivered yet.
+pub(crate) struct Failure {
+    pub(crate) class: FailureClass,
+    pub(crate) message: String,
+    /// Of rows that the answer gave a reason of their own, by [`Change::seq`].
+    of_rows: HashMap<u64, (FailureClass, String)>,
+}
+
+impl Failure {
+    pub(crate) fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            of_rows: HashMap::new(),
+        }
+    }
+
+    /// The reasons of rows; `None` without rows.
+    pub(crate) fn of(rows: HashMap<u64, (FailureClass, String)>) -> Option<Self> {
+        let (_, (class, message)) = rows.iter().min_by_key(|(seq, _)| **seq)?;
+        let (class, message) = (*class, message.clone());
+        Some(Self {
+            class,
+            message,
+            of_rows: rows,
+        })
+    }
+
+    /// The reason of a row.
+    pub(crate) fn reason(&self, seq: u64) -> (FailureClass, &str) {
+        match self.of_rows.get(&seq) {
+            Some((class, message)) => (*class, message),
+            None => (self.class, &self.message),
+        }
+    }
 }
 
 /// What has been spent on rows.

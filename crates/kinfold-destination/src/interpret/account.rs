@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use kinfold_project::suggest;
 use kinfold_sync::{Clock, DestinationError, HttpClient, HttpClientOptions, Secret};
 use serde_json::{Map, Value};
@@ -30,6 +31,9 @@ pub struct AccountOptions {
     pub http: HttpClientOptions,
     /// Where all requests go instead: `https://a.example/b` becomes `<reroute>/a.example/b`. For tests.
     pub reroute: Option<Url>,
+    /// The time that requests speak of, if it is not the clock's: one that is repeated then says the same time. For
+    /// tests.
+    pub now: Option<DateTime<Utc>>,
 }
 
 /// One account at a destination: its parameters, its token, its limits. Every sync that uses a connection must
@@ -46,6 +50,7 @@ pub struct Account {
     pacing: Pacing,
     token: tokio::sync::Mutex<TokenState>,
     reroute: Option<Url>,
+    now: Option<DateTime<Utc>>,
 }
 
 impl fmt::Debug for Account {
@@ -88,6 +93,7 @@ impl Account {
             store,
             token: tokio::sync::Mutex::new(TokenState::default()),
             reroute: options.reroute,
+            now: options.now,
         }))
     }
 
@@ -125,9 +131,14 @@ impl Account {
         self.reroute.as_ref()
     }
 
-    /// The time, as expressions see it.
+    /// The time at which a request is made.
+    pub(super) fn time(&self) -> DateTime<Utc> {
+        self.now.unwrap_or_else(|| self.clock.wall())
+    }
+
+    /// The same, as expressions see it.
     pub(super) fn now(&self) -> Value {
-        Value::String(time_text(self.clock.wall()))
+        Value::String(time_text(self.time()))
     }
 
     fn secrets(&self) -> MutexGuard<'_, VecDeque<String>> {

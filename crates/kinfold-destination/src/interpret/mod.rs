@@ -24,7 +24,7 @@ use crate::manifest::Manifest;
 
 pub use account::{Account, AccountOptions};
 pub use destination::ManifestDestination;
-pub use store::{MemoryTokenStore, StoreError, TokenStore};
+pub use store::{MemoryTokenStore, StoreError, StoreLock, TokenStore};
 
 /// Whether a destination has what a sync asks of it: object, mode, key and fields. Opens no connection.
 ///

@@ -108,8 +108,8 @@ pub(super) fn build(
         }
         if let Some(aws) = &manifest.auth.aws {
             let body = bytes.as_deref().unwrap_or_default();
-            let wall = account.clock().wall();
-            for (name, value) in aws::sign(aws, call.method, &url, body, wall, &scope) {
+            let time = account.time();
+            for (name, value) in aws::sign(aws, call.method, &url, body, time, &scope) {
                 set(name, value);
             }
         }

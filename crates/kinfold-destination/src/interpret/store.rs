@@ -1,7 +1,7 @@
 //! What has to outlive a run: refresh tokens, and the ids of what was created once.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use kinfold_sync::Secret;
@@ -41,12 +41,27 @@ pub trait TokenStore: Send + Sync {
     /// # Errors
     /// It is not certain that it is forgotten.
     async fn forget(&self, name: &str) -> Result<(), StoreError>;
+
+    /// Waits until nobody else, in this process or another, holds the lock of this name. It is held while a token
+    /// is renewed that is good for one use: two who renewed it at once would lock the connection out.
+    ///
+    /// # Errors
+    /// It cannot be told who holds it, or it is held for too long.
+    async fn lock(&self, name: &str) -> Result<Box<dyn StoreLock>, StoreError>;
+}
+
+/// A lock that is held.
+#[async_trait]
+pub trait StoreLock: Send + Sync {
+    /// Gives it up. One that is dropped instead may be held for some time after.
+    async fn release(self: Box<Self>);
 }
 
 /// A store that forgets everything with the process: for tests, and for connections that keep nothing.
 #[derive(Debug, Default)]
 pub struct MemoryTokenStore {
     values: Mutex<BTreeMap<String, Secret>>,
+    locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl MemoryTokenStore {
@@ -75,5 +90,22 @@ impl TokenStore for MemoryTokenStore {
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
         self.values().remove(name);
         Ok(())
+    }
+
+    async fn lock(&self, name: &str) -> Result<Box<dyn StoreLock>, StoreError> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(locks.entry(name.to_owned()).or_default())
+        };
+        Ok(Box::new(MemoryLock(lock.lock_owned().await)))
+    }
+}
+
+struct MemoryLock(tokio::sync::OwnedMutexGuard<()>);
+
+#[async_trait]
+impl StoreLock for MemoryLock {
+    async fn release(self: Box<Self>) {
+        drop(self.0);
     }
 }

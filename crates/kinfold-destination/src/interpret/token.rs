@@ -4,14 +4,19 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use kinfold_sync::{FailureClass, Secret};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::judge::{Judged, Purpose, wait_of};
 use crate::expression::{Root, Scope};
-use crate::manifest::Verdict;
+use crate::manifest::{Call, Verdict};
 use crate::template::scalar_text;
+
+/// The names of the token that is shared with other processes, and of the lock of those who renew it.
+const CURRENT: &str = "token/current";
+const LOCK: &str = "token";
 
 /// The token of an account.
 #[derive(Default)]
@@ -49,7 +54,24 @@ impl Account {
         {
             return Ok(Some(token.clone()));
         }
-        self.save_rotated(&mut state).await?;
+        if auth.rotates.is_none() {
+            return self.renew(call, &mut state).await.map(Some);
+        }
+        // Of other processes too, only one may use a token that is good for one use.
+        let lock = self.store().lock(LOCK).await.map_err(|_| not_stored())?;
+        let renewed = match self.shared(&mut state).await {
+            Ok(Some(token)) => Ok(token),
+            Ok(None) => self.renew(call, &mut state).await,
+            Err(judged) => Err(judged),
+        };
+        lock.release().await;
+        renewed.map(Some)
+    }
+
+    /// Asks for a token.
+    async fn renew(&self, call: &Call, state: &mut TokenState) -> Result<Token, Judged> {
+        let auth = &self.manifest().auth;
+        self.save_rotated(state).await?;
         let connection = self.connection_with_rotated().await?;
         let wall = self.now();
         let scope = Scope::default()
@@ -75,8 +97,6 @@ impl Account {
         for (name, expression) in &call.keep {
             values.insert(name.clone(), expression.evaluate(&scope).into_owned());
         }
-        let texts: HashSet<String> = values.values().filter_map(scalar_text).collect();
-        self.remember_secrets(texts);
         let lifetime = auth
             .expires_in
             .as_ref()
@@ -87,25 +107,90 @@ impl Account {
                 (time - self.clock().wall()).to_std().unwrap_or_default()
             }
         });
+        let good_for =
+            lifetime.map(|lifetime| lifetime.saturating_sub(auth.renew_before.min(lifetime / 2)));
         if let Some(rotates) = &auth.rotates
             && let Some(text) = values.get(rotates).and_then(scalar_text)
         {
             state.unsaved = Some(Secret::new(text));
         }
+        let token = self.take(state, values, good_for);
+        // Durable before anything is done with what came with it.
+        let mut saved = self.save_rotated(state).await;
+        if saved.is_ok() && auth.rotates.is_some() {
+            saved = self.share(&token, good_for).await;
+        }
+        match saved {
+            Ok(()) => Ok(token),
+            Err(judged) => {
+                state.current = None;
+                Err(judged)
+            }
+        }
+    }
+
+    /// Makes a token the current one.
+    fn take(
+        &self,
+        state: &mut TokenState,
+        values: Map<String, Value>,
+        good_for: Option<Duration>,
+    ) -> Token {
+        let texts: HashSet<String> = values.values().filter_map(scalar_text).collect();
+        self.remember_secrets(texts);
         state.generation += 1;
+        let now = self.clock().elapsed();
         let token = Token {
             values: Arc::new(Value::Object(values)),
-            until: lifetime
-                .map(|lifetime| now + lifetime.saturating_sub(auth.renew_before.min(lifetime / 2))),
+            until: good_for.map(|good_for| now.saturating_add(good_for)),
             generation: state.generation,
         };
         state.current = Some(token.clone());
-        // Durable before anything is done with what came with it.
-        if let Err(judged) = self.save_rotated(&mut state).await {
-            state.current = None;
-            return Err(judged);
+        token
+    }
+
+    /// Stores a token for other processes: asking for one of their own, they would make this one worthless.
+    async fn share(&self, token: &Token, good_for: Option<Duration>) -> Result<(), Judged> {
+        let wall = self.clock().wall();
+        let until = good_for
+            .and_then(|good_for| TimeDelta::from_std(good_for).ok())
+            .and_then(|good_for| wall.checked_add_signed(good_for));
+        let shared = json!({
+            "values": &*token.values,
+            "until_ms": until.map(|until| until.timestamp_millis()),
+        });
+        let shared = Secret::new(shared.to_string());
+        let saved = self.store().save(CURRENT, &shared).await;
+        saved.map_err(|_| not_stored())
+    }
+
+    /// The token that another process, or an earlier one, has stored, if it is good and not the one that was
+    /// refused.
+    async fn shared(&self, state: &mut TokenState) -> Result<Option<Token>, Judged> {
+        let stored = self.store().load(CURRENT).await;
+        let Some(stored) = stored.map_err(|_| not_stored())? else {
+            return Ok(None);
+        };
+        // One that cannot be read is of no use, and is replaced.
+        let Ok(Value::Object(mut stored)) = serde_json::from_str(stored.expose()) else {
+            return Ok(None);
+        };
+        let Some(Value::Object(values)) = stored.remove("values") else {
+            return Ok(None);
+        };
+        let known = state.current.as_ref().map(|token| token.values.as_object());
+        if known == Some(Some(&values)) || state.unsaved.is_some() {
+            return Ok(None);
         }
-        Ok(Some(token))
+        let mut good_for = None;
+        if let Some(until) = stored.get("until_ms").and_then(Value::as_i64) {
+            let left = until.saturating_sub(self.clock().wall().timestamp_millis());
+            match u64::try_from(left) {
+                Ok(left) if left > 0 => good_for = Some(Duration::from_millis(left)),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(self.take(state, values, good_for)))
     }
 
     async fn save_rotated(&self, state: &mut TokenState) -> Result<(), Judged> {

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use kinfold_sync::{
-    Batch, BatchOperation, Change, Destination, JobEnd, JobState, ObjectText, Outcome, Previous,
-    RetryAfter, Run, Secret, SendResult, Target,
+    Batch, BatchOperation, Change, Clock, Destination, JobEnd, JobState, ObjectText, Outcome,
+    Previous, RetryAfter, Run, Secret, SendResult, Target,
 };
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::clock::StandingClock;
-use super::exchange::{Exchange, Expected, Fault, Recorded, RecordedRow, Result as ExpectedResult};
+use super::exchange::{
+    Exchange, Expected, Fault, Recorded, RecordedRequest, RecordedRow, Result as ExpectedResult,
+};
 use super::mismatch::Mismatch;
 use super::server::{Came, Server};
 use crate::interpret::{
@@ -82,24 +84,9 @@ async fn run(
     let server = Server::start(answers)
         .await
         .map_err(|error| impossible(error.to_string()))?;
-    let store = Arc::new(MemoryTokenStore::new());
-    for (name, value) in &exchange.stored {
-        let saved = store.save(name, &Secret::new(value.as_str())).await;
-        saved.map_err(|error| impossible(error.to_string()))?;
-    }
-    let parameters = exchange.connection.iter();
-    let options = AccountOptions {
-        parameters: parameters
-            .map(|(name, value)| (name.clone(), Secret::new(value.as_str())))
-            .collect(),
-        reroute: Some(Url::parse(&server.url).map_err(|error| impossible(error.to_string()))?),
-        ..AccountOptions::default()
-    };
+    let store = stored(exchange).await?;
     let clock = Arc::new(StandingClock::at(exchange.now));
-    let account = Account::new(Arc::clone(manifest), options, store.clone(), clock)
-        .map_err(|error| impossible(error.to_string()))?;
-    let destination = ManifestDestination::new(account, &target(exchange))
-        .map_err(|error| impossible(error.to_string()))?;
+    let destination = open(manifest, exchange, &server.url, store.clone(), clock)?;
     let batch =
         batch(exchange).ok_or_else(|| impossible("a row cannot be written as JSON".to_owned()))?;
     let mut end = End::Sent(destination.send(&batch).await);
@@ -150,6 +137,42 @@ async fn run(
     Ok((server.came(), end))
 }
 
+/// The destination of an exchange, at a server on this machine.
+pub(super) fn open(
+    manifest: &Arc<Manifest>,
+    exchange: &Exchange,
+    server: &str,
+    store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+) -> Result<ManifestDestination, Mismatch> {
+    let impossible = |reason: String| Mismatch::Impossible { reason };
+    let parameters = exchange.connection.iter();
+    let options = AccountOptions {
+        parameters: parameters
+            .map(|(name, value)| (name.clone(), Secret::new(value.as_str())))
+            .collect(),
+        reroute: Some(Url::parse(server).map_err(|error| impossible(error.to_string()))?),
+        now: Some(exchange.now),
+        ..AccountOptions::default()
+    };
+    let account = Account::new(Arc::clone(manifest), options, store, clock)
+        .map_err(|error| impossible(error.to_string()))?;
+    ManifestDestination::new(account, &target(exchange))
+        .map_err(|error| impossible(error.to_string()))
+}
+
+/// What the store has before an exchange.
+pub(super) async fn stored(exchange: &Exchange) -> Result<Arc<MemoryTokenStore>, Mismatch> {
+    let store = Arc::new(MemoryTokenStore::new());
+    for (name, value) in &exchange.stored {
+        let saved = store.save(name, &Secret::new(value.as_str())).await;
+        saved.map_err(|error| Mismatch::Impossible {
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(store)
+}
+
 fn target(exchange: &Exchange) -> Target {
     let mut keys: Vec<String> = Vec::new();
     let mut fields: Vec<String> = Vec::new();
@@ -177,12 +200,16 @@ fn target(exchange: &Exchange) -> Target {
     }
 }
 
-fn batch(exchange: &Exchange) -> Option<Batch> {
-    let run = Arc::new(Run {
+pub(super) fn run_of(exchange: &Exchange) -> Run {
+    Run {
         sync: "exchange".to_owned(),
         run_id: "run-1".to_owned(),
         mode: exchange.mode,
-    });
+    }
+}
+
+pub(super) fn batch(exchange: &Exchange) -> Option<Batch> {
+    let run = Arc::new(run_of(exchange));
     let first = exchange.rows.first()?;
     let operation = BatchOperation::of(exchange.mode, first.operation);
     let changes: Option<Vec<Change>> = exchange
@@ -194,7 +221,7 @@ fn batch(exchange: &Exchange) -> Option<Batch> {
     Some(Batch::new(run, operation, changes?))
 }
 
-fn change(row: &RecordedRow, seq: u64) -> Option<Change> {
+pub(super) fn change(row: &RecordedRow, seq: u64) -> Option<Change> {
     let text = |map: &Map<String, Value>| ObjectText::new(serde_json::to_string(map).ok()?);
     Some(Change {
         seq,
@@ -216,35 +243,14 @@ fn compare_requests(recorded: &[Recorded], came: &[Came], found: &mut Vec<Mismat
             });
             continue;
         };
-        let mut differs = |what: String, new: &str, old: &str| {
-            if new != old {
-                found.push(Mismatch::Request {
-                    call,
-                    what,
-                    found: new.to_owned(),
-                    recorded: old.to_owned(),
-                });
-            }
-        };
-        differs("the method".to_owned(), &came.method, &recorded.method);
-        // A rerouted address begins with the host.
-        let url = recorded
-            .url
-            .split_once("://")
-            .map_or(recorded.url.as_str(), |(_, rest)| rest);
-        let target = came.target.trim_start_matches('/');
-        differs("the address".to_owned(), target, url);
-        for (name, value) in &recorded.headers {
-            let new = came.headers.iter().find(|(known, _)| known == name);
-            let new = new.map_or("(none)", |(_, value)| value.as_str());
-            differs(format!("the header `{name}`"), new, value);
+        for (what, new, old) in differences(recorded, came) {
+            found.push(Mismatch::Request {
+                call,
+                what,
+                found: new,
+                recorded: old,
+            });
         }
-        let body = String::from_utf8_lossy(&came.body);
-        differs(
-            "the body".to_owned(),
-            &body,
-            &String::from_utf8_lossy(&recorded.body),
-        );
     }
     if came.len() < recorded.len() {
         found.push(Mismatch::Missing {
@@ -252,6 +258,39 @@ fn compare_requests(recorded: &[Recorded], came: &[Came], found: &mut Vec<Mismat
             recorded: recorded.len(),
         });
     }
+}
+
+/// What of a request is not as it was recorded: the part, what came and what was recorded.
+pub(super) fn differences(
+    recorded: &RecordedRequest,
+    came: &Came,
+) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    let mut compare = |what: String, new: &str, old: &str| {
+        if new != old {
+            found.push((what, new.to_owned(), old.to_owned()));
+        }
+    };
+    compare("the method".to_owned(), &came.method, &recorded.method);
+    // A rerouted address begins with the host.
+    let url = recorded
+        .url
+        .split_once("://")
+        .map_or(recorded.url.as_str(), |(_, rest)| rest);
+    let target = came.target.trim_start_matches('/');
+    compare("the address".to_owned(), target, url);
+    for (name, value) in &recorded.headers {
+        let new = came.headers.iter().find(|(known, _)| known == name);
+        let new = new.map_or("(none)", |(_, value)| value.as_str());
+        compare(format!("the header `{name}`"), new, value);
+    }
+    let body = String::from_utf8_lossy(&came.body);
+    compare(
+        "the body".to_owned(),
+        &body,
+        &String::from_utf8_lossy(&recorded.body),
+    );
+    found
 }
 
 fn compare_end(
@@ -318,7 +357,7 @@ fn compare_end(
     }
 }
 
-fn fits(outcome: &Outcome, expected: &Expected) -> bool {
+pub(super) fn fits(outcome: &Outcome, expected: &Expected) -> bool {
     let (class, message) = outcome.failure().unzip();
     outcome.as_str() == expected.outcome
         && (expected.class.is_none()
@@ -329,14 +368,14 @@ fn fits(outcome: &Outcome, expected: &Expected) -> bool {
             .is_none_or(|part| message.is_some_and(|message| message.contains(part)))
 }
 
-fn shown(outcome: &Outcome) -> String {
+pub(super) fn shown(outcome: &Outcome) -> String {
     match outcome.failure() {
         None => outcome.as_str().to_owned(),
         Some((class, message)) => format!("{} {class} ({message})", outcome.as_str()),
     }
 }
 
-fn shown_expected(expected: &Expected) -> String {
+pub(super) fn shown_expected(expected: &Expected) -> String {
     let class = expected.class.as_deref().unwrap_or_default();
     match &expected.message {
         None => format!("{} {class}", expected.outcome),
@@ -419,7 +458,7 @@ fn messages(end: &End, now: DateTime<Utc>) -> Vec<String> {
 }
 
 /// Whether a secret parameter of the exchange stands in a text.
-fn leaks(
+pub(super) fn leaks(
     manifest: &Manifest,
     exchange: &Exchange,
     text: &str,

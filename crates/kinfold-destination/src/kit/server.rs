@@ -39,6 +39,14 @@ impl Drop for Server {
 impl Server {
     /// Starts a server that gives these answers one after the other; to any further request it answers 599.
     pub(super) async fn start(answers: Vec<RecordedAnswer>) -> io::Result<Self> {
+        let mut answers = answers.into_iter();
+        Self::answering(move |_| answers.next()).await
+    }
+
+    /// Starts a server that asks for each answer; where there is none it answers 599.
+    pub(super) async fn answering(
+        mut answer: impl FnMut(&Came) -> Option<RecordedAnswer> + Send + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let came = Arc::new(Mutex::new(Vec::new()));
@@ -46,7 +54,7 @@ impl Server {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 // One after the other: the order of requests is a part of what was recorded.
-                let _ = serve(stream, &answers, &seen).await;
+                let _ = serve(stream, &mut answer, &seen).await;
             }
         });
         Ok(Self { url, came, task })
@@ -63,23 +71,21 @@ impl Server {
 
 async fn serve(
     mut stream: TcpStream,
-    answers: &[RecordedAnswer],
+    answer: &mut (impl FnMut(&Came) -> Option<RecordedAnswer> + Send),
     seen: &Mutex<Vec<Came>>,
 ) -> io::Result<()> {
     let Some(request) = receive(&mut stream).await? else {
         return Ok(());
     };
-    let number = {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.push(request);
-        seen.len() - 1
-    };
-    let bytes = match answers.get(number) {
-        Some(answer) => encode(answer),
+    let bytes = match answer(&request) {
+        Some(answer) => encode(&answer),
         None => {
             b"HTTP/1.1 599 Unexpected\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec()
         }
     };
+    seen.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(request);
     stream.write_all(&bytes).await?;
     stream.shutdown().await
 }

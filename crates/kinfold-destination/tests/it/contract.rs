@@ -125,7 +125,7 @@ pub(super) fn destination_of(
             direct: true,
             ..HttpClientOptions::default()
         },
-        reroute: None,
+        ..AccountOptions::default()
     };
     let store = Arc::new(MemoryTokenStore::new());
     let account = Account::new(manifest, options, store, Arc::new(SystemClock::new())).unwrap();

@@ -43,14 +43,19 @@ async fn wrong(folder: &Folder) -> Vec<String> {
         for mismatch in kit::replay(&manifest, exchange).await {
             found.push(format!("{}: {mismatch}", exchange.name));
         }
+        for mismatch in kit::delivery(&manifest, exchange, None).await {
+            found.push(format!("{}, delivered: {mismatch}", exchange.name));
+        }
     }
     for fault in &folder.faults {
-        let exchange = folder
-            .exchanges
-            .iter()
-            .find(|exchange| exchange.name == fault.exchange);
-        for mismatch in kit::fault(&manifest, exchange.unwrap(), fault).await {
+        let mut exchanges = folder.exchanges.iter();
+        let exchange = exchanges.find(|exchange| exchange.name == fault.exchange);
+        let exchange = exchange.unwrap();
+        for mismatch in kit::fault(&manifest, exchange, fault).await {
             found.push(format!("fault {}: {mismatch}", fault.name));
+        }
+        for mismatch in kit::delivery(&manifest, exchange, Some(fault)).await {
+            found.push(format!("fault {}, delivered: {mismatch}", fault.name));
         }
     }
     found
@@ -163,5 +168,40 @@ async fn an_exchange_that_differs_in_one_byte_is_found() {
         let mut changed = exchange.clone();
         change(&mut changed);
         assert!(!kit::replay(&manifest, &changed).await.is_empty(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_the_engine_meets_otherwise_is_found() {
+    let folder = load(&crate_folder("destinations/braze"));
+    let manifest = Arc::new(folder.manifest.unwrap());
+    // The fault, and what is said to come of it.
+    let wrong = [
+        ("too_many", "fatal", "expected one that stops"),
+        ("wrong_key", "temporary", "did not try again"),
+        ("event_broken", "temporary", "did not try again"),
+        ("broken", "fatal", "expected one that stops"),
+    ];
+    for (name, claimed, reason) in wrong {
+        let mut faults = folder.faults.iter();
+        let mut fault = faults.find(|fault| fault.name == name).unwrap().clone();
+        let mut exchanges = folder.exchanges.iter();
+        let exchange = exchanges.find(|exchange| exchange.name == fault.exchange);
+        let mut exchange = exchange.unwrap().clone();
+        // So that every row is delivered in the end.
+        exchange.calls[0].answer.body = br#"{"message": "success"}"#.to_vec();
+        if let kit::ExpectedResult::Rows(rows) = &mut exchange.result {
+            for row in rows {
+                (row.outcome, row.class, row.message) = ("delivered".to_owned(), None, None);
+            }
+        }
+        let right = kit::delivery(&manifest, &exchange, Some(&fault)).await;
+        assert!(right.is_empty(), "{name}: {right:?}");
+        if let kit::ExpectedResult::Whole { word, .. } = &mut fault.result {
+            *word = claimed;
+        }
+        let found = kit::delivery(&manifest, &exchange, Some(&fault)).await;
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert!(found.join("\n").contains(reason), "{name}: {found:?}");
     }
 }

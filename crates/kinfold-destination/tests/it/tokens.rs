@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use kinfold_destination::{
     Account, AccountOptions, Manifest, ManifestDestination, MemoryTokenStore, StoreError,
-    TokenStore, read,
+    StoreLock, TokenStore, read,
 };
 use kinfold_project::SyncMode;
 use kinfold_sync::{
@@ -153,15 +153,42 @@ async fn a_rotated_token_survives_a_crash() {
             .await,
         delivered()
     );
-    // A new process begins with the token of the connection's file, which is used up.
+    // A new process takes the token of the one before while it is good,
     let again = destination(&vendor.recorder.url, Arc::clone(&store));
     assert_eq!(again.send(&batch(1)).await, delivered());
+    assert_eq!(issued.load(Ordering::SeqCst), 1);
+    // and then not the refresh token of the connection's file, which is used up.
+    vendor.revoked.store(1, Ordering::SeqCst);
+    let last = destination(&vendor.recorder.url, Arc::clone(&store));
+    assert_eq!(last.send(&batch(1)).await, delivered());
     assert_eq!(issued.load(Ordering::SeqCst), 2);
     let without = destination(&vendor.recorder.url, Arc::new(MemoryTokenStore::new()));
     assert!(matches!(
         without.send(&batch(2)).await,
         SendResult::Fatal { .. }
     ));
+}
+
+#[tokio::test]
+async fn processes_that_come_at_once_use_a_refresh_token_once() {
+    let (vendor, issued) = Vendor::start().await;
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryTokenStore::new());
+    // Each has an account of its own, as processes have, and the same store.
+    let processes: Vec<_> = (0..4)
+        .map(|_| destination(&vendor.recorder.url, Arc::clone(&store)))
+        .collect();
+    for round in 1..=3 {
+        let batch = batch(0);
+        let (a, b, c, d) = tokio::join!(
+            processes[0].send(&batch),
+            processes[1].send(&batch),
+            processes[2].send(&batch),
+            processes[3].send(&batch),
+        );
+        assert_eq!([a, b, c, d], [(); 4].map(|()| delivered()), "{round}");
+        assert_eq!(issued.load(Ordering::SeqCst), round);
+        vendor.revoked.store(round, Ordering::SeqCst);
+    }
 }
 
 /// A store whose disk is full at first.
@@ -186,6 +213,10 @@ impl TokenStore for Full {
 
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
         self.inner.forget(name).await
+    }
+
+    async fn lock(&self, name: &str) -> Result<Box<dyn StoreLock>, StoreError> {
+        self.inner.lock(name).await
     }
 }
 

@@ -59,7 +59,7 @@ fn account(engine: &Engine, options: &Options<'_>) -> Result<Arc<Account>, Activ
     let options = AccountOptions {
         parameters,
         http,
-        reroute: None,
+        ..AccountOptions::default()
     };
     let clock = Arc::new(SystemClock::new());
     Account::new(manifest, options, Arc::new(store), clock).map_err(|source| {

@@ -5,11 +5,12 @@
 //! can read the old ones. With other credentials nothing is remembered, which is what they ask for.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use kinfold_destination::{Manifest, StoreError, TokenStore};
-use kinfold_lake::Lake;
+use kinfold_destination::{Manifest, StoreError, StoreLock, TokenStore};
+use kinfold_lake::{Holder, Lake, LakeError, Lease};
 use kinfold_project::Connection;
 use kinfold_sync::Secret;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -21,6 +22,13 @@ use super::lines::hex;
 use crate::Engine;
 
 const FORMAT: u64 = 1;
+
+/// What is done under a lock is a request or two. The lock of a process that has ended on another machine is held
+/// for so long.
+const LOCKED: Duration = Duration::from_secs(90);
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);
+const MOST_TRIES: u32 = 720;
+
 const CONTEXT: &str = "kinfold 2026-11 what a connection remembers";
 
 /// The values of one connection in one environment.
@@ -152,6 +160,32 @@ impl TokenStore for Remembered {
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
         let deleted = self.lake.delete(&self.object(name)).await;
         deleted.map_err(StoreError::new)
+    }
+
+    async fn lock(&self, name: &str) -> Result<Box<dyn StoreLock>, StoreError> {
+        let lease = format!("{}/{}", self.folder, hex(&text_hash(name)));
+        let mut tries = 0;
+        loop {
+            let held = self.lake.lease(&lease, Holder::this_process(), LOCKED);
+            match held.await {
+                Ok(lease) => return Ok(Box::new(Locked(lease))),
+                Err(LakeError::LeaseHeld { .. }) if tries < MOST_TRIES => tries += 1,
+                Err(error) => return Err(StoreError::new(error)),
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+    }
+}
+
+struct Locked(Lease);
+
+#[async_trait]
+impl StoreLock for Locked {
+    async fn release(self: Box<Self>) {
+        // If it fails the lease ends by itself.
+        if let Err(error) = self.0.release().await {
+            tracing::warn!(%error, "the lock of a connection's token could not be given up");
+        }
     }
 }
 

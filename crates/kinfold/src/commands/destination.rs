@@ -117,6 +117,9 @@ async fn replayed(folder: &Folder) -> Vec<String> {
         for mismatch in kit::replay(&manifest, exchange).await {
             found.push(format!("{}: {mismatch}", exchange.name));
         }
+        for mismatch in kit::delivery(&manifest, exchange, None).await {
+            found.push(format!("{}, delivered: {mismatch}", exchange.name));
+        }
     }
     for fault in &folder.faults {
         let mut exchanges = folder.exchanges.iter();
@@ -124,6 +127,9 @@ async fn replayed(folder: &Folder) -> Vec<String> {
             Some(exchange) => {
                 for mismatch in kit::fault(&manifest, exchange, fault).await {
                     found.push(format!("fault {}: {mismatch}", fault.name));
+                }
+                for mismatch in kit::delivery(&manifest, exchange, Some(fault)).await {
+                    found.push(format!("fault {}, delivered: {mismatch}", fault.name));
                 }
             }
             None => found.push(format!(
