@@ -59,6 +59,14 @@ impl Sender<'_> {
         pieces: &mut Vec<Piece>,
         outcomes: &mut HashMap<u64, Outcome>,
     ) -> Option<Job> {
+        if piece.at_fault
+            && piece.batch.changes.len() > 1
+            && let Some(failure) = &piece.last
+        {
+            let (class, message) = (failure.class, failure.message.clone());
+            self.settle_rejected(piece, class, message, pieces, outcomes);
+            return None;
+        }
         let wait = std::mem::take(&mut piece.wait);
         if !wait.is_zero() && !self.health.wait(wait).await {
             self.give_up(piece, outcomes);
@@ -79,6 +87,11 @@ impl Sender<'_> {
         match result {
             SendResult::Rows(rows) => {
                 self.health.answered();
+                if let Some(sibling) = pieces.last_mut()
+                    && sibling.sibling == Some(piece.batch.id)
+                {
+                    sibling.at_fault = true;
+                }
                 self.settle_rows(piece, rows, pieces, outcomes);
             }
             SendResult::Accepted { job, after } if self.destination.max_jobs() > 0 => {
@@ -144,7 +157,9 @@ impl Sender<'_> {
         None
     }
 
-    /// Halves a batch that was refused as a whole; a single row is rejected.
+    /// Halves a batch that was refused as a whole; a single row is rejected. If the first half is taken, what was
+    /// refused is in the second, which is then halved without being sent: a quarter of the requests fewer for a
+    /// single row at fault. A row is rejected only after it was sent alone, so this is never a judgement.
     pub(crate) fn settle_rejected(
         &self,
         piece: Piece,
@@ -160,12 +175,15 @@ impl Sender<'_> {
         }
         let maybe_applied = piece.effort.maybe_applied;
         let (first, second) = Arc::unwrap_or_clone(piece.batch).halves();
-        for half in [second, first] {
+        // Of a batch that is too large both halves may be small enough.
+        let known = (class != FailureClass::TooLarge).then_some(first.id);
+        for (half, sibling) in [(second, known), (first, None)] {
             let effort = Effort {
                 maybe_applied,
                 ..Effort::default()
             };
             let mut half = Piece::new(Arc::new(half), effort);
+            half.sibling = sibling;
             half.last = Some(Failure::new(class, message.as_str()));
             pieces.push(half);
         }

@@ -36,6 +36,8 @@ pub enum BatchOperation {
 }
 
 impl BatchOperation {
+    pub(crate) const ALL: [Self; 4] = [Self::Insert, Self::Update, Self::Upsert, Self::Delete];
+
     /// Which operation a change needs in a mode.
     #[must_use]
     pub fn of(mode: SyncMode, operation: Operation) -> Self {
@@ -51,7 +53,7 @@ impl BatchOperation {
     /// The operation of a word; the inverse of [`Self::as_str`].
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
-        [Self::Insert, Self::Update, Self::Upsert, Self::Delete]
+        Self::ALL
             .into_iter()
             .find(|operation| operation.as_str() == word)
     }
@@ -185,11 +187,14 @@ pub(crate) fn key_hash(change: &Change) -> u64 {
 }
 
 /// Cuts the plan into batches. A batch ends where the operation changes, where a key repeats, when it is
-/// full, and at every multiple of `max_rows` of the plan's positions: so a plan whose acknowledged batches
-/// have been taken out is cut at the same places again.
+/// full, and at every multiple of its operation's most rows in the plan's positions: so a plan whose
+/// acknowledged batches have been taken out is cut at the same places again.
 pub(crate) struct Batcher {
     run: Arc<Run>,
-    max_rows: usize,
+    /// Most rows of each operation's batches.
+    max_rows: Vec<(BatchOperation, usize)>,
+    /// Most rows taken from the source at a time.
+    page: usize,
     max_bytes: usize,
     buffer: VecDeque<Change>,
     ended: bool,
@@ -199,10 +204,17 @@ pub(crate) struct Batcher {
 }
 
 impl Batcher {
-    pub(crate) fn new(run: Arc<Run>, max_rows: usize, max_bytes: usize) -> Self {
+    pub(crate) fn new(
+        run: Arc<Run>,
+        max_rows: impl Fn(BatchOperation) -> usize,
+        max_bytes: usize,
+    ) -> Self {
+        let max_rows = BatchOperation::ALL.map(|operation| (operation, max_rows(operation).max(1)));
+        let needed = max_rows.iter().map(|(_, rows)| *rows);
         Self {
             run,
-            max_rows: max_rows.max(1),
+            page: needed.max().unwrap_or(1),
+            max_rows: max_rows.to_vec(),
             max_bytes,
             buffer: VecDeque::new(),
             ended: false,
@@ -252,10 +264,11 @@ impl Batcher {
             let wanted = BatchOperation::of(self.run.mode, next.operation);
             let size = encoded_len(next);
             let hash = key_hash(next);
-            let window = self.max_rows as u64;
+            let most = self.most_rows(wanted);
+            let window = most as u64;
             let fits = changes.first().is_none_or(|first| {
                 operation == Some(wanted)
-                    && changes.len() < self.max_rows
+                    && changes.len() < most
                     && bytes + size <= self.max_bytes
                     && first.seq / window == next.seq / window
                     && !keys.contains(&hash)
@@ -273,11 +286,15 @@ impl Batcher {
         Ok(operation.map(|operation| Batch::new(Arc::clone(&self.run), operation, changes)))
     }
 
+    fn most_rows(&self, operation: BatchOperation) -> usize {
+        let mut limits = self.max_rows.iter();
+        limits
+            .find(|(known, _)| *known == operation)
+            .map_or(1, |(_, rows)| *rows)
+    }
+
     async fn fill(&mut self, source: &mut dyn ChangeSource) -> Result<(), StoppedEarly> {
-        let page = source
-            .next(self.max_rows)
-            .await
-            .map_err(StoppedEarly::Source)?;
+        let page = source.next(self.page).await.map_err(StoppedEarly::Source)?;
         self.ended = page.is_empty();
         self.read += page.len() as u64;
         // Rows before an offending one must not be lost from the count, so they stay in the buffer.

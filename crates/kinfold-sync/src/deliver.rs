@@ -53,10 +53,10 @@ pub async fn deliver(
     let mut delivery = Delivery {
         batcher: Batcher::new(
             Arc::clone(run),
-            policy
-                .max_rows
-                .min(capabilities.max_rows)
-                .min(budget.max_rows()),
+            |operation| {
+                let own = capabilities.max_rows.min(destination.max_rows(operation));
+                policy.max_rows.min(own).min(budget.max_rows())
+            },
             policy.max_bytes.min(capabilities.max_bytes),
         ),
         capabilities,

@@ -34,7 +34,7 @@ pub struct Capabilities {
     pub operations: Vec<BatchOperation>,
     /// Operations for which the same batch may be sent twice and the result is that of sending it once.
     pub idempotent: Vec<BatchOperation>,
-    /// Most rows of a batch.
+    /// Most rows of a batch, of whatever operation; [`Destination::max_rows`] may allow fewer.
     pub max_rows: usize,
     /// Most bytes of a batch's rows, encoded as JSON.
     pub max_bytes: usize,
@@ -258,6 +258,13 @@ impl SendResult {
 pub trait Destination: Send + Sync {
     /// What it can do. Constant for the life of the destination.
     fn capabilities(&self) -> Capabilities;
+
+    /// Most rows of a batch of an operation. Where operations differ, batches as large as the largest would
+    /// be sent in parts, the last of which are small. Constant for the life of the destination.
+    fn max_rows(&self, operation: BatchOperation) -> usize {
+        let _ = operation;
+        self.capabilities().max_rows
+    }
 
     /// Whether a delivery can start: reachable, credentials accepted, object and fields there. Writes nothing.
     ///

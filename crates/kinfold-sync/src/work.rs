@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::attempt::acknowledge;
 use crate::{
-    Acknowledgement, Batch, Change, FailureClass, JobHandle, Outcome, OutstandingJob, RetryAfter,
-    Run, StoppedEarly,
+    Acknowledgement, Batch, BatchId, Change, FailureClass, JobHandle, Outcome, OutstandingJob,
+    RetryAfter, Run, StoppedEarly,
 };
 
 /// Rows that still need an outcome, and what happened to them so far.
@@ -15,6 +15,10 @@ pub(crate) struct Piece {
     /// The whole batch as it came, or a part of it.
     pub(crate) batch: Arc<Batch>,
     pub(crate) effort: Effort,
+    /// The other half of a batch that was refused as a whole: if it is taken, the fault is here.
+    pub(crate) sibling: Option<BatchId>,
+    /// Whether it would be refused as a whole again: it need not be sent before it is halved.
+    pub(crate) at_fault: bool,
     /// To be waited before the next request.
     pub(crate) wait: Duration,
     /// Rate limits met in a row, and when the first was.
@@ -77,6 +81,8 @@ impl Piece {
         Self {
             batch,
             effort,
+            sibling: None,
+            at_fault: false,
             wait: Duration::ZERO,
             refusals: 0,
             throttled_since: None,

@@ -18,6 +18,7 @@ pub mod s3;
 pub mod smtp;
 mod socket;
 pub mod ssh;
+pub mod vendor;
 
 pub use clock::FakeClock;
 pub use faults::{Fault, Script};
@@ -30,3 +31,4 @@ pub use plan::{MemoryLog, MemorySource, change};
 pub use postgres::{PostgresError, PostgresServer};
 pub use smtp::{SmtpError, SmtpMode, SmtpServer};
 pub use ssh::{SshError, SshServer, Wire};
+pub use vendor::{Kind, Logged, RateCheck, Vendor, VendorAnswer, VendorApi, VendorRequest};

@@ -201,6 +201,11 @@ impl Account {
         self.note_limits(&answer, scope, group);
         let rules = [asked.call.rules.as_slice(), &self.manifest().rules];
         let judged = judge(&answer, rules, scope, asked.purpose);
+        if judged.verdict == Verdict::Throttled
+            && let Some(wait) = judged.wait
+        {
+            self.pacing().hold(group, wait);
+        }
         tracing::debug!(
             destination = self.manifest().name,
             status = answer.status,

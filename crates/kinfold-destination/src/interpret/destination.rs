@@ -16,7 +16,8 @@ use tokio::sync::OnceCell;
 use super::account::Account;
 use super::call::Asked;
 use super::discovery;
-use super::group::GroupEnd;
+use super::group::{GroupEnd, Stopped};
+use super::job::HalfTold;
 use super::judge::{Judged, Purpose};
 use super::prepare::shown;
 use super::rows::rows_of;
@@ -42,6 +43,8 @@ pub struct ManifestDestination {
     prepared: OnceCell<Map<String, Value>>,
     has_sent: AtomicBool,
     fields: Vec<String>,
+    stopped: Stopped,
+    half_told: HalfTold,
 }
 
 impl ManifestDestination {
@@ -82,6 +85,8 @@ impl ManifestDestination {
             prepared: OnceCell::new(),
             has_sent: AtomicBool::new(false),
             fields,
+            stopped: Stopped::new(),
+            half_told: HalfTold::new(),
             account,
         })
     }
@@ -98,6 +103,14 @@ impl ManifestDestination {
             .objects
             .get(self.object)
             .unwrap_or(&NOTHING)
+    }
+
+    pub(super) fn stopped(&self) -> &Stopped {
+        &self.stopped
+    }
+
+    pub(super) fn half_told(&self) -> &HalfTold {
+        &self.half_told
     }
 
     pub(super) fn object_path(&self) -> &str {
@@ -342,6 +355,15 @@ fn fill(outcomes: &mut [Option<Outcome>], found: impl IntoIterator<Item = (usize
     }
 }
 
+/// Most rows of a batch that these forms send. One that becomes a job is not taken apart.
+fn most_rows(forms: &[Operation]) -> usize {
+    let jobs = forms.iter().filter(|form| form.job.is_some());
+    let of_jobs = jobs.map(|form| form.rows).min();
+    of_jobs
+        .or(forms.iter().map(|form| form.rows).max())
+        .unwrap_or(1)
+}
+
 fn halve(mut group: Vec<usize>, queue: &mut VecDeque<Vec<usize>>) {
     let second = group.split_off(group.len() / 2);
     queue.push_front(second);
@@ -396,12 +418,10 @@ impl Destination for ManifestDestination {
                 .filter(|(_, forms)| forms.iter().all(|form| form.repeatable))
                 .map(|(name, _)| name.batch_operation())
                 .collect(),
-            // A batch that becomes a job is not taken apart.
-            max_rows: forms()
-                .filter(|form| form.job.is_some())
-                .map(|form| form.rows)
-                .min()
-                .or(forms().map(|form| form.rows).max())
+            max_rows: used
+                .iter()
+                .map(|(_, forms)| most_rows(forms))
+                .max()
                 .unwrap_or(1),
             max_bytes: forms()
                 .filter_map(|form| form.bytes)
@@ -410,6 +430,10 @@ impl Destination for ManifestDestination {
             max_in_flight: limit.min().unwrap_or(AT_ONCE),
             reads: false,
         }
+    }
+
+    fn max_rows(&self, operation: BatchOperation) -> usize {
+        most_rows(self.forms(operation))
     }
 
     async fn check(&self) -> Result<(), DestinationError> {

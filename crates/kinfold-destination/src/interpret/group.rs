@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use kinfold_sync::{Batch, FailureClass, JobHandle, Outcome, SendResult, redact};
+use kinfold_sync::{
+    Batch, BatchId, BatchOperation, FailureClass, JobHandle, Outcome, SendResult, redact,
+};
 use serde_json::{Map, Value, json};
 
 use super::call::{Asked, NotSent};
@@ -11,6 +13,7 @@ use super::held::Held;
 use super::judge::{Judged, Purpose};
 use super::prepare::keep;
 use super::rows::{at_position, outcome, read};
+use super::unfinished::Unfinished;
 use crate::expression::{Root, Row};
 use crate::manifest::check::speaks_of_rows;
 use crate::manifest::{Call, Operation, Verdict};
@@ -27,11 +30,11 @@ pub(super) enum GroupEnd {
     TooLarge,
 }
 
-/// A group under way.
-struct Group<'a> {
-    destination: &'a ManifestDestination,
-    form: &'a Operation,
-    batch: &'a Batch,
+/// Groups that wait for the end of a limit.
+pub(super) type Stopped = Unfinished<BatchId, (usize, Progress)>;
+
+/// How far the calls of a group have come.
+pub(super) struct Progress {
     rows: Vec<Row>,
     settled: Vec<Option<Outcome>>,
     kept: Map<String, Value>,
@@ -39,6 +42,14 @@ struct Group<'a> {
     wrote: bool,
     /// Positions of the rows in the request that made the job.
     members: Option<Vec<usize>>,
+}
+
+/// A group under way.
+struct Group<'a> {
+    destination: &'a ManifestDestination,
+    form: &'a Operation,
+    batch: &'a Batch,
+    at: Progress,
 }
 
 impl ManifestDestination {
@@ -53,21 +64,36 @@ impl ManifestDestination {
             Ok(prepared) => prepared.clone(),
             Err(judged) => return GroupEnd::Whole(self.whole(&judged).await),
         };
+        let clock = self.account().clock();
+        let (first, at) = match self.stopped().take(&batch.id, clock.elapsed()) {
+            Some(stopped) => stopped,
+            None => {
+                let begin = Progress {
+                    settled: vec![None; rows.len()],
+                    rows,
+                    kept: prepared,
+                    wrote: false,
+                    members: None,
+                };
+                (0, begin)
+            }
+        };
         let mut group = Group {
             destination: self,
             form,
             batch,
-            settled: vec![None; rows.len()],
-            rows,
-            kept: prepared,
-            wrote: false,
-            members: None,
+            at,
         };
         let maker = maker(form);
-        for (at, call) in form.calls.iter().enumerate() {
-            if let Some(end) = group.call(call, maker == Some(at)).await {
-                return end;
+        for (at, call) in form.calls.iter().enumerate().skip(first) {
+            let Some(end) = group.call(call, maker == Some(at)).await else {
+                continue;
+            };
+            if at > 0 && group.goes_on_here(&end) {
+                let now = clock.elapsed();
+                self.stopped().put(batch.id, now, (at, group.at));
             }
+            return end;
         }
         group.end()
     }
@@ -103,9 +129,10 @@ impl Group<'_> {
     async fn call(&mut self, call: &Call, makes_job: bool) -> Option<GroupEnd> {
         let account = self.destination.account();
         let now = account.now();
-        let kept = Value::Object(self.kept.clone());
+        let kept = Value::Object(self.at.kept.clone());
         let base = self.destination.scope(&now).with(Root::Kept, &kept);
         let open = self
+            .at
             .settled
             .iter()
             .enumerate()
@@ -113,7 +140,7 @@ impl Group<'_> {
         let active: Vec<usize> = open
             .map(|(at, _)| at)
             .filter(|at| {
-                let row = self.rows.get(*at);
+                let row = self.at.rows.get(*at);
                 call.when
                     .as_ref()
                     .is_none_or(|when| row.is_some_and(|row| when.holds(&base.with_row(row))))
@@ -122,15 +149,17 @@ impl Group<'_> {
         if active.is_empty() {
             return None;
         }
-        let repeats = self.form.repeatable || !self.wrote;
-        if makes_job && repeats && !Held::of(&active, &self.settled).fits(&self.kept) {
+        let repeats = self.form.repeatable || !self.at.wrote;
+        if makes_job && repeats && !Held::of(&active, &self.at.settled).fits(&self.at.kept) {
             // They come again without the others, and their job needs to name no rows.
             let class = FailureClass::NotSent;
             let message = "the rows wait for a job of their own".to_owned();
             self.settle(&active, &Outcome::Retryable { class, message });
             return None;
         }
-        let picked = active.iter().filter_map(|at| self.rows.get(*at).cloned());
+        let picked = active
+            .iter()
+            .filter_map(|at| self.at.rows.get(*at).cloned());
         let rows: Vec<Row> = picked
             .enumerate()
             .map(|(at, row)| at_position(row, at))
@@ -178,9 +207,9 @@ impl Group<'_> {
         if !ran.judged.worked() {
             return self.failed(&active, &ran.judged).await;
         }
-        self.wrote |= !call.reads;
+        self.at.wrote |= !call.reads;
         if makes_job {
-            self.members = Some(active.clone());
+            self.at.members = Some(active.clone());
         }
         if ran.judged.verdict == Verdict::Done {
             self.settle(&active, &Outcome::Delivered);
@@ -188,7 +217,7 @@ impl Group<'_> {
         }
         if call.readings.is_empty() {
             let added = keep(call, &ran.answers, &scope);
-            self.kept.extend(added);
+            self.at.kept.extend(added);
             return None;
         }
         let said = read(call, &ran.answers, &rows, &scope);
@@ -209,7 +238,7 @@ impl Group<'_> {
         let unnamed = Judged::new(call.unnamed, "the answer does not speak of this row");
         for ((at, verdict), kept) in active.iter().zip(&said.verdicts).zip(said.kept) {
             if let (Some(slot), Some(found)) = (
-                self.settled.get_mut(*at),
+                self.at.settled.get_mut(*at),
                 outcome(verdict.as_ref().unwrap_or(&unnamed)),
             ) {
                 *slot = Some(redacted(found, account, &ran.sensitive));
@@ -217,7 +246,7 @@ impl Group<'_> {
             if let Some(Row {
                 kept: Value::Object(known),
                 ..
-            }) = self.rows.get_mut(*at)
+            }) = self.at.rows.get_mut(*at)
             {
                 known.extend(kept);
             }
@@ -227,7 +256,7 @@ impl Group<'_> {
 
     fn settle(&mut self, active: &[usize], outcome: &Outcome) {
         for at in active {
-            if let Some(slot) = self.settled.get_mut(*at) {
+            if let Some(slot) = self.at.settled.get_mut(*at) {
                 *slot = Some(outcome.clone());
             }
         }
@@ -245,12 +274,12 @@ impl Group<'_> {
             return None;
         }
         // Something was done for these rows that must not be done twice.
-        if self.wrote && !self.form.repeatable {
+        if self.at.wrote && !self.form.repeatable {
             let lasting = Outcome::Unknown { class, message };
             self.settle(active, &lasting);
             return None;
         }
-        if of_rows && active.len() < self.rows.len() {
+        if of_rows && active.len() < self.at.rows.len() {
             // The others have their outcome; these come again by themselves, and are halved then.
             self.settle(active, &Outcome::Retryable { class, message });
             return None;
@@ -258,9 +287,30 @@ impl Group<'_> {
         Some(GroupEnd::Whole(self.destination.whole(judged).await))
     }
 
+    /// Whether the same rows need not begin again after this end: nothing was done, or all that was done before
+    /// is that every row was found. What was not found, the call without a good answer may have made, and
+    /// what was found, it may have removed.
+    fn goes_on_here(&self, end: &GroupEnd) -> bool {
+        let in_doubt = match end {
+            GroupEnd::Whole(SendResult::RateLimited { .. }) => false,
+            GroupEnd::Whole(SendResult::Transient { .. } | SendResult::Unknown { .. }) => true,
+            _ => return false,
+        };
+        let none_null = |kept: &Map<String, Value>| !kept.values().any(Value::is_null);
+        let found = || {
+            let looked_up = |row: &Row| match &row.kept {
+                Value::Object(kept) => none_null(kept) && (kept.len() + self.at.kept.len() > 0),
+                _ => false,
+            };
+            none_null(&self.at.kept) && self.at.rows.iter().all(looked_up)
+        };
+        let repeats = self.form.repeatable && self.batch.operation != BatchOperation::Delete;
+        !in_doubt || (repeats && !self.at.wrote && found())
+    }
+
     /// The outcomes as they may be stored: without the values of their rows.
     fn told(&self) -> Vec<Option<Outcome>> {
-        let rows = self.settled.iter().zip(&self.rows);
+        let rows = self.at.settled.iter().zip(&self.at.rows);
         let told = rows.map(|(outcome, row)| {
             let parts = ["key", "fields"].map(|part| row.value.get(part)?.as_object());
             let maps: Vec<&Map<String, Value>> = parts.into_iter().flatten().collect();
@@ -273,11 +323,11 @@ impl Group<'_> {
     /// After the last call.
     fn end(self) -> GroupEnd {
         if self.form.job.is_some()
-            && let Some(members) = &self.members
+            && let Some(members) = &self.at.members
         {
             let held = Held::of(members, &self.told());
             if held.waits() {
-                return match held.handle(&self.kept) {
+                return match held.handle(&self.at.kept) {
                     Some(handle) => GroupEnd::Job(handle),
                     None => GroupEnd::Whole(SendResult::Unknown {
                         class: FailureClass::MalformedAnswer,
@@ -287,6 +337,7 @@ impl Group<'_> {
             }
         }
         let outcomes = self
+            .at
             .settled
             .into_iter()
             .map(|outcome| outcome.unwrap_or(Outcome::Delivered));

@@ -10,8 +10,20 @@ use super::held::Held;
 use super::judge::{Judged, Purpose};
 use super::prepare::keep;
 use super::rows::{at_position, outcome, read};
+use super::unfinished::Unfinished;
 use crate::expression::{Root, Row};
 use crate::manifest::{Call, Job, Verdict};
+
+/// Jobs that are over, and of which not all results could be had.
+pub(super) type HalfTold = Unfinished<JobHandle, Told>;
+
+/// What was told of a job so far.
+pub(super) struct Told {
+    kept: Map<String, Value>,
+    verdicts: Vec<Option<Judged>>,
+    /// How many calls for results were answered; `None` while the job is not over.
+    results: Option<usize>,
+}
 
 /// A question about a job, with everything that was kept for its batch.
 struct Question<'a> {
@@ -19,8 +31,7 @@ struct Question<'a> {
     job: &'a Job,
     batch: Value,
     rows: Vec<Row>,
-    kept: Map<String, Value>,
-    verdicts: Vec<Option<Judged>>,
+    told: Told,
 }
 
 impl ManifestDestination {
@@ -50,6 +61,7 @@ impl ManifestDestination {
             .enumerate()
             .map(|(at, row)| at_position(row, at))
             .collect();
+        let now = self.account().clock().elapsed();
         let mut question = Question {
             destination: self,
             job,
@@ -58,9 +70,12 @@ impl ManifestDestination {
                 "count": rows.len(),
                 "operation": batch.operation.as_str(),
             }),
-            verdicts: vec![None; rows.len()],
+            told: self.half_told().take(handle, now).unwrap_or_else(|| Told {
+                kept,
+                verdicts: vec![None; rows.len()],
+                results: None,
+            }),
             rows,
-            kept,
         };
         let answer = question.answer().await;
         let of_job = match answer {
@@ -72,7 +87,17 @@ impl ManifestDestination {
                     Err(end) => return JobState::Ended(end),
                 }
             }
-            Err(state) => return state,
+            Err(state) => {
+                let asks_again = matches!(
+                    state,
+                    JobState::NoAnswer { .. } | JobState::RateLimited { .. }
+                );
+                if question.told.results.is_some() && asks_again {
+                    let now = self.account().clock().elapsed();
+                    self.half_told().put(handle.clone(), now, question.told);
+                }
+                return state;
+            }
         };
         let mut settled = held.settled;
         for (at, outcome) in held.members.iter().zip(of_job) {
@@ -93,24 +118,12 @@ impl ManifestDestination {
 impl Question<'_> {
     /// Asks for the end, and then for the results. An error is a state that is not an end by rows.
     async fn answer(&mut self) -> Result<(), JobState> {
-        let job = self.job;
-        let ran = self.run(&job.poll, Purpose::Poll).await;
-        let judged = &ran.judged;
-        let (class, message) = (judged.class, judged.message.clone());
-        match judged.verdict {
-            Verdict::Ok => {}
-            Verdict::Done => return Ok(()),
-            Verdict::Pending => return Err(JobState::Pending { after: judged.wait }),
-            Verdict::Rejected | Verdict::Conflict | Verdict::MissingRow | Verdict::TooLarge => {
-                return Err(JobState::Ended(JobEnd::Rejected { class, message }));
-            }
-            Verdict::Failed => return Err(JobState::Ended(JobEnd::NotApplied { class, message })),
-            Verdict::Unknown => return Err(JobState::Ended(JobEnd::Unknown { class, message })),
-            _ => return Err(no_answer(judged)),
+        if self.told.results.is_none() && self.poll().await? {
+            return Ok(());
         }
-        self.take(&job.poll, ran)
-            .map_err(|stray| end_of_stray(&stray))?;
-        for call in &job.results {
+        let job = self.job;
+        let answered = self.told.results.unwrap_or_default();
+        for (at, call) in job.results.iter().enumerate().skip(answered) {
             let ran = self.run(call, Purpose::Read).await;
             match ran.judged.verdict {
                 Verdict::Ok | Verdict::Done => {}
@@ -124,14 +137,38 @@ impl Question<'_> {
                 _ => return Err(no_answer(&ran.judged)),
             }
             self.take(call, ran).map_err(|stray| end_of_stray(&stray))?;
+            self.told.results = Some(at + 1);
         }
         Ok(())
+    }
+
+    /// Asks whether the job is over. True if there is nothing more to be told.
+    async fn poll(&mut self) -> Result<bool, JobState> {
+        let job = self.job;
+        let ran = self.run(&job.poll, Purpose::Poll).await;
+        let judged = &ran.judged;
+        let (class, message) = (judged.class, judged.message.clone());
+        match judged.verdict {
+            Verdict::Ok => {}
+            Verdict::Done => return Ok(true),
+            Verdict::Pending => return Err(JobState::Pending { after: judged.wait }),
+            Verdict::Rejected | Verdict::Conflict | Verdict::MissingRow | Verdict::TooLarge => {
+                return Err(JobState::Ended(JobEnd::Rejected { class, message }));
+            }
+            Verdict::Failed => return Err(JobState::Ended(JobEnd::NotApplied { class, message })),
+            Verdict::Unknown => return Err(JobState::Ended(JobEnd::Unknown { class, message })),
+            _ => return Err(no_answer(judged)),
+        }
+        self.take(&job.poll, ran)
+            .map_err(|stray| end_of_stray(&stray))?;
+        self.told.results = Some(0);
+        Ok(false)
     }
 
     async fn run(&self, call: &Call, purpose: Purpose) -> Ran {
         let account = self.destination.account();
         let now = account.now();
-        let kept = Value::Object(self.kept.clone());
+        let kept = Value::Object(self.told.kept.clone());
         let mut scope = self
             .destination
             .scope(&now)
@@ -154,7 +191,7 @@ impl Question<'_> {
     /// Takes what an answer says of rows; an error is a failure of which it does not say which row is meant.
     fn take(&mut self, call: &Call, ran: Ran) -> Result<(), Judged> {
         let now = self.destination.account().now();
-        let kept = Value::Object(self.kept.clone());
+        let kept = Value::Object(self.told.kept.clone());
         let scope = self
             .destination
             .scope(&now)
@@ -162,7 +199,7 @@ impl Question<'_> {
             .with(Root::Batch, &self.batch);
         if call.readings.is_empty() {
             let added = keep(call, &ran.answers, &scope);
-            self.kept.extend(added);
+            self.told.kept.extend(added);
             return Ok(());
         }
         let said = read(call, &ran.answers, &self.rows, &scope);
@@ -171,7 +208,7 @@ impl Question<'_> {
             message: account.redact(&judged.message, &ran.sensitive),
             ..judged
         };
-        for (slot, found) in self.verdicts.iter_mut().zip(said.verdicts) {
+        for (slot, found) in self.told.verdicts.iter_mut().zip(said.verdicts) {
             if let Some(found) = found.map(clean)
                 && slot.as_ref().is_none_or(|known| known.worked())
             {
@@ -191,7 +228,7 @@ impl Question<'_> {
             "the results of the job do not speak of this row",
         );
         let account = self.destination.account();
-        let verdicts = self.verdicts.into_iter();
+        let verdicts = self.told.verdicts.into_iter();
         let outcomes = verdicts.map(|judged| {
             let judged = judged.unwrap_or_else(|| unnamed.clone());
             redacted(outcome(&judged).unwrap_or(Outcome::Delivered), account, &[])

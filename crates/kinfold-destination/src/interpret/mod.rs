@@ -17,6 +17,7 @@ mod request;
 mod rows;
 mod store;
 mod token;
+mod unfinished;
 
 use kinfold_sync::{DestinationError, Target};
 

@@ -1,6 +1,9 @@
 //! Keeping the limits of an account.
+//!
+//! A call is counted by the destination when it arrives, which is some time between its sending and its answer.
+//! So it counts here from its sending on, and what it has taken is given back as if it had arrived at the end.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +19,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The limits of one account, shared by all syncs that use it.
 pub(super) struct Pacing {
     limits: Vec<Kept>,
+    /// The destination said to calls of these groups that there are none before.
+    held: Mutex<HashMap<Option<String>, Duration>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -27,9 +32,11 @@ struct Kept {
 
 #[derive(Default)]
 struct State {
-    /// Of a rolling window: when how many were taken, the oldest first.
+    /// Taken by calls that are under way.
+    under_way: u32,
+    /// Of a rolling window: when how many came to their end, the oldest first.
     taken: VecDeque<(Duration, u32)>,
-    /// Of a window by the clock: when it began, and how many were taken since.
+    /// Of a window by the clock: when it began, and how many were taken since, or may have arrived since.
     window: Option<(DateTime<Utc>, u32)>,
     /// Of a bucket: how many were left, and when.
     bucket: Option<(f64, Duration)>,
@@ -37,9 +44,29 @@ struct State {
     not_before: Duration,
 }
 
-/// Calls that are under way.
-pub(super) struct Permits {
+/// A call that is under way, until dropped.
+pub(super) struct Permits<'a> {
+    pacing: &'a Pacing,
+    /// Positions of limits, and how much was taken of each.
+    taken: Vec<(usize, u32)>,
     _held: Vec<OwnedSemaphorePermit>,
+}
+
+impl Drop for Permits<'_> {
+    fn drop(&mut self) {
+        let (now, wall) = (self.pacing.clock.elapsed(), self.pacing.clock.wall());
+        for (at, amount) in &self.taken {
+            if let Some(kept) = self.pacing.limits.get(*at) {
+                kept.state().end(&kept.limit, *amount, now, wall);
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Pacing {
@@ -59,6 +86,7 @@ impl Pacing {
         };
         Self {
             limits: limits.iter().map(kept).collect(),
+            held: Mutex::default(),
             clock,
         }
     }
@@ -71,9 +99,9 @@ impl Pacing {
         &self,
         group: Option<&str>,
         rows: u32,
-    ) -> Result<Permits, RetryAfter> {
+    ) -> Result<Permits<'_>, RetryAfter> {
         let mut held = Vec::new();
-        for kept in self.of(group) {
+        for (_, kept) in self.of(group) {
             if let Some(semaphore) = &kept.at_once
                 && let Ok(permit) = Arc::clone(semaphore).acquire_owned().await
             {
@@ -81,10 +109,16 @@ impl Pacing {
             }
         }
         loop {
-            let wait = self.take(group, rows);
-            if wait.is_zero() {
-                return Ok(Permits { _held: held });
-            }
+            let wait = match self.take(group, rows) {
+                Ok(taken) => {
+                    return Ok(Permits {
+                        pacing: self,
+                        taken,
+                        _held: held,
+                    });
+                }
+                Err(wait) => wait,
+            };
             if wait > LONGEST_WAIT {
                 return Err(RetryAfter::Delay(wait));
             }
@@ -92,52 +126,72 @@ impl Pacing {
         }
     }
 
-    fn of<'a>(&'a self, group: Option<&'a str>) -> impl Iterator<Item = &'a Kept> {
-        self.limits
-            .iter()
-            .filter(move |kept| kept.limit.group.is_none() || kept.limit.group.as_deref() == group)
+    fn of<'a>(&'a self, group: Option<&'a str>) -> impl Iterator<Item = (usize, &'a Kept)> {
+        self.limits.iter().enumerate().filter(move |(_, kept)| {
+            kept.limit.group.is_none() || kept.limit.group.as_deref() == group
+        })
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<Option<String>, Duration>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The destination has refused a call and said for how long: calls of its group, those of the same rows too,
+    /// would be refused until then.
+    pub(super) fn hold(&self, group: Option<&str>, wait: RetryAfter) {
+        let until = self.clock.elapsed().saturating_add(self.length(wait));
+        let mut held = self.held();
+        let known = held.entry(group.map(str::to_owned)).or_default();
+        *known = until.max(*known);
+    }
+
+    fn length(&self, wait: RetryAfter) -> Duration {
+        match wait {
+            RetryAfter::Delay(delay) => delay,
+            RetryAfter::At(time) => (time - self.clock.wall()).to_std().unwrap_or_default(),
+        }
     }
 
     /// Takes one call from every limit, or from none and says how long to wait.
-    fn take(&self, group: Option<&str>, rows: u32) -> Duration {
+    fn take(&self, group: Option<&str>, rows: u32) -> Result<Vec<(usize, u32)>, Duration> {
         let now = self.clock.elapsed();
         let wall = self.clock.wall();
         // All are locked in one order, so that two calls cannot each take what the other needs.
-        let mut states: Vec<(&Kept, MutexGuard<'_, State>, u32)> = self
+        let mut states: Vec<(usize, &Kept, MutexGuard<'_, State>, u32)> = self
             .of(group)
-            .filter_map(|kept| {
+            .filter_map(|(at, kept)| {
                 let amount = match kept.limit.most {
                     Counted::Calls(_) => 1,
                     Counted::Rows(_) => rows,
                     Counted::AtOnce(_) => return None,
                 };
-                let state = kept.state.lock().unwrap_or_else(PoisonError::into_inner);
-                (amount > 0).then_some((kept, state, amount))
+                (amount > 0).then(|| (at, kept, kept.state(), amount))
             })
             .collect();
+        let held = self.held().get(&group.map(str::to_owned)).copied();
         let wait = states
             .iter_mut()
-            .map(|(kept, state, amount)| state.wait(&kept.limit, *amount, now, wall))
+            .map(|(_, kept, state, amount)| state.wait(&kept.limit, *amount, now, wall))
             .max()
-            .unwrap_or_default();
-        if wait.is_zero() {
-            for (kept, state, amount) in &mut states {
-                state.take(&kept.limit, *amount, now, wall);
-            }
+            .unwrap_or_default()
+            .max(held.unwrap_or_default().saturating_sub(now));
+        if !wait.is_zero() {
+            return Err(wait);
         }
-        wait
+        let mut taken = Vec::with_capacity(states.len());
+        for (at, kept, state, amount) in &mut states {
+            state.take(&kept.limit, *amount, now, wall);
+            taken.push((*at, *amount));
+        }
+        Ok(taken)
     }
 
     /// The destination said that a limit is used up. `which` counts the limits that are not at once, in order.
     pub(super) fn used_up(&self, at: usize, reset: RetryAfter) {
-        let now = self.clock.elapsed();
-        let wait = match reset {
-            RetryAfter::Delay(delay) => delay,
-            RetryAfter::At(time) => (time - self.clock.wall()).to_std().unwrap_or_default(),
-        };
+        let until = self.clock.elapsed().saturating_add(self.length(reset));
         if let Some(kept) = self.limits.get(at) {
-            let mut state = kept.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.not_before = state.not_before.max(now.saturating_add(wait));
+            let mut state = kept.state();
+            state.not_before = state.not_before.max(until);
         }
     }
 }
@@ -162,7 +216,8 @@ impl State {
                 {
                     self.taken.pop_front();
                 }
-                let mut used: u32 = self.taken.iter().map(|(_, taken)| taken).sum();
+                let ended: u32 = self.taken.iter().map(|(_, taken)| taken).sum();
+                let mut used = ended.saturating_add(self.under_way);
                 let mut wait = Duration::ZERO;
                 for (at, taken) in &self.taken {
                     if used.saturating_add(amount) <= most {
@@ -171,18 +226,21 @@ impl State {
                     used = used.saturating_sub(*taken);
                     wait = at.saturating_add(limit.per).saturating_sub(now);
                 }
+                if used.saturating_add(amount) > most {
+                    // Those under way come to their end now, or later.
+                    wait = limit.per;
+                }
                 wait
             }
             Window::Clock(zone) => {
                 let (start, end) = window_of(wall, limit.per, zone);
-                match self.window {
-                    Some((begun, used)) if begun == start && used.saturating_add(amount) > most => {
-                        (end - wall)
-                            .to_std()
-                            .unwrap_or_default()
-                            .max(Duration::from_millis(1))
-                    }
-                    _ => Duration::ZERO,
+                if self.used_since(start).saturating_add(amount) > most {
+                    (end - wall)
+                        .to_std()
+                        .unwrap_or_default()
+                        .max(Duration::from_millis(1))
+                } else {
+                    Duration::ZERO
                 }
             }
             Window::Bucket => {
@@ -203,19 +261,38 @@ impl State {
 
     fn take(&mut self, limit: &Limit, amount: u32, now: Duration, wall: DateTime<Utc>) {
         match limit.window {
-            Window::Rolling => self.taken.push_back((now, amount)),
+            Window::Rolling => {}
             Window::Clock(zone) => {
                 let (start, _) = window_of(wall, limit.per, zone);
-                let used = match self.window {
-                    Some((begun, used)) if begun == start => used,
-                    _ => 0,
-                };
-                self.window = Some((start, used.saturating_add(amount)));
+                let used = self.used_since(start).saturating_add(amount);
+                self.window = Some((start, used));
             }
             Window::Bucket => {
                 let left = self.level(limit, now) - f64::from(amount);
                 self.bucket = Some((left.max(0.0), now));
             }
+        }
+        self.under_way = self.under_way.saturating_add(amount);
+    }
+
+    /// A call has come to its end, at which it may have arrived.
+    fn end(&mut self, limit: &Limit, amount: u32, now: Duration, wall: DateTime<Utc>) {
+        match limit.window {
+            Window::Rolling => self.taken.push_back((now, amount)),
+            Window::Clock(zone) => {
+                let (start, _) = window_of(wall, limit.per, zone);
+                self.window = Some((start, self.used_since(start)));
+            }
+            Window::Bucket => {}
+        }
+        self.under_way = self.under_way.saturating_sub(amount);
+    }
+
+    /// How many count for the window that began then. Calls under way at its beginning may arrive in it.
+    fn used_since(&self, start: DateTime<Utc>) -> u32 {
+        match self.window {
+            Some((begun, used)) if begun == start => used,
+            _ => self.under_way,
         }
     }
 
@@ -290,6 +367,7 @@ mod tests {
                 let wait = state.wait(limit, 1, now, wall);
                 if wait.is_zero() {
                     state.take(limit, 1, now, wall);
+                    state.end(limit, 1, now, wall);
                     break;
                 }
                 now += wait;
@@ -316,6 +394,47 @@ mod tests {
     fn a_window_by_the_clock_begins_at_multiples() {
         let limit = limit(Counted::Calls(2), 10, Window::Clock(chrono_tz::Tz::UTC));
         assert_eq!(times(&limit, 5, at(7)), [0, 0, 3_000, 3_000, 13_000]);
+    }
+
+    #[test]
+    fn what_is_under_way_may_arrive_at_the_last_moment() {
+        let rolling = limit(Counted::Calls(2), 10, Window::Rolling);
+        let second = Duration::from_secs;
+        let mut state = State::default();
+        state.take(&rolling, 1, second(0), at(0));
+        state.take(&rolling, 1, second(1), at(1));
+        // Whenever it arrives, it does so now or later.
+        assert_eq!(state.wait(&rolling, 1, second(3), at(3)), second(10));
+        state.end(&rolling, 1, second(4), at(4));
+        assert_eq!(state.wait(&rolling, 1, second(5), at(5)), second(9));
+        state.end(&rolling, 1, second(6), at(6));
+        assert_eq!(state.wait(&rolling, 1, second(14), at(14)), second(0));
+        assert_eq!(state.wait(&rolling, 2, second(14), at(14)), second(2));
+
+        let clock = limit(Counted::Calls(2), 10, Window::Clock(chrono_tz::Tz::UTC));
+        let mut state = State::default();
+        state.take(&clock, 1, second(9), at(9));
+        // It is under way when the next window begins, and so counts for both.
+        assert_eq!(state.wait(&clock, 1, second(11), at(11)), second(0));
+        state.take(&clock, 1, second(11), at(11));
+        state.end(&clock, 1, second(12), at(12));
+        assert_eq!(state.wait(&clock, 1, second(12), at(12)), second(8));
+        state.end(&clock, 1, second(13), at(13));
+        assert_eq!(state.wait(&clock, 2, second(20), at(20)), second(0));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_holds_its_group() {
+        let clock = Arc::new(FakeClock::new());
+        let pacing = Pacing::new(&[], Arc::clone(&clock) as Arc<dyn Clock>);
+        pacing.hold(Some("search"), RetryAfter::Delay(Duration::from_secs(60)));
+        pacing.hold(Some("search"), RetryAfter::Delay(Duration::from_secs(20)));
+        assert!(pacing.acquire(None, 1).await.is_ok());
+        let refused = pacing.acquire(Some("search"), 1).await.err();
+        assert_eq!(refused, Some(RetryAfter::Delay(Duration::from_secs(60))));
+        clock.sleep(Duration::from_secs(58)).await;
+        assert!(pacing.acquire(Some("search"), 1).await.is_ok());
+        assert_eq!(clock.elapsed(), Duration::from_secs(60));
     }
 
     #[test]

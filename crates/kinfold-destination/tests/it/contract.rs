@@ -106,14 +106,15 @@ fn target(mode: SyncMode) -> Target {
     }
 }
 
-fn destination_for(url: String, mode: SyncMode) -> ManifestDestination {
-    destination_of(manifest(), url, mode)
+fn destination_for(url: String, mode: SyncMode, clock: &FakeClock) -> ManifestDestination {
+    destination_of(manifest(), url, mode, clock)
 }
 
 pub(super) fn destination_of(
     manifest: Arc<Manifest>,
     url: String,
     mode: SyncMode,
+    clock: &FakeClock,
 ) -> ManifestDestination {
     let options = AccountOptions {
         parameters: vec![
@@ -128,7 +129,7 @@ pub(super) fn destination_of(
         ..AccountOptions::default()
     };
     let store = Arc::new(MemoryTokenStore::new());
-    let account = Account::new(manifest, options, store, Arc::new(SystemClock::new())).unwrap();
+    let account = Account::new(manifest, options, store, Arc::new(clock.clone())).unwrap();
     ManifestDestination::new(account, &target(mode)).unwrap()
 }
 
@@ -164,6 +165,7 @@ async fn deliver_to(
     plan: &[Change],
 ) -> (DeliveryReport, MemoryLog) {
     let log = MemoryLog::new();
+    let clock = FakeClock::new();
     let run = Arc::new(Run {
         sync: "winback_crm".to_owned(),
         run_id: "run-1".to_owned(),
@@ -172,10 +174,10 @@ async fn deliver_to(
     let report = deliver(
         &run,
         &mut MemorySource::new(plan.to_vec()),
-        &destination_for(server.url(), mode),
+        &destination_for(server.url(), mode, &clock),
         &mut log.clone(),
         &policy(),
-        &FakeClock::new(),
+        &clock,
         &Budget::unlimited(),
         &CancelToken::new(),
     )
@@ -200,6 +202,7 @@ pub(super) fn batch_of(plan: &[Change]) -> Batch {
 pub(super) async fn deliver_with(
     destination: &ManifestDestination,
     plan: &[Change],
+    clock: &FakeClock,
 ) -> (DeliveryReport, MemoryLog) {
     let log = MemoryLog::new();
     let policy = DeliveryPolicy {
@@ -212,7 +215,7 @@ pub(super) async fn deliver_with(
         destination,
         &mut log.clone(),
         &policy,
-        &FakeClock::new(),
+        clock,
         &Budget::unlimited(),
         &CancelToken::new(),
     )
@@ -329,7 +332,7 @@ async fn credentials_that_are_refused_stop_the_delivery() {
         (0, 1),
         "{report:?}"
     );
-    let refused = destination_for(server.url(), SyncMode::Upsert)
+    let refused = destination_for(server.url(), SyncMode::Upsert, &FakeClock::new())
         .check()
         .await;
     assert!(
@@ -413,6 +416,7 @@ async fn jobs_end_as_the_destination_says_whatever_happens_to_the_questions() {
             ),
             ..JobOptions::default()
         });
+        let clock = FakeClock::new();
         let log = MemoryLog::new();
         let run = Arc::new(Run {
             sync: "winback_crm".to_owned(),
@@ -426,10 +430,10 @@ async fn jobs_end_as_the_destination_says_whatever_happens_to_the_questions() {
         let report = deliver(
             &run,
             &mut MemorySource::new(plan.clone()),
-            &destination_of(with_jobs(), server.url(), SyncMode::Upsert),
+            &destination_of(with_jobs(), server.url(), SyncMode::Upsert, &clock),
             &mut log.clone(),
             &policy,
-            &FakeClock::new(),
+            &clock,
             &Budget::unlimited(),
             &CancelToken::new(),
         )

@@ -9,6 +9,7 @@
 
 mod budgets;
 mod cases;
+mod halves;
 mod http;
 mod jobs;
 mod jobs_cases;

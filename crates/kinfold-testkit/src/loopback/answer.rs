@@ -80,7 +80,7 @@ pub(super) fn with_header(
 }
 
 /// An answer that promises more bytes than come.
-fn half_body() -> Response<Body> {
+pub(crate) fn half_body() -> Response<Body> {
     let first = futures::stream::once(async { Ok(Bytes::from_static(b"{\"results\":[")) });
     let then = futures::stream::once(async {
         // The first part is written out only when the next one lets itself be waited for.

@@ -22,6 +22,7 @@ use crate::socket::{BreakableListener, Breaker, Connections};
 use crate::{Fault, Script};
 
 use answer::answer;
+pub(crate) use answer::half_body;
 pub use jobs::JobOptions;
 use jobs::{Jobs, accept, poll};
 
