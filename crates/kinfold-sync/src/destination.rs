@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use kinfold_project::SyncMode;
 use serde_json::{Map, Value};
 
-use crate::{Batch, BatchOperation, FailureClass, JobHandle, JobState, ObjectText, Outcome};
+use crate::{Batch, BatchOperation, FailureClass, JobHandle, JobState, ObjectText, Outcome, Reach};
 
 /// What a sync writes to, and how. Known before anything is sent, so that [`Destination::check`] can
 /// refuse it as a whole.
@@ -294,6 +294,15 @@ pub trait Destination: Send + Sync {
     ) -> Result<Vec<Option<Map<String, Value>>>, DestinationError> {
         let _ = keys;
         Err(DestinationError::Unreadable)
+    }
+
+    /// How many people of the sync's object the destination has found, if it tells. Changes nothing there, so an
+    /// audience that no run has made yet is not made.
+    ///
+    /// # Errors
+    /// [`DestinationError::ObjectMissing`] if there is no such audience yet; else why it cannot be asked.
+    async fn reach(&self) -> Result<Option<Reach>, DestinationError> {
+        Ok(None)
     }
 
     /// Called once after the last batch, however the delivery ended.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
     Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, JobHandle,
-    JobState, Outcome, Run, SendResult, Target,
+    JobState, Outcome, Reach, Run, SendResult, Target,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
@@ -465,6 +465,11 @@ impl Destination for ManifestDestination {
     async fn poll(&self, job: &JobHandle, batch: &Batch) -> JobState {
         self.note_run(&batch.run);
         self.ask(job, batch).await
+    }
+
+    async fn reach(&self) -> Result<Option<Reach>, DestinationError> {
+        let asked = self.ask_reach().await;
+        asked.map_err(|judged| self.error_of(&judged))
     }
 
     async fn finish(&self) -> Result<(), DestinationError> {

@@ -13,6 +13,7 @@ mod job;
 mod judge;
 mod pacing;
 mod prepare;
+mod reach;
 mod request;
 mod rows;
 mod store;

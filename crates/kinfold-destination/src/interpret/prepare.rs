@@ -70,11 +70,30 @@ impl ManifestDestination {
         Ok(kept)
     }
 
+    /// The calls of `prepare` that look something up, as far as nothing has to be made.
+    pub(super) async fn look_up(&self, calls: &[Call]) -> Result<Map<String, Value>, Judged> {
+        let mut kept = Map::new();
+        for call in calls {
+            if call.reads {
+                kept = self.sequence(std::slice::from_ref(call), kept).await?;
+                continue;
+            }
+            let now = self.account().now();
+            let so_far = Value::Object(kept.clone());
+            let scope = self.scope(&now).with(Root::Kept, &so_far);
+            if call.when.as_ref().is_none_or(|when| when.holds(&scope)) {
+                let message = "no run has made it yet";
+                return Err(Judged::new(Verdict::MissingObject, message));
+            }
+        }
+        Ok(kept)
+    }
+
     fn remembered_name(&self, name: &str) -> String {
         format!("object/{}/{name}", self.object_path())
     }
 
-    async fn remembered(&self) -> Result<Option<Map<String, Value>>, Judged> {
+    pub(super) async fn remembered(&self) -> Result<Option<Map<String, Value>>, Judged> {
         let names = &self.object().remember;
         if names.is_empty() {
             return Ok(None);

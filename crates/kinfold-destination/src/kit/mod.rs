@@ -5,8 +5,10 @@
 
 pub(crate) mod blocks;
 mod clock;
+mod end;
 mod exchange;
 mod mismatch;
+mod reach;
 mod replay;
 mod server;
 

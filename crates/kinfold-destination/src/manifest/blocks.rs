@@ -228,6 +228,7 @@ block! {
         key("prepare", Shape::Blocks(&CALL), "Calls before the first batch of a run. What they keep is there for every call after them."),
         key("remember", Shape::Texts, "Names kept by `prepare` that are stored for ever. When all of them are there, `prepare` is not run: an audience is created once."),
         key("finish", Shape::Blocks(&CALL), "Calls after the last batch of a run, if there was one."),
+        key("reach", Shape::Block(&REACH), "How many people of the object the destination has found. Asked outside of runs."),
         key("append", Shape::OneOrMany(&OPERATION), "Sends every row once, as an event."),
         key("insert", Shape::OneOrMany(&OPERATION), "Adds rows; a row that exists is an error."),
         key("update", Shape::OneOrMany(&OPERATION), "Changes rows; a row that does not exist is an error. Also what `on_leave: clear` needs."),
@@ -293,6 +294,21 @@ block! {
 }
 
 block! {
+    /// How many people an audience reaches.
+    REACH = "reach", "`reach`",
+    "Calls that change nothing, and what they have kept as figures. What `prepare` has remembered or can look up is known; if it would have to make the audience first, there is none to ask about. A figure that is null is not told.",
+    [
+        key("about", Shape::Text, "What the figures count, for the page of the destination."),
+        needed("calls", Shape::Blocks(&CALL), "The calls, each a GET or with `reads`."),
+        key("size", Shape::Expression, "People that can be reached now: a number, or a list of the lowest and the highest. Texts that are numbers count too; what is below 0 is not told."),
+        key("matched", Shape::Expression, "Rows that were sent and whose person is known; written in the same way."),
+        key("rate", Shape::Expression, "The part of the rows that is matched, from 0 to 1; written in the same way."),
+        key("ready", Shape::Condition, "Whether the destination has finished, so that the audience can be used."),
+        key("status", Shape::Expression, "Its own word for the state of the audience."),
+    ];
+}
+
+block! {
     /// An operation.
     OPERATION = "operation", "an operation",
     "What is done with a batch: calls, one after the other. An operation may have several forms, a list; the first whose `min_rows` a batch has is taken.",
@@ -334,6 +350,7 @@ pub static ALL: &[&Block] = &[
     &FIELD,
     &DISCOVER,
     &IDENTIFIER,
+    &REACH,
     &OPERATION,
     &CALL,
     &READING,

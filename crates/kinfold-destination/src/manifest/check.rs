@@ -144,7 +144,8 @@ impl Checker<'_, '_> {
     }
 
     fn object(&mut self, object: &Object) {
-        for call in object.prepare.iter().chain(&object.finish) {
+        let reach = object.reach.iter().flat_map(|reach| &reach.calls);
+        for call in object.prepare.iter().chain(&object.finish).chain(reach) {
             self.call(call, &[]);
             self.no_rows(call);
         }
@@ -330,7 +331,8 @@ impl Checker<'_, '_> {
 fn all_calls(manifest: &Manifest) -> impl Iterator<Item = (&Call, usize)> {
     let once = manifest.check.iter().chain(&manifest.auth.token);
     let of_objects = manifest.objects.iter().flat_map(|object| {
-        let around = object.prepare.iter().chain(&object.finish);
+        let reach = object.reach.iter().flat_map(|reach| &reach.calls);
+        let around = object.prepare.iter().chain(&object.finish).chain(reach);
         let forms = object.operations.iter().flat_map(|(_, forms)| forms);
         let calls = forms.flat_map(|form| {
             let jobs = form

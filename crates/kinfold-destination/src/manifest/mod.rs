@@ -4,6 +4,7 @@ pub mod blocks;
 pub(crate) mod check;
 pub mod describe;
 pub(crate) mod fields;
+mod reach;
 mod read;
 mod units;
 pub(crate) mod verdict;
@@ -18,6 +19,7 @@ use crate::expression::Expression;
 use crate::identifiers::{Clean, Hash};
 use crate::template::{Template, Text};
 
+pub use reach::Reach;
 pub use read::read;
 pub use verdict::Verdict;
 
@@ -340,6 +342,8 @@ pub struct Object {
     pub remember: Vec<String>,
     /// Calls after the last batch.
     pub finish: Vec<Call>,
+    /// How it tells how many people it reaches.
+    pub reach: Option<Reach>,
     /// What can be done.
     pub operations: Vec<(OperationName, Vec<Operation>)>,
     /// Where it stands.
@@ -535,6 +539,7 @@ impl Object {
             prepare: Vec::new(),
             remember: Vec::new(),
             finish: Vec::new(),
+            reach: None,
             operations: Vec::new(),
             span: Span::new(kinfold_project::FileId(0), 0, 0),
         }

@@ -2,6 +2,7 @@
 
 mod call;
 mod object;
+mod reach;
 
 use std::time::Duration;
 

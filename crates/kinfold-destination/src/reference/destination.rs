@@ -159,6 +159,18 @@ fn object_section(page: &mut String, object: &Object) {
             ));
         }
     }
+    if let Some(reach) = &object.reach {
+        let told: Vec<String> = reach
+            .told()
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect();
+        page.push_str(&format!("\nReach: {}.", told.join(", ")));
+        if let Some(about) = &reach.about {
+            page.push_str(&format!(" {}", about.trim()));
+        }
+        page.push('\n');
+    }
     if let Some(fields) = &object.fields
         && !fields.known.is_empty()
     {

@@ -30,7 +30,7 @@ fn problems(text: &str) -> Vec<(String, String, String)> {
     let errors = folder
         .diagnostics
         .iter()
-        .filter(|diagnostic| diagnostic.code.id != "KF0613");
+        .filter(|diagnostic| diagnostic.is_error() || diagnostic.code.id != "KF0613");
     errors
         .map(|diagnostic| {
             let marked = diagnostic
@@ -320,6 +320,55 @@ fn each_mistake_is_found_at_its_place() {
             "      rows: 10\n      job:\n        poll: {get: /jobs, when: row.fields.a == 1}\n",
             "KF0608",
             "`when` means nothing here",
+            "get",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{post: /count}], ready: true}\n",
+            "KF0608",
+            "a call of `reach` changes nothing",
+            "post",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count}]}\n",
+            "KF0613",
+            "at least one of `size`",
+            "calls",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count}], size: run.number}\n",
+            "KF0601",
+            "`run` has no value here",
+            "run.number",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count}], size: sync.name}\n",
+            "KF0601",
+            "must be a number, or a list of the lowest and the highest and is text",
+            "size",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count}], status: connection.key}\n",
+            "KF0604",
+            "`status` is shown or stored",
+            "status",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    prepare: [{post: /session, keep: {id: $.id}}]\n    reach: {calls: [{get: \"/{{ kept.id }}\", keep: {n: $.n}}], size: kept.n}\n",
+            "KF0608",
+            "`reach` could never be asked",
+            "post",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count, query: {a: {$each: rows, $item: 1}}}], ready: true}\n",
+            "KF0607",
+            "no rows here",
             "get",
         ),
         (

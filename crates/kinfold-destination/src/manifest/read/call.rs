@@ -41,7 +41,7 @@ impl Place {
         self
     }
 
-    fn names<'a>(&'a self, known: &'a Known, roots: &'a [Root]) -> Names<'a> {
+    pub(super) fn names<'a>(&'a self, known: &'a Known, roots: &'a [Root]) -> Names<'a> {
         Names {
             roots,
             parameters: &known.parameters,

@@ -8,6 +8,7 @@ use super::super::{
     Verdict, blocks,
 };
 use super::call::{Place, call, calls};
+use super::reach::reach;
 use super::{Known, check_list, check_name, named, text_lists};
 use crate::codes;
 use crate::expression::Root;
@@ -121,6 +122,10 @@ fn object(
         reading.error(codes::UNUSED, message, fields.span_of("remember"));
     }
     let finish = calls(fields, "finish", &mut place.clone(), known, reading);
+    let reach = match fields.get("reach") {
+        Some(value) => Some(reach(value, &place, &prepare, &remember, known, reading)?),
+        None => None,
+    };
     let mut operations = Vec::new();
     for name in OperationName::ALL {
         let mut forms = Vec::new();
@@ -153,6 +158,7 @@ fn object(
         prepare,
         remember,
         finish,
+        reach,
         operations,
         span: fields.span,
     })
