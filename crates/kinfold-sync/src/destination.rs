@@ -198,6 +198,14 @@ pub enum DestinationError {
         /// The mode, as the user writes it.
         mode: &'static str,
     },
+    /// The object does not take a sync like this one.
+    #[error("`{object}` does not take this sync: {reason}")]
+    SyncRefused {
+        /// The object.
+        object: String,
+        /// In a few words.
+        reason: String,
+    },
     /// An option of the connection is wrong.
     #[error("connection option `{option}` is not valid: {reason}")]
     Option {

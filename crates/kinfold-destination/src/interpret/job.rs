@@ -21,6 +21,7 @@ struct Question<'a> {
     rows: Vec<Row>,
     kept: Map<String, Value>,
     verdicts: Vec<Option<Judged>>,
+    unnamed: Verdict,
 }
 
 impl ManifestDestination {
@@ -59,6 +60,7 @@ impl ManifestDestination {
                 "operation": batch.operation.as_str(),
             }),
             verdicts: vec![None; rows.len()],
+            unnamed: job.unnamed,
             rows,
             kept,
         };
@@ -171,11 +173,13 @@ impl Question<'_> {
             message: account.redact(&judged.message, &ran.sensitive),
             ..judged
         };
+        self.unnamed = ran.judged.unnamed.unwrap_or(self.unnamed);
         for (slot, found) in self.verdicts.iter_mut().zip(said.verdicts) {
-            if let Some(found) = found.map(clean)
-                && slot.as_ref().is_none_or(|known| known.worked())
-            {
-                *slot = Some(found);
+            if let Some(found) = found.map(clean) {
+                *slot = Some(match slot.take() {
+                    Some(known) => known.and(found),
+                    None => found,
+                });
             }
         }
         match said.stray {
@@ -187,7 +191,7 @@ impl Question<'_> {
     /// For each row of the job.
     fn outcomes(self) -> Vec<Outcome> {
         let unnamed = Judged::new(
-            self.job.unnamed,
+            self.unnamed,
             "the results of the job do not speak of this row",
         );
         let account = self.destination.account();

@@ -14,8 +14,10 @@ mod judge;
 mod pacing;
 mod prepare;
 mod reach;
+mod refuse;
 mod request;
 mod rows;
+mod send;
 mod store;
 mod token;
 

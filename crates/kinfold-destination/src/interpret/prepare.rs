@@ -186,11 +186,13 @@ pub(super) fn keep(call: &Call, answers: &[Answer], scope: &Scope<'_>) -> Map<St
             None => Map::new(),
         };
     };
+    let mut before = 0;
     for answer in answers {
         let of_answer = answer.scope(*scope);
         let items = list.evaluate(&of_answer);
-        for (position, item) in items.as_array().into_iter().flatten().enumerate() {
-            let position = Value::from(position);
+        let items = items.as_array().map_or(&[][..], Vec::as_slice);
+        for (position, item) in items.iter().enumerate() {
+            let position = Value::from(before + position);
             let scope = of_answer
                 .with(Root::Answer, item)
                 .with(Root::Position, &position);
@@ -198,6 +200,7 @@ pub(super) fn keep(call: &Call, answers: &[Answer], scope: &Scope<'_>) -> Map<St
                 return values(&scope);
             }
         }
+        before += items.len();
     }
     Map::new()
 }

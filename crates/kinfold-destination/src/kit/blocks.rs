@@ -17,6 +17,7 @@ pub(crate) const RESULT_WORDS: &[(&str, &str)] = &[
     ("pending", "the job is not over"),
     ("lost", "the job is not known"),
     ("no_answer", "a question about the job told nothing"),
+    ("incomplete", "a call of `finish` failed"),
 ];
 const MODE_WORDS: &[(&str, &str)] = &[
     ("insert", "adds rows"),

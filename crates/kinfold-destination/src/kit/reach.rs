@@ -76,6 +76,7 @@ pub(super) fn word_of(error: &DestinationError) -> (&'static str, FailureClass) 
         DestinationError::Unreachable { .. } => ("temporary", FailureClass::Unreachable),
         DestinationError::Unavailable { .. } => ("temporary", FailureClass::Unavailable),
         DestinationError::Unauthorized { .. } => ("fatal", FailureClass::Unauthorized),
+        DestinationError::Incomplete { .. } => ("incomplete", FailureClass::Misconfigured),
         _ => ("fatal", FailureClass::Misconfigured),
     }
 }

@@ -12,5 +12,6 @@ mod folders;
 mod generated;
 mod jobs;
 mod laws;
+mod refusals;
 mod secrets;
 mod tokens;
