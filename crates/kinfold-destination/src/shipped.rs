@@ -410,6 +410,7 @@ pub const SHIPPED: &[Shipped] = &[
     folder!("twilio":
         "manifest.yml",
         "faults.yml",
+        "exchanges/pictures.yml",
         "exchanges/sms.yml",
         "exchanges/sms_failed_at_once.yml",
         "exchanges/sms_of_a_service.yml",

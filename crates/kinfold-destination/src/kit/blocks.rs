@@ -13,7 +13,10 @@ pub(crate) const RESULT_WORDS: &[(&str, &str)] = &[
     ("throttled", "asked to wait"),
     ("temporary", "failed for a reason that passes"),
     ("unknown", "it is not known what was applied"),
-    ("fatal", "the delivery stops"),
+    (
+        "fatal",
+        "the delivery stops, or does not begin because the sync is refused",
+    ),
     ("pending", "the job is not over"),
     ("lost", "the job is not known"),
     ("no_answer", "a question about the job told nothing"),

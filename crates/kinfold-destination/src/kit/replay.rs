@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kinfold_sync::{
-    Batch, BatchOperation, Change, Destination, JobState, ObjectText, Previous, Run, Secret,
-    SendResult, Target,
+    Batch, BatchOperation, Change, Destination, DestinationError, JobState, ObjectText, Previous,
+    Run, Secret, SendResult, Target,
 };
 use serde_json::{Map, Value};
 use url::Url;
@@ -93,8 +93,13 @@ async fn run(
     let clock = Arc::new(StandingClock::at(exchange.now));
     let account = Account::new(Arc::clone(manifest), options, store.clone(), clock)
         .map_err(|error| impossible(error.to_string()))?;
-    let destination = ManifestDestination::new(account, &target(manifest, exchange))
-        .map_err(|error| impossible(error.to_string()))?;
+    let destination = match ManifestDestination::new(account, &target(manifest, exchange)) {
+        Ok(destination) => destination,
+        Err(error @ DestinationError::SyncRefused { .. }) => {
+            return Ok((Vec::new(), End::failed(&error)));
+        }
+        Err(error) => return Err(impossible(error.to_string())),
+    };
     let mut end = if matches!(exchange.result, ExpectedResult::Reach(_)) {
         destination
             .reach()
