@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use kinfold_project::SyncMode;
 use serde_json::{Map, Value};
 
-use crate::{Batch, BatchOperation, FailureClass, JobHandle, JobState, ObjectText, Outcome};
+use crate::{Batch, BatchOperation, FailureClass, JobHandle, JobState, ObjectText, Outcome, Reach};
 
 /// What a sync writes to, and how. Known before anything is sent, so that [`Destination::check`] can
 /// refuse it as a whole.
@@ -198,6 +198,14 @@ pub enum DestinationError {
         /// The mode, as the user writes it.
         mode: &'static str,
     },
+    /// The object does not take a sync like this one.
+    #[error("`{object}` does not take this sync: {reason}")]
+    SyncRefused {
+        /// The object.
+        object: String,
+        /// In a few words.
+        reason: String,
+    },
     /// An option of the connection is wrong.
     #[error("connection option `{option}` is not valid: {reason}")]
     Option {
@@ -301,6 +309,15 @@ pub trait Destination: Send + Sync {
     ) -> Result<Vec<Option<Map<String, Value>>>, DestinationError> {
         let _ = keys;
         Err(DestinationError::Unreadable)
+    }
+
+    /// How many people of the sync's object the destination has found, if it tells. Changes nothing there, so an
+    /// audience that no run has made yet is not made.
+    ///
+    /// # Errors
+    /// [`DestinationError::ObjectMissing`] if there is no such audience yet; else why it cannot be asked.
+    async fn reach(&self) -> Result<Option<Reach>, DestinationError> {
+        Ok(None)
     }
 
     /// Called once after the last batch, however the delivery ended.

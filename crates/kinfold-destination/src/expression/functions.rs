@@ -24,6 +24,8 @@ pub struct Function {
     pub output: Option<Kind>,
     /// Whether it is called for null too; all others give null for null.
     pub takes_null: bool,
+    /// Whether the last argument may stand there any number of times.
+    pub repeats: bool,
     /// What it does, in one sentence.
     pub about: &'static str,
     /// Examples.
@@ -77,6 +79,7 @@ macro_rules! functions {
             arguments: &[$($argument),*],
             output: $output,
             takes_null: matches!($name.as_bytes(), b"default" | b"then" | b"count" | b"concat" | b"merge"),
+            repeats: matches!($name.as_bytes(), b"without" | b"only"),
             about: $about,
             examples: &[$(Example($text, $value)),*],
             run: $run,
@@ -97,6 +100,12 @@ functions! {
     "json": Any () -> Some(Kind::Text),
         "Any value as the text of its JSON.",
         ["'a' | json" => "\"\\\"a\\\"\""], texts::json;
+    "parse_json": Text () -> Some(Kind::Any),
+        "The value that the text is the JSON of; null if it is not JSON.",
+        ["'{\"a\":[1]}' | parse_json" => "{\"a\":[1]}", "'{' | parse_json" => "null"], texts::parse_json;
+    "xml": Text () -> Some(Kind::Text),
+        "With what has a meaning in XML escaped, for text and for attributes; characters that XML cannot have are left out.",
+        ["'a<b>&\"c\"' | xml" => "\"a&lt;b&gt;&amp;&quot;c&quot;\""], texts::xml;
     "lower": Text () -> Some(Kind::Text), "In lower case.", ["'ÄB' | lower" => "\"äb\""], texts::lower;
     "upper": Text () -> Some(Kind::Text), "In upper case.", ["'ch' | upper" => "\"CH\""], texts::upper;
     "trim": Text () -> Some(Kind::Text), "Without white space at its ends.", ["' a ' | trim" => "\"a\""], texts::trim;
@@ -150,15 +159,20 @@ functions! {
         ["'a' | concat('b')" => "[\"a\",\"b\"]"], lists::concat;
     "merge": Any (needs("object", Kind::Any)) -> Some(Kind::Object),
         "The fields of both objects; of the second where both have one. Null is an object without fields.", [], lists::merge;
-    "without": Any (needs("name", Kind::Text), may_have("second", Kind::Text), may_have("third", Kind::Text), may_have("fourth", Kind::Text)) -> Some(Kind::Any),
+    "without": Any (needs("name", Kind::Text)) -> Some(Kind::Any),
         "An object without these fields.", [], lists::without;
-    "only": Any (needs("name", Kind::Text), may_have("second", Kind::Text), may_have("third", Kind::Text), may_have("fourth", Kind::Text)) -> Some(Kind::Any),
+    "only": Any (needs("name", Kind::Text)) -> Some(Kind::Any),
         "An object with these fields only, as far as it has them.", [], lists::only;
     "number": Any () -> Some(Kind::Number),
         "A number, or the number that a text is; null for anything else.",
         ["'12' | number" => "12", "'x' | number" => "null"], numbers::number;
     "plus": Number (needs("number", Kind::Number)) -> Some(Kind::Number),
         "The sum.", ["1 | plus(2)" => "3"], numbers::plus;
+    "times": Number (needs("number", Kind::Number)) -> Some(Kind::Number),
+        "The product.", ["2 | times(1.5)" => "3", "2 | times(30)" => "60"], numbers::times;
+    "divided_by": Number (needs("number", Kind::Number)) -> Some(Kind::Number),
+        "The quotient; null if the other number is 0.",
+        ["57 | divided_by(100)" => "0.57", "6 | divided_by(3)" => "2", "1 | divided_by(0)" => "null"], numbers::divided_by;
     "time": Any () -> Some(Kind::Time),
         "The time of a number (seconds or milliseconds since 1970) or a text (RFC 3339, or a date).",
         ["0 | time | iso" => "\"1970-01-01T00:00:00Z\""], numbers::time;
@@ -215,7 +229,8 @@ mod tests {
         for function in ALL {
             for value in values {
                 for argument in values {
-                    let arguments = vec![argument; function.arguments.len()].join(", ");
+                    let count = function.arguments.len() + 5 * usize::from(function.repeats);
+                    let arguments = vec![argument; count].join(", ");
                     let text = format!("{value} | {}({arguments})", function.name);
                     // Types that do not fit are refused; what is taken has a value.
                     if let Ok((expression, _)) = Expression::parse(&text, &Names::default()) {

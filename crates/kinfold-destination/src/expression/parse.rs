@@ -269,7 +269,8 @@ impl Parser<'_> {
         if self.takes("(") && !self.takes(")") {
             loop {
                 let (found, kind, range) = self.any()?;
-                let Some(wanted) = function.arguments.get(arguments.len()) else {
+                let repeated = function.arguments.last().filter(|_| function.repeats);
+                let Some(wanted) = function.arguments.get(arguments.len()).or(repeated) else {
                     return Err(Problem::new(
                         range,
                         format!("`{}` does not take so many arguments", function.name),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use crate::expression::{Root, Scope, sha256_hex};
-use crate::manifest::{Body, Content, Csv, Part};
+use crate::manifest::{Body, Content, Csv, Lists, Part};
 use crate::template::{JwtError, scalar_text};
 
 /// A body and its type.
@@ -27,8 +27,8 @@ pub(super) fn render(body: &Body, scope: &Scope<'_>) -> Result<Option<Rendered>,
             let text = template.render(scope)?.to_string();
             of(text.into_bytes(), "application/json")
         }
-        Body::Form(template) => {
-            let text = form(&template.render(scope)?);
+        Body::Form(template, lists) => {
+            let text = form(&template.render(scope)?, *lists);
             of(text.into_bytes(), "application/x-www-form-urlencoded")
         }
         Body::Csv(csv) => of(lines(csv, scope)?, "text/csv"),
@@ -41,12 +41,12 @@ pub(super) fn render(body: &Body, scope: &Scope<'_>) -> Result<Option<Rendered>,
     })
 }
 
-/// The pairs of a form; names are joined as in `a[b][0]`, null is an empty value.
-fn form(value: &Value) -> String {
+/// The pairs of a form; names are joined as in `a[b]`, null is an empty value.
+fn form(value: &Value, lists: Lists) -> String {
     let mut pairs = Vec::new();
     if let Value::Object(map) = value {
         for (name, value) in map {
-            flatten(name, value, &mut pairs);
+            flatten(name, value, lists, &mut pairs);
         }
     }
     form_urlencoded::Serializer::new(String::new())
@@ -54,16 +54,21 @@ fn form(value: &Value) -> String {
         .finish()
 }
 
-fn flatten(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+fn flatten(name: &str, value: &Value, lists: Lists, pairs: &mut Vec<(String, String)>) {
     match value {
         Value::Object(map) => {
             for (inner, value) in map {
-                flatten(&format!("{name}[{inner}]"), value, pairs);
+                flatten(&format!("{name}[{inner}]"), value, lists, pairs);
             }
         }
         Value::Array(items) => {
             for (at, value) in items.iter().enumerate() {
-                flatten(&format!("{name}[{at}]"), value, pairs);
+                let item = match lists {
+                    Lists::Indexed => format!("{name}[{at}]"),
+                    Lists::Brackets => format!("{name}[]"),
+                    Lists::Repeated => name.to_owned(),
+                };
+                flatten(&item, value, lists, pairs);
             }
         }
         scalar => pairs.push((name.to_owned(), scalar_text(scalar).unwrap_or_default())),
@@ -216,9 +221,22 @@ mod tests {
     fn forms_are_flat() {
         let value = json!({"a": {"b c": 1, "n": null}, "l": ["x", {"y": true}], "t": "ä&"});
         assert_eq!(
-            form(&value),
+            form(&value, Lists::Indexed),
             "a%5Bb+c%5D=1&a%5Bn%5D=&l%5B0%5D=x&l%5B1%5D%5By%5D=true&t=%C3%A4%26"
         );
+    }
+
+    #[test]
+    fn lists_in_forms_are_written_in_three_ways() {
+        let value = json!({"to": ["a", "b"], "v": {"x": [1, [2]]}, "none": []});
+        for (lists, expected) in [
+            (Lists::Indexed, "to[0]=a&to[1]=b&v[x][0]=1&v[x][1][0]=2"),
+            (Lists::Brackets, "to[]=a&to[]=b&v[x][]=1&v[x][][]=2"),
+            (Lists::Repeated, "to=a&to=b&v[x]=1&v[x]=2"),
+        ] {
+            let plain = form(&value, lists).replace("%5B", "[").replace("%5D", "]");
+            assert_eq!(plain, expected);
+        }
     }
 
     #[test]

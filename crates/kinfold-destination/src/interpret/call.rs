@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::account::Account;
 use super::answer::Answer;
 use super::judge::{Judged, Purpose, judge, wait_of};
+use super::pacing::Cost;
 use super::request::{Built, NotBuilt, Page, build};
 use crate::expression::{Root, Scope};
 use crate::manifest::{Call, Pages, Verdict};
@@ -169,7 +170,11 @@ impl Account {
         scope: &Scope<'_>,
     ) -> (Judged, Option<Answer>) {
         let group = asked.call.group.as_deref();
-        let permits = match self.pacing().acquire(group, asked.rows).await {
+        let cost = Cost {
+            rows: asked.rows,
+            points: asked.call.points,
+        };
+        let permits = match self.pacing().acquire(group, cost).await {
             Ok(permits) => permits,
             Err(wait) => {
                 let judged = Judged {

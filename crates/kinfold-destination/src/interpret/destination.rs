@@ -1,6 +1,5 @@
 //! A destination as its manifest says.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +7,7 @@ use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
     Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, JobHandle,
-    JobState, Outcome, Run, SendResult, Target,
+    JobState, Outcome, Reach, Run, SendResult, Target,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
@@ -16,10 +15,11 @@ use tokio::sync::OnceCell;
 use super::account::Account;
 use super::call::Asked;
 use super::discovery;
-use super::group::{GroupEnd, Stopped};
+use super::group::Stopped;
 use super::job::HalfTold;
 use super::judge::{Judged, Purpose};
 use super::prepare::shown;
+use super::refuse;
 use super::rows::rows_of;
 use crate::expression::{Root, Row, Scope};
 use crate::manifest::{Counted, Object, Operation, OperationName, Verdict};
@@ -55,11 +55,9 @@ impl ManifestDestination {
     pub fn new(account: Arc<Account>, target: &Target) -> Result<Self, DestinationError> {
         account.manifest().check_sync(target)?;
         let (object, arguments) = discovery::object_of(account.manifest(), &target.object)?;
-        let mut value = Map::new();
-        value.insert("name".to_owned(), Value::from(object.name.as_str()));
-        for (argument, text) in object.arguments.iter().zip(&arguments) {
-            value.insert(argument.name.clone(), Value::from(text.as_str()));
-        }
+        let connection = account.connection();
+        refuse::check_sync(object, &arguments, target, Some(connection))?;
+        let object_value = refuse::object_value(object, &arguments);
         let name = object.name.clone();
         let position = account
             .manifest()
@@ -73,13 +71,8 @@ impl ManifestDestination {
             object: position.unwrap_or_default(),
             object_path: target.object.clone(),
             mode: target.mode,
-            object_value: Value::Object(value),
-            sync_value: json!({
-                "mode": target.mode.as_str(),
-                "key": key,
-                "keys": target.key_fields,
-                "fields": target.fields,
-            }),
+            object_value,
+            sync_value: refuse::sync_value(target),
             key,
             run_value: std::sync::OnceLock::new(),
             prepared: OnceCell::new(),
@@ -152,7 +145,7 @@ impl ManifestDestination {
         self.object().operation(name).unwrap_or_default()
     }
 
-    fn form(&self, batch: &Batch) -> Option<&Operation> {
+    pub(super) fn form(&self, batch: &Batch) -> Option<&Operation> {
         let forms = self.forms(batch.operation);
         forms
             .iter()
@@ -173,8 +166,10 @@ impl ManifestDestination {
     /// The rows of a batch that can be sent, and for each row of the batch why it cannot.
     pub(super) fn rows_and_refused(&self, batch: &Batch) -> (Vec<Row>, Vec<Option<Outcome>>) {
         let now = self.account.now();
-        let rows = rows_of(batch, self.object(), &self.scope(&now), &self.key);
-        let most = self.form(batch).and_then(|form| form.row_bytes);
+        let scope = self.scope(&now);
+        let form = self.form(batch);
+        let rows = rows_of(batch, self.object(), &scope, &self.key);
+        let most = form.and_then(|form| form.row_bytes);
         let refused = |class, message: &str| {
             Some(Outcome::Rejected {
                 class,
@@ -191,8 +186,14 @@ impl ManifestDestination {
                     "the row is larger than the destination accepts",
                 )
             } else if let Some(row) = row {
-                sendable.push(row);
-                None
+                let reason = refuse::of_row(self.object(), form, &row, &scope);
+                match reason {
+                    Some(reason) => refused(FailureClass::InvalidRow, &reason),
+                    None => {
+                        sendable.push(row);
+                        None
+                    }
+                }
             } else {
                 refused(
                     FailureClass::InvalidRow,
@@ -201,121 +202,6 @@ impl ManifestDestination {
             });
         }
         (sendable, outcomes)
-    }
-
-    /// The rows by themselves, each group at most as large as a request may be: positions in the batch.
-    fn groups(&self, form: &Operation, rows: &[(usize, Row)]) -> VecDeque<Vec<usize>> {
-        let now = self.account.now();
-        let scope = self.scope(&now);
-        let mut groups: Vec<(Value, Vec<usize>)> = Vec::new();
-        for (at, (_, row)) in rows.iter().enumerate() {
-            let value = form.together.as_ref().map_or(Value::Null, |together| {
-                together.evaluate(&scope.with_row(row)).into_owned()
-            });
-            let open = groups
-                .iter_mut()
-                .rev()
-                .find(|(known, group)| *known == value && group.len() < form.rows);
-            match open {
-                Some((_, group)) => group.push(at),
-                None => groups.push((value, vec![at])),
-            }
-        }
-        groups.into_iter().map(|(_, group)| group).collect()
-    }
-
-    async fn send_all(&self, form: &Operation, batch: &Batch) -> SendResult {
-        let (rows, refused) = self.rows_and_refused(batch);
-        let mut outcomes = refused;
-        let open = outcomes
-            .iter()
-            .enumerate()
-            .filter(|(_, outcome)| outcome.is_none());
-        let open: Vec<usize> = open.map(|(at, _)| at).collect();
-        let rows: Vec<(usize, Row)> = open.into_iter().zip(rows).collect();
-        // The rest of a batch has no place beside the name of a job: the batch is halved until it is one group.
-        if form.job.is_some() && rows.len() > form.rows {
-            return SendResult::Rejected {
-                class: FailureClass::TooLarge,
-                message: "a job takes fewer rows than the batch has".to_owned(),
-            };
-        }
-        let mut queue = self.groups(form, &rows);
-        // What was refused here is refused again, so only what was sent counts.
-        let mut settled_any = false;
-        while let Some(group) = queue.pop_front() {
-            let alone = queue.is_empty() && group.len() == batch.changes.len();
-            let picked: Vec<&(usize, Row)> = group.iter().filter_map(|at| rows.get(*at)).collect();
-            let part = if alone {
-                batch.clone()
-            } else {
-                let changes = picked
-                    .iter()
-                    .filter_map(|(at, _)| batch.changes.get(*at).cloned());
-                Batch::new(Arc::clone(&batch.run), batch.operation, changes.collect())
-            };
-            let own: Vec<Row> = picked.iter().map(|(_, row)| row.clone()).collect();
-            let positions: Vec<usize> = picked.iter().map(|(at, _)| *at).collect();
-            match self.send_group(form, &part, own).await {
-                GroupEnd::Rows(found) => {
-                    settled_any = true;
-                    fill(&mut outcomes, positions.into_iter().zip(found));
-                }
-                GroupEnd::Job(job) => return SendResult::Accepted { job, after: None },
-                GroupEnd::TooLarge if form.job.is_none() => halve(group, &mut queue),
-                GroupEnd::TooLarge => {
-                    return SendResult::Rejected {
-                        class: FailureClass::TooLarge,
-                        message: "the request would be too large".to_owned(),
-                    };
-                }
-                GroupEnd::Whole(result) if alone && !settled_any => return result,
-                // Of two halves only one could be the job of this batch.
-                GroupEnd::Whole(result @ SendResult::Rejected { .. }) if form.job.is_some() => {
-                    return result;
-                }
-                GroupEnd::Whole(SendResult::Rejected { .. }) if group.len() > 1 => {
-                    halve(group, &mut queue)
-                }
-                GroupEnd::Whole(result) => {
-                    let lasting = !form.repeatable;
-                    match result {
-                        SendResult::Unknown { class, message } if lasting => {
-                            settled_any = true;
-                            let unknown = Outcome::Unknown { class, message };
-                            fill(
-                                &mut outcomes,
-                                positions.into_iter().map(|at| (at, unknown.clone())),
-                            );
-                        }
-                        // Everything again, which does no harm.
-                        SendResult::Unknown { .. } => return result,
-                        other if !settled_any => return other,
-                        other => {
-                            let again = retryable(other);
-                            let mut left = positions;
-                            let waiting = queue.iter().flatten().filter_map(|at| rows.get(*at));
-                            left.extend(waiting.map(|(at, _)| *at));
-                            fill(
-                                &mut outcomes,
-                                left.into_iter().map(|at| (at, again.clone())),
-                            );
-                            queue.clear();
-                        }
-                    }
-                }
-            }
-        }
-        let missing = || Outcome::Retryable {
-            class: FailureClass::NotSent,
-            message: "the row was not sent".to_owned(),
-        };
-        SendResult::Rows(
-            outcomes
-                .into_iter()
-                .map(|outcome| outcome.unwrap_or_else(missing))
-                .collect(),
-        )
     }
 
     fn error_of(&self, judged: &Judged) -> DestinationError {
@@ -347,14 +233,6 @@ impl std::fmt::Debug for ManifestDestination {
     }
 }
 
-fn fill(outcomes: &mut [Option<Outcome>], found: impl IntoIterator<Item = (usize, Outcome)>) {
-    for (at, outcome) in found {
-        if let Some(slot) = outcomes.get_mut(at) {
-            *slot = Some(outcome);
-        }
-    }
-}
-
 /// Most rows of a batch that these forms send. One that becomes a job is not taken apart.
 fn most_rows(forms: &[Operation]) -> usize {
     let jobs = forms.iter().filter(|form| form.job.is_some());
@@ -362,30 +240,6 @@ fn most_rows(forms: &[Operation]) -> usize {
     of_jobs
         .or(forms.iter().map(|form| form.rows).max())
         .unwrap_or(1)
-}
-
-fn halve(mut group: Vec<usize>, queue: &mut VecDeque<Vec<usize>>) {
-    let second = group.split_off(group.len() / 2);
-    queue.push_front(second);
-    queue.push_front(group);
-}
-
-/// Rows that a failure of others has kept from being sent, or that failed for a reason that passes.
-fn retryable(result: SendResult) -> Outcome {
-    let (class, message) = match result {
-        SendResult::RateLimited { .. } => (
-            FailureClass::RateLimited,
-            "the destination limits the rate".to_owned(),
-        ),
-        SendResult::Transient { class, message }
-        | SendResult::Fatal { class, message }
-        | SendResult::Rejected { class, message }
-        | SendResult::Unknown { class, message } => (class, message),
-        SendResult::Rows(_) | SendResult::Accepted { .. } => {
-            (FailureClass::NotSent, "the row was not sent".to_owned())
-        }
-    };
-    Outcome::Retryable { class, message }
 }
 
 #[async_trait]
@@ -491,17 +345,23 @@ impl Destination for ManifestDestination {
         self.ask(job, batch).await
     }
 
+    async fn reach(&self) -> Result<Option<Reach>, DestinationError> {
+        let asked = self.ask_reach().await;
+        asked.map_err(|judged| self.error_of(&judged))
+    }
+
     async fn finish(&self) -> Result<(), DestinationError> {
         let object = self.object();
-        if object.finish.is_empty() || !self.has_sent.load(Ordering::Relaxed) {
+        // What was not prepared is not over: nothing was sent.
+        let prepared = self.prepared.get().filter(|_| !object.finish.is_empty());
+        let Some(kept) = prepared.filter(|_| self.has_sent.load(Ordering::Relaxed)) else {
             return Ok(());
-        }
+        };
         let incomplete = |judged: Judged| DestinationError::Incomplete {
             address: self.account.manifest().title.clone(),
             reason: judged.message,
         };
-        let kept = self.prepared().await.map_err(incomplete)?.clone();
-        self.sequence(&object.finish, kept)
+        self.sequence(&object.finish, kept.clone())
             .await
             .map_err(incomplete)?;
         Ok(())

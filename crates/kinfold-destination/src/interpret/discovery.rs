@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::account::Account;
 use super::call::Asked;
 use super::judge::{Judged, Purpose};
+use super::refuse;
 use crate::expression::{Root, Scope, sha256_hex};
 use crate::manifest::{Discover, Field, Manifest, Object, OperationName};
 use crate::template::scalar_text;
@@ -25,8 +26,9 @@ impl Manifest {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check_sync(&self, target: &Target) -> Result<(), DestinationError> {
-        let (object, _) = object_of(self, &target.object)?;
-        check_target(self, object, target)
+        let (object, arguments) = object_of(self, &target.object)?;
+        check_target(self, object, target)?;
+        refuse::check_sync(object, &arguments, target, None)
     }
 }
 
@@ -181,11 +183,13 @@ pub(super) async fn fields(
         return Err(ran.judged);
     }
     let mut found = Vec::new();
+    let mut before = 0;
     for answer in &ran.answers {
         let of_answer = answer.scope(scope);
         let items = discover.items.evaluate(&of_answer);
-        for (position, item) in items.as_array().into_iter().flatten().enumerate() {
-            let position = Value::from(position);
+        let items = items.as_array().map_or(&[][..], Vec::as_slice);
+        for (position, item) in items.iter().enumerate() {
+            let position = Value::from(before + position);
             let scope = of_answer
                 .with(Root::Answer, item)
                 .with(Root::Position, &position);
@@ -201,6 +205,7 @@ pub(super) async fn fields(
                 });
             }
         }
+        before += items.len();
     }
     Ok(found)
 }

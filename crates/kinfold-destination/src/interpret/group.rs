@@ -235,7 +235,8 @@ impl Group<'_> {
             };
             return self.failed(&active, &judged).await;
         }
-        let unnamed = Judged::new(call.unnamed, "the answer does not speak of this row");
+        let unnamed = ran.judged.unnamed.unwrap_or(call.unnamed);
+        let unnamed = Judged::new(unnamed, "the answer does not speak of this row");
         for ((at, verdict), kept) in active.iter().zip(&said.verdicts).zip(said.kept) {
             if let (Some(slot), Some(found)) = (
                 self.at.settled.get_mut(*at),

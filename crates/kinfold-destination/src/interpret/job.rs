@@ -21,6 +21,7 @@ pub(super) type HalfTold = Unfinished<JobHandle, Told>;
 pub(super) struct Told {
     kept: Map<String, Value>,
     verdicts: Vec<Option<Judged>>,
+    unnamed: Verdict,
     /// How many calls for results were answered; `None` while the job is not over.
     results: Option<usize>,
 }
@@ -73,6 +74,7 @@ impl ManifestDestination {
             told: self.half_told().take(handle, now).unwrap_or_else(|| Told {
                 kept,
                 verdicts: vec![None; rows.len()],
+                unnamed: job.unnamed,
                 results: None,
             }),
             rows,
@@ -208,11 +210,13 @@ impl Question<'_> {
             message: account.redact(&judged.message, &ran.sensitive),
             ..judged
         };
+        self.told.unnamed = ran.judged.unnamed.unwrap_or(self.told.unnamed);
         for (slot, found) in self.told.verdicts.iter_mut().zip(said.verdicts) {
-            if let Some(found) = found.map(clean)
-                && slot.as_ref().is_none_or(|known| known.worked())
-            {
-                *slot = Some(found);
+            if let Some(found) = found.map(clean) {
+                *slot = Some(match slot.take() {
+                    Some(known) => known.and(found),
+                    None => found,
+                });
             }
         }
         match said.stray {
@@ -224,7 +228,7 @@ impl Question<'_> {
     /// For each row of the job.
     fn outcomes(self) -> Vec<Outcome> {
         let unnamed = Judged::new(
-            self.job.unnamed,
+            self.told.unnamed,
             "the results of the job do not speak of this row",
         );
         let account = self.destination.account();

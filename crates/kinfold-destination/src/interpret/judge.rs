@@ -18,6 +18,8 @@ pub(super) struct Judged {
     pub(super) message: String,
     pub(super) wait: Option<RetryAfter>,
     pub(super) class: FailureClass,
+    /// The verdict of rows that the answer does not name, if its rule says so.
+    pub(super) unnamed: Option<Verdict>,
 }
 
 impl Judged {
@@ -27,12 +29,56 @@ impl Judged {
             message: message.into(),
             wait: None,
             class: class_of(verdict),
+            unnamed: None,
         }
+    }
+
+    /// With what else was said of the same row: the worse verdict, and the reasons of both if both failed.
+    pub(super) fn and(self, other: Self) -> Self {
+        let (mine, others) = (badness(self.verdict), badness(other.verdict));
+        if mine == 0 || others == 0 {
+            return if others > mine { other } else { self };
+        }
+        let known = self
+            .message
+            .split(BETWEEN)
+            .any(|part| part == other.message);
+        let enough = self.message.len() >= MOST_WORDS;
+        let message = if known || enough || other.message.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}{BETWEEN}{}", self.message, other.message)
+        };
+        let worse = if others > mine { other } else { self };
+        Self { message, ..worse }
     }
 
     /// Whether the call worked.
     pub(super) fn worked(&self) -> bool {
         matches!(self.verdict, Verdict::Ok | Verdict::Done)
+    }
+}
+
+/// From this length in bytes on, further reasons of one row tell a person nothing.
+const MOST_WORDS: usize = 1_000;
+/// Between the reasons of one row.
+const BETWEEN: &str = "; ";
+
+/// Of what is said of one row the worst counts. What may have been applied is worse than what was refused, and
+/// what is refused for good worse than what may be sent again, for it would be refused again.
+fn badness(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Ok | Verdict::Done => 0,
+        Verdict::Throttled | Verdict::Temporary | Verdict::Failed | Verdict::Pending => 1,
+        Verdict::Rejected
+        | Verdict::Conflict
+        | Verdict::MissingRow
+        | Verdict::TooLarge
+        | Verdict::Unauthorized
+        | Verdict::Misconfigured
+        | Verdict::MissingObject
+        | Verdict::Expired => 2,
+        Verdict::Unknown | Verdict::Lost => 3,
     }
 }
 
@@ -99,6 +145,7 @@ pub(super) fn judge(
     };
     Judged {
         wait,
+        unnamed: rule.and_then(|rule| rule.unnamed),
         ..Judged::new(verdict, message)
     }
 }
@@ -238,6 +285,37 @@ mod tests {
             AnswerForm::Json,
         );
         judge(&answer, [&[], &[]], &Scope::default(), purpose).verdict
+    }
+
+    #[test]
+    fn of_what_is_said_of_a_row_the_worst_counts() {
+        let said = |verdict, message: &str| Judged::new(verdict, message);
+        let together = |items: &[(Verdict, &str)]| {
+            let items = items
+                .iter()
+                .map(|(verdict, message)| said(*verdict, message));
+            let all = items
+                .reduce(Judged::and)
+                .map(|all| (all.verdict, all.message));
+            all.unwrap_or((Verdict::Ok, String::new()))
+        };
+        use Verdict::{Conflict, Done, Ok, Rejected, Temporary, Unknown};
+        for (items, verdict, message) in [
+            (vec![(Ok, ""), (Done, "")], Ok, ""),
+            (vec![(Done, ""), (Ok, "")], Done, ""),
+            (vec![(Ok, ""), (Rejected, "a"), (Ok, "")], Rejected, "a"),
+            (
+                vec![(Rejected, "a"), (Rejected, "b"), (Rejected, "a")],
+                Rejected,
+                "a; b",
+            ),
+            (vec![(Temporary, "a"), (Conflict, "b")], Conflict, "a; b"),
+            (vec![(Conflict, "a"), (Rejected, "b")], Conflict, "a; b"),
+            (vec![(Unknown, "a"), (Rejected, "b")], Unknown, "a; b"),
+            (vec![(Temporary, "a"), (Rejected, "")], Rejected, "a"),
+        ] {
+            assert_eq!(together(&items), (verdict, message.to_owned()), "{items:?}");
+        }
     }
 
     #[test]

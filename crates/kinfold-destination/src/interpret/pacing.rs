@@ -44,6 +44,15 @@ struct State {
     not_before: Duration,
 }
 
+/// What one call uses up beside being a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    /// Rows that it changes.
+    pub(super) rows: u32,
+    /// Points that it counts as.
+    pub(super) points: u32,
+}
+
 /// A call that is under way, until dropped.
 pub(super) struct Permits<'a> {
     pacing: &'a Pacing,
@@ -91,14 +100,14 @@ impl Pacing {
         }
     }
 
-    /// Waits until a call with so many rows may be sent.
+    /// Waits until a call may be sent.
     ///
     /// # Errors
     /// That is not soon: after this wait it may be.
     pub(super) async fn acquire(
         &self,
         group: Option<&str>,
-        rows: u32,
+        cost: Cost,
     ) -> Result<Permits<'_>, RetryAfter> {
         let mut held = Vec::new();
         for (_, kept) in self.of(group) {
@@ -109,7 +118,7 @@ impl Pacing {
             }
         }
         loop {
-            let wait = match self.take(group, rows) {
+            let wait = match self.take(group, cost) {
                 Ok(taken) => {
                     return Ok(Permits {
                         pacing: self,
@@ -153,7 +162,7 @@ impl Pacing {
     }
 
     /// Takes one call from every limit, or from none and says how long to wait.
-    fn take(&self, group: Option<&str>, rows: u32) -> Result<Vec<(usize, u32)>, Duration> {
+    fn take(&self, group: Option<&str>, cost: Cost) -> Result<Vec<(usize, u32)>, Duration> {
         let now = self.clock.elapsed();
         let wall = self.clock.wall();
         // All are locked in one order, so that two calls cannot each take what the other needs.
@@ -162,7 +171,8 @@ impl Pacing {
             .filter_map(|(at, kept)| {
                 let amount = match kept.limit.most {
                     Counted::Calls(_) => 1,
-                    Counted::Rows(_) => rows,
+                    Counted::Rows(_) => cost.rows,
+                    Counted::Points(_) => cost.points,
                     Counted::AtOnce(_) => return None,
                 };
                 (amount > 0).then(|| (at, kept, kept.state(), amount))
@@ -198,7 +208,10 @@ impl Pacing {
 
 fn most(limit: &Limit) -> u32 {
     match limit.most {
-        Counted::Calls(most) | Counted::Rows(most) | Counted::AtOnce(most) => most,
+        Counted::Calls(most)
+        | Counted::Rows(most)
+        | Counted::Points(most)
+        | Counted::AtOnce(most) => most,
     }
 }
 
@@ -429,11 +442,11 @@ mod tests {
         let pacing = Pacing::new(&[], Arc::clone(&clock) as Arc<dyn Clock>);
         pacing.hold(Some("search"), RetryAfter::Delay(Duration::from_secs(60)));
         pacing.hold(Some("search"), RetryAfter::Delay(Duration::from_secs(20)));
-        assert!(pacing.acquire(None, 1).await.is_ok());
-        let refused = pacing.acquire(Some("search"), 1).await.err();
+        assert!(pacing.acquire(None, rows(1)).await.is_ok());
+        let refused = pacing.acquire(Some("search"), rows(1)).await.err();
         assert_eq!(refused, Some(RetryAfter::Delay(Duration::from_secs(60))));
         clock.sleep(Duration::from_secs(58)).await;
-        assert!(pacing.acquire(Some("search"), 1).await.is_ok());
+        assert!(pacing.acquire(Some("search"), rows(1)).await.is_ok());
         assert_eq!(clock.elapsed(), Duration::from_secs(60));
     }
 
@@ -475,14 +488,41 @@ mod tests {
             ],
             Arc::clone(&clock) as Arc<dyn Clock>,
         );
-        assert!(pacing.acquire(None, 5).await.is_ok());
-        assert!(pacing.acquire(None, 5).await.is_ok());
+        assert!(pacing.acquire(None, rows(5)).await.is_ok());
+        assert!(pacing.acquire(None, rows(5)).await.is_ok());
         assert!(clock.elapsed() >= Duration::from_secs(3));
         assert!(
-            matches!(pacing.acquire(None, 1).await, Err(RetryAfter::Delay(wait)) if wait > Duration::from_secs(3_000))
+            matches!(pacing.acquire(None, rows(1)).await, Err(RetryAfter::Delay(wait)) if wait > Duration::from_secs(3_000))
         );
         // What was refused has used nothing up.
-        assert!(pacing.acquire(None, 0).await.is_ok());
+        assert!(pacing.acquire(None, rows(0)).await.is_ok());
+    }
+
+    fn rows(rows: u32) -> Cost {
+        Cost { rows, points: 1 }
+    }
+
+    #[tokio::test]
+    async fn calls_use_up_points_and_each_is_one_call() {
+        let clock = Arc::new(FakeClock::new());
+        let pacing = Pacing::new(
+            &[
+                limit(Counted::Calls(3), 3_600, Window::Rolling),
+                limit(Counted::Points(50), 60, Window::Rolling),
+            ],
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
+        let points = |points| Cost { rows: 0, points };
+        assert!(pacing.acquire(None, points(40)).await.is_ok());
+        assert!(pacing.acquire(None, points(10)).await.is_ok());
+        assert!(
+            matches!(pacing.acquire(None, points(1)).await, Err(RetryAfter::Delay(wait)) if wait <= Duration::from_secs(60))
+        );
+        clock.sleep(Duration::from_secs(60)).await;
+        assert!(pacing.acquire(None, points(1)).await.is_ok());
+        assert!(
+            matches!(pacing.acquire(None, points(1)).await, Err(RetryAfter::Delay(wait)) if wait > Duration::from_secs(3_000))
+        );
     }
 
     #[tokio::test]
@@ -493,6 +533,6 @@ mod tests {
             Arc::clone(&clock) as Arc<dyn Clock>,
         );
         pacing.used_up(0, RetryAfter::Delay(Duration::from_secs(60)));
-        assert!(pacing.acquire(None, 0).await.is_err());
+        assert!(pacing.acquire(None, rows(0)).await.is_err());
     }
 }

@@ -70,11 +70,30 @@ impl ManifestDestination {
         Ok(kept)
     }
 
+    /// The calls of `prepare` that look something up, as far as nothing has to be made.
+    pub(super) async fn look_up(&self, calls: &[Call]) -> Result<Map<String, Value>, Judged> {
+        let mut kept = Map::new();
+        for call in calls {
+            if call.reads {
+                kept = self.sequence(std::slice::from_ref(call), kept).await?;
+                continue;
+            }
+            let now = self.account().now();
+            let so_far = Value::Object(kept.clone());
+            let scope = self.scope(&now).with(Root::Kept, &so_far);
+            if call.when.as_ref().is_none_or(|when| when.holds(&scope)) {
+                let message = "no run has made it yet";
+                return Err(Judged::new(Verdict::MissingObject, message));
+            }
+        }
+        Ok(kept)
+    }
+
     fn remembered_name(&self, name: &str) -> String {
         format!("object/{}/{name}", self.object_path())
     }
 
-    async fn remembered(&self) -> Result<Option<Map<String, Value>>, Judged> {
+    pub(super) async fn remembered(&self) -> Result<Option<Map<String, Value>>, Judged> {
         let names = &self.object().remember;
         if names.is_empty() {
             return Ok(None);
@@ -167,11 +186,13 @@ pub(super) fn keep(call: &Call, answers: &[Answer], scope: &Scope<'_>) -> Map<St
             None => Map::new(),
         };
     };
+    let mut before = 0;
     for answer in answers {
         let of_answer = answer.scope(*scope);
         let items = list.evaluate(&of_answer);
-        for (position, item) in items.as_array().into_iter().flatten().enumerate() {
-            let position = Value::from(position);
+        let items = items.as_array().map_or(&[][..], Vec::as_slice);
+        for (position, item) in items.iter().enumerate() {
+            let position = Value::from(before + position);
             let scope = of_answer
                 .with(Root::Answer, item)
                 .with(Root::Position, &position);
@@ -179,6 +200,7 @@ pub(super) fn keep(call: &Call, answers: &[Answer], scope: &Scope<'_>) -> Map<St
                 return values(&scope);
             }
         }
+        before += items.len();
     }
     Map::new()
 }

@@ -86,6 +86,8 @@ pub(super) fn read(call: &Call, answers: &[Answer], rows: &[Row], scope: &Scope<
             Match::Index(_) => HashMap::new(),
             Match::Equal { row, .. } => positions(rows, row, scope),
         };
+        // Positions go on from page to page.
+        let mut before = 0;
         for answer in answers {
             let of_answer = answer.scope(*scope);
             let items = reading.items.evaluate(&of_answer);
@@ -98,19 +100,19 @@ pub(super) fn read(call: &Call, answers: &[Answer], rows: &[Row], scope: &Scope<
                     continue;
                 }
             };
-            if is_positional(&reading.by) && items.len() != rows.len() {
-                // Which one is missing, or too many, nobody can say.
-                let message = "the answer has another number of items than the request has rows";
-                said.stray.get_or_insert(malformed(message));
-                continue;
-            }
             for (position, item) in items.iter().enumerate() {
-                let position = Value::from(position);
+                let position = Value::from(before + position);
                 let scope = of_answer
                     .with(Root::Answer, item)
                     .with(Root::Position, &position);
                 said.take(call, reading, item, &scope, &by_value);
             }
+            before += items.len();
+        }
+        if is_positional(&reading.by) && before != rows.len() {
+            // Which one is missing, or too many, nobody can say.
+            let message = "the answer has another number of items than the request has rows";
+            said.distrust(malformed(message));
         }
     }
     said
@@ -140,6 +142,13 @@ fn positions(rows: &[Row], value: &Expression, scope: &Scope<'_>) -> HashMap<Str
 }
 
 impl Said {
+    /// Nothing that was said can be relied on.
+    fn distrust(&mut self, why: Judged) {
+        self.verdicts.fill(None);
+        self.kept.fill(Map::new());
+        self.stray = Some(why);
+    }
+
     fn take(
         &mut self,
         call: &Call,
@@ -171,13 +180,11 @@ impl Said {
                 continue;
             };
             found = true;
-            // Of several verdicts on a row, the first that is a failure counts.
-            if slot
-                .as_ref()
-                .is_none_or(|known| known.worked() && !judged.worked())
-            {
-                *slot = Some(judged.clone());
-            }
+            let judged = judged.clone();
+            *slot = Some(match slot.take() {
+                Some(known) => known.and(judged),
+                None => judged,
+            });
             if let Some(kept) = self.kept.get_mut(position) {
                 for (name, expression) in &call.keep {
                     kept.insert(name.clone(), expression.evaluate(scope).into_owned());

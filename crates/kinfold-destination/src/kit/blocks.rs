@@ -13,10 +13,14 @@ pub(crate) const RESULT_WORDS: &[(&str, &str)] = &[
     ("throttled", "asked to wait"),
     ("temporary", "failed for a reason that passes"),
     ("unknown", "it is not known what was applied"),
-    ("fatal", "the delivery stops"),
+    (
+        "fatal",
+        "the delivery stops, or does not begin because the sync is refused",
+    ),
     ("pending", "the job is not over"),
     ("lost", "the job is not known"),
     ("no_answer", "a question about the job told nothing"),
+    ("incomplete", "a call of `finish` failed"),
 ];
 const MODE_WORDS: &[(&str, &str)] = &[
     ("insert", "adds rows"),
@@ -47,16 +51,17 @@ block! {
         key("connection", Shape::TextMap, "Parameters of the connection. Made up ones: nothing in the folder may be a credential."),
         key("now", Shape::Text, "The time, RFC 3339; `2026-01-02T03:04:05Z` unless set."),
         key("stored", Shape::TextMap, "What is remembered from earlier runs: `token/refresh_token`, `object/<object>/<name>`."),
-        needed("rows", Shape::Blocks(&ROW), "The rows of the batch: all of one operation."),
+        key("rows", Shape::Blocks(&ROW), "The rows of the batch: all of one operation. Needed but with `reach`."),
         needed("calls", Shape::Blocks(&RECORDED), "The requests in their order, and the answers."),
         key("finish", Shape::Bool, "Whether the run ends after the batch, so that `finish` is called."),
         key("outcomes", Shape::Any, "The outcome of each row: `delivered`, or `{rejected: <class>}`, `{retryable: <class>}`, `{unknown: <class>}` with, if wanted, `message`: a part of the message."),
         key("result", Shape::Word(RESULT_WORDS), "In the place of `outcomes`: what is said of the batch as a whole."),
+        key("reach", Shape::Block(&REACH), "In the place of rows and `outcomes`: the object is asked for its [reach](#reach), and this is what it must tell."),
         key("class", Shape::Text, "Beside `result`: the class of the failure."),
         key("message", Shape::Text, "Beside `result`: a part of the message."),
         key("wait", Shape::Duration, "Beside `result: throttled` or `pending`: for how long."),
         key("stored_after", Shape::TextMap, "What must be remembered afterwards."),
-    ], one of &["outcomes", "result"];
+    ], one of &["outcomes", "result", "reach"];
 }
 
 block! {
@@ -67,6 +72,19 @@ block! {
         key("operation", Shape::Word(ROW_WORDS), "What happened to it."),
         needed("key", Shape::Any, "Its key: a mapping."),
         key("fields", Shape::Any, "Its fields: a mapping."),
+    ];
+}
+
+block! {
+    /// A reach.
+    REACH = "expected reach", "`reach`",
+    "What the object must tell; what is not written must not be told.",
+    [
+        key("size", Shape::Any, "A number, or a list of the lowest and the highest."),
+        key("matched", Shape::Any, "The same."),
+        key("rate", Shape::Any, "The same, from 0 to 1."),
+        key("ready", Shape::Bool, "Whether the destination has finished."),
+        key("status", Shape::Text, "Its own word for the state."),
     ];
 }
 
@@ -132,5 +150,5 @@ block! {
 
 /// Every block, in the order of the reference.
 pub(crate) static ALL: &[&Block] = &[
-    &EXCHANGE, &ROW, &RECORDED, &REQUEST, &ANSWER, &FAULTS, &FAULT,
+    &EXCHANGE, &ROW, &REACH, &RECORDED, &REQUEST, &ANSWER, &FAULTS, &FAULT,
 ];

@@ -12,9 +12,10 @@ use kinfold_sync::{
 };
 
 use super::clock::StandingClock;
+use super::end::{fits, shown, shown_expected};
 use super::exchange::{Exchange, Expected, Fault, RecordedAnswer, Result as ExpectedResult};
 use super::mismatch::Mismatch;
-use super::replay::{self, differences, fits, leaks, shown, shown_expected};
+use super::replay::{self, differences, leaks};
 use super::server::{Came, Server};
 use crate::interpret::ManifestDestination;
 use crate::manifest::Manifest;
@@ -172,8 +173,9 @@ async fn play(
     let server = server.map_err(|error| impossible(&error.to_string()))?;
     let store = replay::stored(exchange).await?;
     let clock = Arc::new(StandingClock::at(exchange.now));
+    let opened = replay::open(manifest, exchange, &server.url, store, clock.clone())?;
     let destination = Stage {
-        inner: replay::open(manifest, exchange, &server.url, store, clock.clone())?,
+        inner: opened.map_err(|error| impossible(&error.to_string()))?,
         finish: exchange.finish && reaction != Reaction::Stop,
     };
     let batch = replay::batch(exchange).ok_or_else(|| impossible("a row cannot be written"))?;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use kinfold_project::{
     Diagnostic, FileId, SourceMap, Span, SyncMode, Value, ValueKind, suggest, yaml,
 };
-use kinfold_sync::Operation;
+use kinfold_sync::{Operation, Reach};
 use serde_json::Map;
 
 use super::blocks;
@@ -106,6 +106,8 @@ pub enum Result {
         /// For how long to wait.
         wait: Option<Duration>,
     },
+    /// What the object tells of its reach.
+    Reach(Reach),
 }
 
 /// The outcome that a row must have.
@@ -171,9 +173,10 @@ pub(crate) fn read_exchange(
     for value in fields.blocks("calls", reading) {
         calls.extend(recorded(value, reading));
     }
-    let result = match fields.get("outcomes") {
-        Some(value) => Some(Result::Rows(outcomes(value, reading))),
-        None => whole(&fields, reading),
+    let result = match (fields.get("outcomes"), fields.written("reach")) {
+        (Some(value), _) => Some(Result::Rows(outcomes(value, reading))),
+        (None, Some(value)) => super::reach::read(value, reading).map(Result::Reach),
+        (None, None) => whole(&fields, reading),
     };
     Some(Exchange {
         name: name.to_owned(),
@@ -390,8 +393,13 @@ pub(crate) fn check(
             );
             wrong(message, exchange.span);
         }
-        if exchange.rows.is_empty() {
+        let asks = matches!(exchange.result, Result::Reach(_));
+        if exchange.rows.is_empty() && !asks {
             wrong("a batch has at least one row".to_owned(), exchange.span);
+        }
+        if asks && !(exchange.rows.is_empty() && !exchange.finish) {
+            let message = "`reach` is asked outside of runs: there are no rows and no end";
+            wrong(message.to_owned(), exchange.span);
         }
     }
     for fault in faults {
@@ -413,9 +421,18 @@ pub(crate) fn check(
         }
     }
     for object in &manifest.objects {
+        let of_object =
+            |exchange: &&Exchange| exchange.object.split('/').next() == Some(object.name.as_str());
+        let mut own = exchanges.iter().filter(of_object);
+        if let Some(reach) = &object.reach
+            && !own.any(|exchange| matches!(exchange.result, Result::Reach(_)))
+        {
+            let message = format!("no exchange shows `reach` of `{}`", object.name);
+            problems.push(Diagnostic::warning(codes::INCOMPLETE, message, reach.span));
+        }
         for (name, _) in &object.operations {
             let shown = exchanges.iter().any(|exchange| {
-                let same = exchange.object.split('/').next() == Some(object.name.as_str());
+                let same = of_object(&exchange);
                 let operation = exchange.rows.first().map(|row| {
                     let of_batch = kinfold_sync::BatchOperation::of(exchange.mode, row.operation);
                     crate::manifest::OperationName::of(of_batch, exchange.mode)

@@ -7,8 +7,10 @@
 pub(crate) mod blocks;
 mod clock;
 mod delivery;
+mod end;
 mod exchange;
 mod mismatch;
+mod reach;
 mod replay;
 mod server;
 

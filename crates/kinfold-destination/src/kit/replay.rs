@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use kinfold_sync::{
-    Batch, BatchOperation, Change, Clock, Destination, JobEnd, JobState, ObjectText, Outcome,
-    Previous, RetryAfter, Run, Secret, SendResult, Target,
+    Batch, BatchOperation, Change, Clock, Destination, DestinationError, JobState, ObjectText,
+    Previous, Run, Secret, SendResult, Target,
 };
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::clock::StandingClock;
+use super::end::{End, compare_end, messages};
 use super::exchange::{
-    Exchange, Expected, Fault, Recorded, RecordedRequest, RecordedRow, Result as ExpectedResult,
+    Exchange, Fault, Recorded, RecordedRequest, RecordedRow, Result as ExpectedResult,
 };
 use super::mismatch::Mismatch;
 use super::server::{Came, Server};
@@ -32,7 +32,7 @@ pub async fn replay(manifest: &Arc<Manifest>, exchange: &Exchange) -> Vec<Mismat
         .map(|call| call.answer.clone())
         .collect();
     let mut found = Vec::new();
-    match run(manifest, exchange, answers, &mut found).await {
+    match run(manifest, exchange, answers, usize::MAX, &mut found).await {
         Err(mismatch) => found.push(mismatch),
         Ok((came, end)) => {
             compare_requests(&exchange.calls, &came, &mut found);
@@ -58,26 +58,21 @@ pub async fn fault(manifest: &Arc<Manifest>, exchange: &Exchange, fault: &Fault)
     let mut found = Vec::new();
     let without_store = Exchange {
         stored_after: Vec::new(),
-        finish: false,
         ..exchange.clone()
     };
-    match run(manifest, &without_store, answers, &mut found).await {
+    match run(manifest, &without_store, answers, fault.call, &mut found).await {
         Err(mismatch) => found.push(mismatch),
         Ok((_, end)) => compare_end(&fault.result, &end, exchange.now, &mut found),
     }
     found
 }
 
-/// What came of a batch.
-enum End {
-    Sent(SendResult),
-    Asked(JobState),
-}
-
+/// What came of an exchange, of which the answers from the call `fault` on are not the recorded ones.
 async fn run(
     manifest: &Arc<Manifest>,
     exchange: &Exchange,
     answers: Vec<super::exchange::RecordedAnswer>,
+    fault: usize,
     found: &mut Vec<Mismatch>,
 ) -> Result<(Vec<Came>, End), Mismatch> {
     let impossible = |reason: String| Mismatch::Impossible { reason };
@@ -86,34 +81,26 @@ async fn run(
         .map_err(|error| impossible(error.to_string()))?;
     let store = stored(exchange).await?;
     let clock = Arc::new(StandingClock::at(exchange.now));
-    let destination = open(manifest, exchange, &server.url, store.clone(), clock)?;
-    let batch =
-        batch(exchange).ok_or_else(|| impossible("a row cannot be written as JSON".to_owned()))?;
-    let mut end = End::Sent(destination.send(&batch).await);
-    if let End::Sent(SendResult::Accepted { job, .. }) = &end {
-        leaks(
-            manifest,
-            exchange,
-            job.as_str(),
-            "the name of the job",
-            found,
-        );
-        let job = job.clone();
-        for _ in 0..MOST_POLLS {
-            let state = destination.poll(&job, &batch).await;
-            let pending = matches!(state, JobState::Pending { .. });
-            end = End::Asked(state);
-            // What was recorded last may be that the job goes on.
-            if !pending || server.came().len() >= exchange.calls.len() {
-                break;
-            }
-        }
-    }
+    let destination = match open(manifest, exchange, &server.url, store.clone(), clock)? {
+        Ok(destination) => destination,
+        Err(error) => return Ok((Vec::new(), End::failed(&error))),
+    };
+    let mut end = if matches!(exchange.result, ExpectedResult::Reach(_)) {
+        destination
+            .reach()
+            .await
+            .map_or_else(|error| End::failed(&error), End::Told)
+    } else {
+        let batch = batch(exchange)
+            .ok_or_else(|| impossible("a row cannot be written as JSON".to_owned()))?;
+        send(manifest, exchange, &destination, &batch, &server, found).await
+    };
+    // A fault that came before says what became of the batch, and the end of the run says nothing more of it.
     if exchange.finish
+        && server.came().len() <= fault
         && let Err(error) = destination.finish().await
     {
-        leaks(manifest, exchange, &error.to_string(), "a message", found);
-        return Err(impossible(error.to_string()));
+        end = End::failed(&error);
     }
     for message in messages(&end, exchange.now) {
         leaks(manifest, exchange, &message, "a message", found);
@@ -137,14 +124,46 @@ async fn run(
     Ok((server.came(), end))
 }
 
-/// The destination of an exchange, at a server on this machine.
+/// Sends the batch, and asks about the job that it becomes.
+async fn send(
+    manifest: &Manifest,
+    exchange: &Exchange,
+    destination: &ManifestDestination,
+    batch: &Batch,
+    server: &Server,
+    found: &mut Vec<Mismatch>,
+) -> End {
+    let mut end = End::Sent(destination.send(batch).await);
+    if let End::Sent(SendResult::Accepted { job, .. }) = &end {
+        leaks(
+            manifest,
+            exchange,
+            job.as_str(),
+            "the name of the job",
+            found,
+        );
+        let job = job.clone();
+        for _ in 0..MOST_POLLS {
+            let state = destination.poll(&job, batch).await;
+            let pending = matches!(state, JobState::Pending { .. });
+            end = End::Asked(state);
+            // What was recorded last may be that the job goes on.
+            if !pending || server.came().len() >= exchange.calls.len() {
+                break;
+            }
+        }
+    }
+    end
+}
+
+/// The destination of an exchange, at a server on this machine; or why it refuses such a sync.
 pub(super) fn open(
     manifest: &Arc<Manifest>,
     exchange: &Exchange,
     server: &str,
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
-) -> Result<ManifestDestination, Mismatch> {
+) -> Result<Result<ManifestDestination, DestinationError>, Mismatch> {
     let impossible = |reason: String| Mismatch::Impossible { reason };
     let parameters = exchange.connection.iter();
     let options = AccountOptions {
@@ -157,8 +176,11 @@ pub(super) fn open(
     };
     let account = Account::new(Arc::clone(manifest), options, store, clock)
         .map_err(|error| impossible(error.to_string()))?;
-    ManifestDestination::new(account, &target(exchange))
-        .map_err(|error| impossible(error.to_string()))
+    match ManifestDestination::new(account, &target(manifest, exchange)) {
+        Ok(destination) => Ok(Ok(destination)),
+        Err(error @ DestinationError::SyncRefused { .. }) => Ok(Err(error)),
+        Err(error) => Err(impossible(error.to_string())),
+    }
 }
 
 /// What the store has before an exchange.
@@ -173,7 +195,7 @@ pub(super) async fn stored(exchange: &Exchange) -> Result<Arc<MemoryTokenStore>,
     Ok(store)
 }
 
-fn target(exchange: &Exchange) -> Target {
+fn target(manifest: &Manifest, exchange: &Exchange) -> Target {
     let mut keys: Vec<String> = Vec::new();
     let mut fields: Vec<String> = Vec::new();
     for row in &exchange.rows {
@@ -188,6 +210,17 @@ fn target(exchange: &Exchange) -> Target {
             }
         }
     }
+    if exchange.rows.is_empty() {
+        // Whatever sync writes there would be told the same.
+        let name = exchange.object.split('/').next().unwrap_or_default();
+        let object = manifest.object(name);
+        let key = object.and_then(|object| object.keys.first().cloned());
+        keys = key.unwrap_or_else(|| vec!["key".to_owned()]);
+        let known = object.and_then(|object| object.fields.as_ref());
+        let known = known.into_iter().flat_map(|list| &list.known);
+        let needed = known.filter(|field| field.required && !keys.contains(&field.name));
+        fields = needed.map(|field| field.name.clone()).collect();
+    }
     Target {
         object: exchange.object.clone(),
         mode: exchange.mode,
@@ -200,16 +233,12 @@ fn target(exchange: &Exchange) -> Target {
     }
 }
 
-pub(super) fn run_of(exchange: &Exchange) -> Run {
-    Run {
+pub(super) fn batch(exchange: &Exchange) -> Option<Batch> {
+    let run = Arc::new(Run {
         sync: "exchange".to_owned(),
         run_id: "run-1".to_owned(),
         mode: exchange.mode,
-    }
-}
-
-pub(super) fn batch(exchange: &Exchange) -> Option<Batch> {
-    let run = Arc::new(run_of(exchange));
+    });
     let first = exchange.rows.first()?;
     let operation = BatchOperation::of(exchange.mode, first.operation);
     let changes: Option<Vec<Change>> = exchange
@@ -221,7 +250,7 @@ pub(super) fn batch(exchange: &Exchange) -> Option<Batch> {
     Some(Batch::new(run, operation, changes?))
 }
 
-pub(super) fn change(row: &RecordedRow, seq: u64) -> Option<Change> {
+fn change(row: &RecordedRow, seq: u64) -> Option<Change> {
     let text = |map: &Map<String, Value>| ObjectText::new(serde_json::to_string(map).ok()?);
     Some(Change {
         seq,
@@ -291,170 +320,6 @@ pub(super) fn differences(
         &String::from_utf8_lossy(&recorded.body),
     );
     found
-}
-
-fn compare_end(
-    expected: &ExpectedResult,
-    end: &End,
-    now: DateTime<Utc>,
-    found: &mut Vec<Mismatch>,
-) {
-    let rows = match end {
-        End::Sent(SendResult::Rows(rows)) | End::Asked(JobState::Ended(JobEnd::Rows(rows))) => {
-            Some(rows)
-        }
-        _ => None,
-    };
-    match (expected, rows) {
-        (ExpectedResult::Rows(expected), Some(rows)) => {
-            for (row, (outcome, expected)) in rows.iter().zip(expected).enumerate() {
-                if !fits(outcome, expected) {
-                    found.push(Mismatch::Outcome {
-                        row,
-                        found: shown(outcome),
-                        expected: shown_expected(expected),
-                    });
-                }
-            }
-        }
-        (ExpectedResult::Rows(expected), None) => found.push(Mismatch::Result {
-            found: described(end, now),
-            expected: format!("{} outcomes", expected.len()),
-        }),
-        (
-            ExpectedResult::Whole {
-                word,
-                class,
-                message,
-                wait,
-            },
-            _,
-        ) => {
-            let (is, of_class, said, waits) = summary(end, now);
-            let waits_right = wait.is_none() || wait == &waits;
-            let class_right = class.is_none() || class.as_deref() == of_class;
-            let message_right = message.as_ref().is_none_or(|part| said.contains(part));
-            // One row that is refused is settled by itself.
-            let refused = Expected {
-                outcome: "rejected".to_owned(),
-                class: class.clone(),
-                message: message.clone(),
-            };
-            let single = *word == "rejected"
-                && matches!(rows.map(Vec::as_slice), Some([only]) if fits(only, &refused));
-            let as_whole = is == *word && class_right && message_right && waits_right;
-            if !single && !as_whole {
-                found.push(Mismatch::Result {
-                    found: described(end, now),
-                    expected: format!(
-                        "{word} {} {wait:?} {}",
-                        class.as_deref().unwrap_or("*"),
-                        message.as_deref().unwrap_or("*")
-                    ),
-                });
-            }
-        }
-    }
-}
-
-pub(super) fn fits(outcome: &Outcome, expected: &Expected) -> bool {
-    let (class, message) = outcome.failure().unzip();
-    outcome.as_str() == expected.outcome
-        && (expected.class.is_none()
-            || expected.class.as_deref() == class.map(kinfold_sync::FailureClass::as_str))
-        && expected
-            .message
-            .as_ref()
-            .is_none_or(|part| message.is_some_and(|message| message.contains(part)))
-}
-
-pub(super) fn shown(outcome: &Outcome) -> String {
-    match outcome.failure() {
-        None => outcome.as_str().to_owned(),
-        Some((class, message)) => format!("{} {class} ({message})", outcome.as_str()),
-    }
-}
-
-pub(super) fn shown_expected(expected: &Expected) -> String {
-    let class = expected.class.as_deref().unwrap_or_default();
-    match &expected.message {
-        None => format!("{} {class}", expected.outcome),
-        Some(message) => format!("{} {class} (… {message} …)", expected.outcome),
-    }
-}
-
-/// The word, the class, the message and the wait of what is not by rows.
-fn summary(
-    end: &End,
-    now: DateTime<Utc>,
-) -> (
-    &'static str,
-    Option<&'static str>,
-    &str,
-    Option<std::time::Duration>,
-) {
-    let delay = |wait: &Option<RetryAfter>| match wait {
-        Some(RetryAfter::Delay(delay)) => Some(*delay),
-        Some(RetryAfter::At(time)) => (*time - now).to_std().ok(),
-        None => None,
-    };
-    match end {
-        End::Sent(result) => match result {
-            SendResult::Rows(_) => ("rows", None, "", None),
-            SendResult::Accepted { .. } => ("accepted", None, "", None),
-            SendResult::Rejected { class, message } => {
-                ("rejected", Some(class.as_str()), message, None)
-            }
-            SendResult::RateLimited { retry_after } => ("throttled", None, "", delay(retry_after)),
-            SendResult::Transient { class, message } => {
-                ("temporary", Some(class.as_str()), message, None)
-            }
-            SendResult::Unknown { class, message } => {
-                ("unknown", Some(class.as_str()), message, None)
-            }
-            SendResult::Fatal { class, message } => ("fatal", Some(class.as_str()), message, None),
-        },
-        End::Asked(state) => match state {
-            JobState::Pending { after } => ("pending", None, "", delay(after)),
-            JobState::Ended(JobEnd::Rows(_)) => ("rows", None, "", None),
-            JobState::Ended(JobEnd::Rejected { class, message }) => {
-                ("rejected", Some(class.as_str()), message, None)
-            }
-            JobState::Ended(JobEnd::NotApplied { class, message }) => {
-                ("temporary", Some(class.as_str()), message, None)
-            }
-            JobState::Ended(JobEnd::Unknown { class, message }) => {
-                ("unknown", Some(class.as_str()), message, None)
-            }
-            JobState::Lost => ("lost", None, "", None),
-            JobState::RateLimited { retry_after } => ("throttled", None, "", delay(retry_after)),
-            JobState::NoAnswer { class, message } => {
-                ("no_answer", Some(class.as_str()), message, None)
-            }
-            JobState::Refused { class, message } => ("fatal", Some(class.as_str()), message, None),
-        },
-    }
-}
-
-fn described(end: &End, now: DateTime<Utc>) -> String {
-    let (word, class, message, wait) = summary(end, now);
-    let rows = match end {
-        End::Sent(SendResult::Rows(rows)) | End::Asked(JobState::Ended(JobEnd::Rows(rows))) => {
-            rows.iter().map(shown).collect::<Vec<_>>().join(", ")
-        }
-        _ => String::new(),
-    };
-    format!("{word} {} {wait:?} {message}{rows}", class.unwrap_or("-"))
-}
-
-fn messages(end: &End, now: DateTime<Utc>) -> Vec<String> {
-    match end {
-        End::Sent(SendResult::Rows(rows)) | End::Asked(JobState::Ended(JobEnd::Rows(rows))) => rows
-            .iter()
-            .filter_map(|outcome| outcome.failure().map(|(_, message)| message.to_owned()))
-            .collect(),
-        other => vec![summary(other, now).2.to_owned()],
-    }
 }
 
 /// Whether a secret parameter of the exchange stands in a text.

@@ -87,10 +87,11 @@ block! {
 block! {
     /// A limit of the account.
     LIMIT = "limit", "a limit",
-    "So many calls or rows in a period, for all syncs of a connection together. Every limit that applies to a call must allow it. With `remaining` and `reset` the destination's own words correct the count.",
+    "So many calls, rows or points in a period, for all syncs of a connection together. Every limit that applies to a call must allow it. With `remaining` and `reset` the destination's own words correct the count.",
     [
         key("calls", Shape::Count, "Most calls in a period."),
         key("rows", Shape::Count, "Most rows in a period."),
+        key("points", Shape::Count, "Most points in a period; each call has its `points`."),
         key("at_once", Shape::Count, "Most calls at a time."),
         key("per", Shape::Duration, "The period."),
         key("window", Shape::Word(&[
@@ -102,7 +103,7 @@ block! {
         key("group", Shape::Text, "Only for calls that name this group."),
         key("remaining", Shape::Expression, "How many are left, from an answer: `header['x-ratelimit-remaining'] | number`."),
         key("reset", Shape::Expression, "When there are more again, from an answer: a time, or seconds from now. Used when `remaining` is 0."),
-    ], one of &["calls", "rows", "at_once"];
+    ], one of &["calls", "rows", "points", "at_once"];
 }
 
 block! {
@@ -113,6 +114,7 @@ block! {
         key("status", Shape::Statuses, "The statuses that it is for: `429`, `[500, 502]`, `4xx`; all unless set."),
         key("if", Shape::Condition, "What must hold beside the status."),
         needed("is", Shape::Word(WORDS), "The verdict."),
+        key("unnamed", Shape::Word(UNNAMED_WORDS), "With `ok`, of a call with `rows`: the verdict of rows that this answer does not name, in the place of `unnamed` of the call or the job."),
         key("wait", Shape::Expression, "With `throttled` and `pending`: for how many seconds, or until which time. `Retry-After` unless set."),
         key("message", Shape::Expression, "The destination's reason, for a person; found in the usual places unless set."),
     ];
@@ -142,7 +144,12 @@ block! {
         key("query", Shape::BodyMap, "Parameters of the query; those that are null are left out, a list gives one for each item."),
         key("headers", Shape::TemplateMap, "Further headers; those that are null are left out."),
         key("json", Shape::Body, "The body as JSON."),
-        key("form", Shape::Body, "The body as a form; fields of objects are written `a[b]`, items of lists `a[0]`, null as nothing."),
+        key("form", Shape::Body, "The body as a form; fields of objects are written `a[b]`, items of lists as `lists` says, null as nothing."),
+        key("lists", Shape::Word(&[
+            ("indexed", "`a[0]=x&a[1]=y` (unless set)"),
+            ("brackets", "`a[]=x&a[]=y`"),
+            ("repeated", "`a=x&a=y`"),
+        ]), "Beside `form`: how lists are written."),
         key("csv", Shape::Block(&CSV), "The body as CSV, one line for each row."),
         key("ndjson", Shape::Body, "The body as JSON, one line for each item; a list, made by `$each`."),
         key("multipart", Shape::BodyMap, "The body in parts. A part is a text, or a [file](#part)."),
@@ -151,6 +158,7 @@ block! {
         key("when", Shape::Condition, "Only for rows for which this holds; without such rows there is no call. In `prepare` and `finish`, whether there is one."),
         key("reads", Shape::Bool, "Whether it changes nothing, if its method is not GET. Matters when a later call fails."),
         key("group", Shape::Text, "The group of limits that it counts for."),
+        key("points", Shape::Count, "As how many points it counts in limits of `points`; `1` unless set."),
         key("rules", Shape::Blocks(&RULE), "What its answers mean, before the rules of the manifest."),
         key("answer", Shape::Word(&[
             ("json", "JSON (unless set)"),
@@ -173,10 +181,10 @@ block! {
     "A list in the answer, and how each item finds the row that it speaks of: by `index`, or because `item` and `row` are equal. `$` is the item.",
     [
         needed("items", Shape::Expression, "The list; null is an empty one."),
-        key("index", Shape::Expression, "The position of the row among those of the request, from 0: `position`, `$.index`, `$.source.pointer | segment(3) | number`."),
+        key("index", Shape::Expression, "The position of the row among those of the request, from 0: `position`, `$.index`, `$.source.pointer | segment(3) | number`. With `position` alone there must be as many items as rows, on all pages together."),
         key("item", Shape::Expression, "The value of the item that its row has too; a list if it speaks of several."),
         key("row", Shape::Expression, "Beside `item`: the value of the row. Every row that has it is meant."),
-        key("rules", Shape::Blocks(&ITEM_RULE), "What items mean; `ok` if no rule fits."),
+        key("rules", Shape::Blocks(&ITEM_RULE), "What items mean; `ok` if no rule fits. Of several items that speak of a row the worst counts, and the reasons of all that failed are its message."),
     ], one of &["index", "item"];
 }
 
@@ -228,6 +236,8 @@ block! {
         key("prepare", Shape::Blocks(&CALL), "Calls before the first batch of a run. What they keep is there for every call after them."),
         key("remember", Shape::Texts, "Names kept by `prepare` that are stored for ever. When all of them are there, `prepare` is not run: an audience is created once."),
         key("finish", Shape::Blocks(&CALL), "Calls after the last batch of a run, if there was one."),
+        key("reach", Shape::Block(&REACH), "How many people of the object the destination has found. Asked outside of runs."),
+        key("refuse", Shape::Blocks(&REFUSAL), "Rows, or whole syncs, that are refused before anything is sent."),
         key("append", Shape::OneOrMany(&OPERATION), "Sends every row once, as an event."),
         key("insert", Shape::OneOrMany(&OPERATION), "Adds rows; a row that exists is an error."),
         key("update", Shape::OneOrMany(&OPERATION), "Changes rows; a row that does not exist is an error. Also what `on_leave: clear` needs."),
@@ -293,6 +303,31 @@ block! {
 }
 
 block! {
+    /// What is refused.
+    REFUSAL = "refusal", "a refusal",
+    "What the destination would take and get wrong, or refuse without a good reason. A row for which the condition holds is rejected. If neither condition nor message looks at `row`, the whole sync is refused: `sync`, `object` and `connection` are known before it starts.",
+    [
+        needed("if", Shape::Condition, "Which rows or syncs."),
+        needed("message", Shape::Template, "Why, for a person."),
+    ];
+}
+
+block! {
+    /// How many people an audience reaches.
+    REACH = "reach", "`reach`",
+    "Calls that change nothing, and what they have kept as figures. What `prepare` has remembered or can look up is known; if it would have to make the audience first, there is none to ask about. A figure that is null is not told.",
+    [
+        key("about", Shape::Text, "What the figures count, for the page of the destination."),
+        needed("calls", Shape::Blocks(&CALL), "The calls, each a GET or with `reads`."),
+        key("size", Shape::Expression, "People that can be reached now: a number, or a list of the lowest and the highest. Texts that are numbers count too; what is below 0 is not told."),
+        key("matched", Shape::Expression, "Rows that were sent and whose person is known; written in the same way."),
+        key("rate", Shape::Expression, "The part of the rows that is matched, from 0 to 1; written in the same way."),
+        key("ready", Shape::Condition, "Whether the destination has finished, so that the audience can be used."),
+        key("status", Shape::Expression, "Its own word for the state of the audience."),
+    ];
+}
+
+block! {
     /// An operation.
     OPERATION = "operation", "an operation",
     "What is done with a batch: calls, one after the other. An operation may have several forms, a list; the first whose `min_rows` a batch has is taken.",
@@ -302,6 +337,7 @@ block! {
         key("bytes", Shape::Bytes, "Largest body; a batch with a larger one is sent in parts."),
         key("row_bytes", Shape::Bytes, "Largest row, as JSON of its key and fields; a larger one is rejected and not sent."),
         key("repeatable", Shape::Bool, "Whether sending a batch twice does what sending it once does. `true` unless set, but `false` for `insert` and `append`."),
+        key("refuse", Shape::Blocks(&REFUSAL), "The same as `refuse` of the object, for this operation only."),
         key("together", Shape::Expression, "Rows with different values of this go into different requests."),
         needed("calls", Shape::Blocks(&CALL), "The calls. A row that is `ok` after the last is delivered."),
         key("job", Shape::Block(&JOB), "The calls make a job, which is asked about later."),
@@ -334,6 +370,8 @@ pub static ALL: &[&Block] = &[
     &FIELD,
     &DISCOVER,
     &IDENTIFIER,
+    &REACH,
+    &REFUSAL,
     &OPERATION,
     &CALL,
     &READING,

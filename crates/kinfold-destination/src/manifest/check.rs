@@ -3,7 +3,8 @@
 use kinfold_project::Diagnostic;
 
 use super::{
-    AnswerForm, Body, Call, Content, Counted, Csv, Manifest, Object, Operation, Part, Rule, Verdict,
+    AnswerForm, Body, Call, Content, Counted, Csv, Limit, Manifest, Object, Operation, Part, Rule,
+    Verdict,
 };
 use crate::codes;
 use crate::expression::Root;
@@ -126,6 +127,7 @@ impl Checker<'_, '_> {
                 self.reading.error(codes::LIMIT, message, call.span);
             }
         }
+        self.points(&calls);
         for (call, rows) in all_calls(manifest) {
             let too_few = manifest.limits.iter().find(|limit| match limit.most {
                 Counted::Rows(most) => {
@@ -143,8 +145,33 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// Calls with more points than a limit has, and points that nothing counts.
+    fn points(&mut self, calls: &[&Call]) {
+        for call in calls.iter().filter(|call| call.points > 1) {
+            let applies = |limit: &&Limit| limit.group.is_none() || limit.group == call.group;
+            let mut counting = (self.manifest.limits.iter().filter(applies))
+                .filter_map(|limit| match limit.most {
+                    Counted::Points(most) => Some((most, limit.span)),
+                    _ => None,
+                })
+                .peekable();
+            if counting.peek().is_none() {
+                let message = "no limit of `points` applies to this call";
+                self.reading.error(codes::LIMIT, message, call.span);
+            }
+            if let Some((most, span)) = counting.find(|(most, _)| *most < call.points) {
+                let message = format!(
+                    "a call of {} points can never be made under this limit of {most}",
+                    call.points
+                );
+                self.reading.error(codes::LIMIT, message, span);
+            }
+        }
+    }
+
     fn object(&mut self, object: &Object) {
-        for call in object.prepare.iter().chain(&object.finish) {
+        let reach = object.reach.iter().flat_map(|reach| &reach.calls);
+        for call in object.prepare.iter().chain(&object.finish).chain(reach) {
             self.call(call, &[]);
             self.no_rows(call);
         }
@@ -330,7 +357,8 @@ impl Checker<'_, '_> {
 fn all_calls(manifest: &Manifest) -> impl Iterator<Item = (&Call, usize)> {
     let once = manifest.check.iter().chain(&manifest.auth.token);
     let of_objects = manifest.objects.iter().flat_map(|object| {
-        let around = object.prepare.iter().chain(&object.finish);
+        let reach = object.reach.iter().flat_map(|reach| &reach.calls);
+        let around = object.prepare.iter().chain(&object.finish).chain(reach);
         let forms = object.operations.iter().flat_map(|(_, forms)| forms);
         let calls = forms.flat_map(|form| {
             let jobs = form
@@ -366,7 +394,7 @@ pub(crate) fn speaks_of_rows(call: &Call) -> bool {
         || call.headers.iter().any(|(_, value)| row(value))
         || match &call.body {
             Body::Empty => false,
-            Body::Json(body) | Body::Form(body) | Body::Ndjson(body) => template(body),
+            Body::Json(body) | Body::Form(body, _) | Body::Ndjson(body) => template(body),
             Body::Csv(_) => true,
             Body::Text(text) => row(text),
             Body::Multipart(parts) => parts.iter().any(|(_, part)| match part {
@@ -385,7 +413,9 @@ fn uses_row(template: &Template) -> bool {
         Template::Text(text) => text.uses(Root::Row),
         Template::Expression(expression) => expression.uses(Root::Row),
         Template::List(items) => items.iter().any(uses_row),
-        Template::Each(each) => uses_row(&each.item),
+        Template::Each(each) => {
+            uses_row(&each.item) || each.name.iter().any(|name| name.uses(Root::Row))
+        }
         Template::Json(inner) | Template::Concat(inner) => uses_row(inner),
         Template::Map(entries) => entries.iter().any(|entry| match entry {
             crate::template::Entry::Field { name, value, .. } => {

@@ -1,9 +1,11 @@
 //! The manifest: the data file that says how a destination works.
 
 pub mod blocks;
+mod call;
 pub(crate) mod check;
 pub mod describe;
 pub(crate) mod fields;
+mod reach;
 mod read;
 mod units;
 pub(crate) mod verdict;
@@ -14,10 +16,14 @@ use chrono_tz::Tz;
 use kinfold_project::{Span, SyncMode};
 use kinfold_sync::BatchOperation;
 
-use crate::expression::Expression;
+use crate::expression::{Expression, Root};
 use crate::identifiers::{Clean, Hash};
-use crate::template::{Template, Text};
+use crate::template::Text;
 
+pub use call::{
+    AnswerForm, Body, Call, Content, Csv, Lists, Match, Pages, Part, Reading, Rule, StatusRange,
+};
+pub use reach::Reach;
 pub use read::read;
 pub use verdict::Verdict;
 
@@ -133,6 +139,8 @@ pub enum Counted {
     Calls(u32),
     /// Rows in a period.
     Rows(u32),
+    /// Points in a period, of which calls have different numbers.
+    Points(u32),
     /// Calls at a time.
     AtOnce(u32),
 }
@@ -146,177 +154,6 @@ pub enum Window {
     Clock(Tz),
     /// A bucket that is refilled evenly.
     Bucket,
-}
-
-/// What an answer, or an item of it, means.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// The statuses that it is for; none for all.
-    pub statuses: Vec<StatusRange>,
-    /// What must hold.
-    pub condition: Option<Expression>,
-    /// The verdict.
-    pub is: Verdict,
-    /// For how long to wait.
-    pub wait: Option<Expression>,
-    /// The reason.
-    pub message: Option<Expression>,
-    /// Where it stands.
-    pub span: Span,
-}
-
-/// Statuses from one to another, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StatusRange {
-    /// The first.
-    pub from: u16,
-    /// The last.
-    pub to: u16,
-}
-
-/// A request and how its answer is read.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// `GET`, `POST`, …
-    pub method: &'static str,
-    /// The path or address.
-    pub url: Text,
-    /// Parameters of the query.
-    pub query: Vec<(String, Template)>,
-    /// Headers.
-    pub headers: Vec<(String, Text)>,
-    /// The body.
-    pub body: Body,
-    /// Its type, if it is not the usual one.
-    pub content_type: Option<String>,
-    /// For which rows.
-    pub when: Option<Expression>,
-    /// Whether it changes nothing.
-    pub reads: bool,
-    /// The group of limits.
-    pub group: Option<String>,
-    /// What its answers mean.
-    pub rules: Vec<Rule>,
-    /// The form of a successful answer.
-    pub answer: AnswerForm,
-    /// How the answer speaks of rows.
-    pub readings: Vec<Reading>,
-    /// The verdict of rows that it does not name.
-    pub unnamed: Verdict,
-    /// Where the next page is.
-    pub pages: Option<Pages>,
-    /// The list and the item that values are kept of.
-    pub pick: Option<(Expression, Expression)>,
-    /// Values for later calls.
-    pub keep: Vec<(String, Expression)>,
-    /// Where it stands.
-    pub span: Span,
-}
-
-/// The body of a request.
-#[derive(Clone, Debug)]
-pub enum Body {
-    /// None.
-    Empty,
-    /// JSON.
-    Json(Template),
-    /// A form.
-    Form(Template),
-    /// CSV, one line for each row.
-    Csv(Csv),
-    /// JSON in lines.
-    Ndjson(Template),
-    /// Several parts.
-    Multipart(Vec<(String, Part)>),
-    /// Text.
-    Text(Text),
-}
-
-/// A part of a multipart body.
-#[derive(Clone, Debug)]
-pub enum Part {
-    /// A text.
-    Field(Template),
-    /// A file.
-    File {
-        /// Its name.
-        name: Text,
-        /// Its type.
-        content_type: String,
-        /// What is in it.
-        content: Content,
-    },
-}
-
-/// The content of a file.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// CSV.
-    Csv(Csv),
-    /// JSON in lines.
-    Ndjson(Template),
-    /// Text.
-    Text(Template),
-}
-
-/// A body as CSV.
-#[derive(Clone, Debug)]
-pub struct Csv {
-    /// What a row becomes.
-    pub row: Template,
-    /// What stands for null.
-    pub null: String,
-    /// What ends a line.
-    pub line_end: &'static str,
-    /// Whether the first line has the names of the columns.
-    pub header: bool,
-}
-
-/// The form of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnswerForm {
-    /// JSON.
-    Json,
-    /// CSV with a header.
-    Csv,
-    /// JSON in lines.
-    Ndjson,
-    /// Text.
-    Text,
-}
-
-/// How an answer speaks of rows.
-#[derive(Clone, Debug)]
-pub struct Reading {
-    /// The list.
-    pub items: Expression,
-    /// How an item finds its row.
-    pub by: Match,
-    /// What items mean.
-    pub rules: Vec<Rule>,
-}
-
-/// How an item finds its row.
-#[derive(Clone, Debug)]
-pub enum Match {
-    /// By the row's position in the request.
-    Index(Expression),
-    /// By a value that both have.
-    Equal {
-        /// Of the item.
-        item: Expression,
-        /// Of the row.
-        row: Expression,
-    },
-}
-
-/// Where the next page of an answer is.
-#[derive(Clone, Debug)]
-pub enum Pages {
-    /// At an address.
-    Next(Expression),
-    /// At the same address with these parameters.
-    Query(Vec<(String, Expression)>),
 }
 
 /// What a sync writes to.
@@ -340,6 +177,10 @@ pub struct Object {
     pub remember: Vec<String>,
     /// Calls after the last batch.
     pub finish: Vec<Call>,
+    /// How it tells how many people it reaches.
+    pub reach: Option<Reach>,
+    /// Rows and syncs that it does not take.
+    pub refuse: Vec<Refusal>,
     /// What can be done.
     pub operations: Vec<(OperationName, Vec<Operation>)>,
     /// Where it stands.
@@ -437,6 +278,8 @@ pub struct Operation {
     pub row_bytes: Option<usize>,
     /// Whether sending twice does what sending once does.
     pub repeatable: bool,
+    /// Rows and syncs that it does not take.
+    pub refuse: Vec<Refusal>,
     /// Rows with different values go into different requests.
     pub together: Option<Expression>,
     /// The calls.
@@ -445,6 +288,15 @@ pub struct Operation {
     pub job: Option<Job>,
     /// Where it stands.
     pub span: Span,
+}
+
+/// Rows, or whole syncs, that are refused before anything is sent.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Which.
+    pub condition: Expression,
+    /// Why, for a person.
+    pub message: Text,
 }
 
 /// A job.
@@ -458,6 +310,20 @@ pub struct Job {
     pub results: Vec<Call>,
     /// The verdict of rows that no result names.
     pub unnamed: Verdict,
+}
+
+impl Refusal {
+    /// Whether it looks at no row, so that it is about the sync as a whole.
+    #[must_use]
+    pub fn is_of_sync(&self) -> bool {
+        !self.uses(Root::Row)
+    }
+
+    /// Whether it looks anything up at `root`.
+    #[must_use]
+    pub fn uses(&self, root: Root) -> bool {
+        self.condition.uses(root) || self.message.uses(root)
+    }
 }
 
 impl OperationName {
@@ -494,6 +360,17 @@ impl OperationName {
         }
     }
 
+    /// With what a sync of a mode writes.
+    #[must_use]
+    pub fn of_mode(mode: SyncMode) -> Self {
+        match mode {
+            SyncMode::Append => Self::Append,
+            SyncMode::Insert => Self::Insert,
+            SyncMode::Update => Self::Update,
+            SyncMode::Upsert | SyncMode::Mirror => Self::Upsert,
+        }
+    }
+
     /// The operation of a batch.
     #[must_use]
     pub fn batch_operation(self) -> BatchOperation {
@@ -503,14 +380,6 @@ impl OperationName {
             Self::Upsert => BatchOperation::Upsert,
             Self::Delete => BatchOperation::Delete,
         }
-    }
-}
-
-impl StatusRange {
-    /// Whether a status is one of them.
-    #[must_use]
-    pub fn contains(self, status: u16) -> bool {
-        (self.from..=self.to).contains(&status)
     }
 }
 
@@ -535,6 +404,8 @@ impl Object {
             prepare: Vec::new(),
             remember: Vec::new(),
             finish: Vec::new(),
+            reach: None,
+            refuse: Vec::new(),
             operations: Vec::new(),
             span: Span::new(kinfold_project::FileId(0), 0, 0),
         }
@@ -553,15 +424,7 @@ impl Object {
     pub fn modes(&self) -> Vec<SyncMode> {
         SyncMode::ALL
             .into_iter()
-            .filter(|mode| {
-                let name = match mode {
-                    SyncMode::Append => OperationName::Append,
-                    SyncMode::Insert => OperationName::Insert,
-                    SyncMode::Update => OperationName::Update,
-                    SyncMode::Upsert | SyncMode::Mirror => OperationName::Upsert,
-                };
-                self.operation(name).is_some()
-            })
+            .filter(|mode| self.operation(OperationName::of_mode(*mode)).is_some())
             .collect()
     }
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod object;
+mod reach;
 
 use std::time::Duration;
 
@@ -94,6 +95,10 @@ fn manifest(value: &Value, reading: &mut Reading<'_>) -> Option<Manifest> {
     let limits = limits(&fields, &known, reading);
     let answers = known.names(ANSWER);
     let rules = rules(&fields, "rules", &blocks::RULE, &answers, reading);
+    for rule in rules.iter().filter(|rule| rule.unnamed.is_some()) {
+        let message = "`unnamed` belongs to the rules of the call that has `rows`";
+        reading.error(codes::UNUSED, message, rule.span);
+    }
     let place = Place::new(ALWAYS);
     let check = fields
         .get("check")
@@ -286,6 +291,8 @@ fn limit(value: &Value, known: &Known, reading: &mut Reading<'_>) -> Option<Limi
         Counted::Calls(calls)
     } else if let Some(rows) = fields.count("rows", reading) {
         Counted::Rows(rows)
+    } else if let Some(points) = fields.count("points", reading) {
+        Counted::Points(points)
     } else {
         Counted::AtOnce(fields.count("at_once", reading)?)
     };

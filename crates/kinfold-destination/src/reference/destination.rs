@@ -93,6 +93,7 @@ fn limit_text(limit: &Limit) -> String {
     let what = match limit.most {
         Counted::Calls(most) => format!("{most} calls"),
         Counted::Rows(most) => format!("{most} rows"),
+        Counted::Points(most) => format!("{most} points"),
         Counted::AtOnce(most) => return format!("{most} calls at a time{group}"),
     };
     let seconds = limit.per.as_secs_f64();
@@ -158,6 +159,35 @@ fn object_section(page: &mut String, object: &Object) {
                 attribution(form)
             ));
         }
+    }
+    let forms = object.operations.iter().flat_map(|(_, forms)| forms);
+    let refused = object
+        .refuse
+        .iter()
+        .chain(forms.flat_map(|form| &form.refuse));
+    let mut reasons: Vec<String> = Vec::new();
+    for reason in refused.filter_map(|refusal| refusal.message.as_plain()) {
+        if !reasons.iter().any(|known| known == reason) {
+            reasons.push(reason.to_owned());
+        }
+    }
+    if !reasons.is_empty() {
+        page.push_str(&format!(
+            "\nRefused before anything is sent: {}.\n",
+            reasons.join("; ")
+        ));
+    }
+    if let Some(reach) = &object.reach {
+        let told: Vec<String> = reach
+            .told()
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect();
+        page.push_str(&format!("\nReach: {}.", told.join(", ")));
+        if let Some(about) = &reach.about {
+            page.push_str(&format!(" {}", about.trim()));
+        }
+        page.push('\n');
     }
     if let Some(fields) = &object.fields
         && !fields.known.is_empty()

@@ -125,7 +125,8 @@ fn expressions(page: &mut String) {
     }
     page.push_str("\n### Functions\n\nNull goes in and null comes out, but of `default`, `then`, `count`, `concat` and `merge`.\n\n| function | takes | gives | |\n|---|---|---|---|\n");
     for function in FUNCTIONS {
-        let arguments: Vec<String> = function.arguments.iter().map(argument).collect();
+        let mut arguments: Vec<String> = function.arguments.iter().map(argument).collect();
+        arguments.extend(function.repeats.then(|| "…".to_owned()));
         let call = match arguments.is_empty() {
             true => function.name.to_owned(),
             false => format!("{}({})", function.name, arguments.join(", ")),

@@ -78,6 +78,8 @@ pub struct Each {
     pub item: Template,
     /// What stands between them if they become one text.
     pub join: Option<String>,
+    /// The names of the fields if they become an object.
+    pub name: Option<Text>,
 }
 
 /// What an [`Each`] goes through.

@@ -22,6 +22,10 @@ pub(crate) const MARKERS: &[(&str, &str)] = &[
         "beside `$each`: the items as one text with this between them",
     ),
     (
+        "$name",
+        "beside `$each`: an object in the place of the list; each item is the field of this name, without one it is left out, and of two with one name the later counts",
+    ),
+    (
         "$spread",
         "the fields of this object become those of the mapping around",
     ),
@@ -260,7 +264,7 @@ impl Reading<'_> {
             return None;
         }
         if has("$each") {
-            let fits = alone(self, "$each", &["$item", "$if", "$join"]);
+            let fits = alone(self, "$each", &["$item", "$if", "$join", "$name"]);
             return self.each(value, names).filter(|_| fits);
         }
         if has("$json") {
@@ -281,7 +285,7 @@ impl Reading<'_> {
         for (key, value) in entries {
             let entry = match key.value.as_str() {
                 "$spread" => self.template(value, names).map(Entry::Spread),
-                "$item" | "$if" | "$join" => {
+                "$item" | "$if" | "$join" | "$name" => {
                     let message = format!("`{}` needs `$each` beside it", key.value);
                     self.error(codes::MISSING_KEY, message, key.span);
                     None
@@ -347,11 +351,21 @@ impl Reading<'_> {
             .get("$join")
             .and_then(Value::as_str)
             .map(str::to_owned);
+        let name = match value.get("$name") {
+            Some(name) if join.is_some() => {
+                let message = "items become one text or one object, not both";
+                self.error(codes::EXCLUSIVE, message, name.span);
+                return None;
+            }
+            Some(name) => Some(self.text(name, &names)?.0),
+            None => None,
+        };
         Some(Template::Each(Box::new(Each {
             over,
             filter,
             item,
             join,
+            name,
         })))
     }
 

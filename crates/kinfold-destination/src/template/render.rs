@@ -56,12 +56,13 @@ impl Template {
                 let mut list = Vec::with_capacity(items.len());
                 for item in items {
                     match item {
-                        Self::Each(each) if each.join.is_none() => list.extend(each.items(scope)?),
+                        Self::Each(each) if each.is_list() => list.extend(each.items(scope)?),
                         other => list.push(other.render(scope)?),
                     }
                 }
                 Value::Array(list)
             }
+            Self::Each(each) if each.name.is_some() => Value::Object(each.fields(scope)?),
             Self::Each(each) => {
                 let items = each.items(scope)?;
                 match &each.join {
@@ -112,31 +113,58 @@ fn map(entries: &[Entry], scope: &Scope<'_>) -> Result<Map<String, Value>, JwtEr
 }
 
 impl Each {
+    /// Whether it makes a list.
+    fn is_list(&self) -> bool {
+        self.join.is_none() && self.name.is_none()
+    }
+
     fn items(&self, scope: &Scope<'_>) -> Result<Vec<Value>, JwtError> {
         let mut items = Vec::new();
+        self.through(scope, |scope| {
+            items.push(self.item.render(scope)?);
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    fn fields(&self, scope: &Scope<'_>) -> Result<Map<String, Value>, JwtError> {
+        let mut fields = Map::new();
+        self.through(scope, |scope| {
+            if let Some(name) = self.name.as_ref().and_then(|name| name.render(scope)) {
+                fields.insert(name, self.item.render(scope)?);
+            }
+            Ok(())
+        })?;
+        Ok(fields)
+    }
+
+    fn through(
+        &self,
+        scope: &Scope<'_>,
+        mut one: impl FnMut(&Scope<'_>) -> Result<(), JwtError>,
+    ) -> Result<(), JwtError> {
+        let counts = |scope: &Scope<'_>| {
+            let filter = self.filter.as_ref();
+            filter.is_none_or(|filter| filter.holds(scope))
+        };
         match &self.over {
             Over::Rows => {
                 for row in scope.rows() {
-                    self.one(&scope.with_row(row), &mut items)?;
+                    let scope = scope.with_row(row);
+                    if counts(&scope) {
+                        one(&scope)?;
+                    }
                 }
             }
             Over::Items(expression) => {
                 let list = entries(expression.evaluate(scope).into_owned());
                 for item in &list {
-                    self.one(&scope.with(Root::Item, item), &mut items)?;
+                    let scope = scope.with(Root::Item, item);
+                    if counts(&scope) {
+                        one(&scope)?;
+                    }
                 }
             }
-        }
-        Ok(items)
-    }
-
-    fn one(&self, scope: &Scope<'_>, items: &mut Vec<Value>) -> Result<(), JwtError> {
-        if self
-            .filter
-            .as_ref()
-            .is_none_or(|filter| filter.holds(scope))
-        {
-            items.push(self.item.render(scope)?);
         }
         Ok(())
     }

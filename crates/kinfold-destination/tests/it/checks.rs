@@ -30,7 +30,7 @@ fn problems(text: &str) -> Vec<(String, String, String)> {
     let errors = folder
         .diagnostics
         .iter()
-        .filter(|diagnostic| diagnostic.code.id != "KF0613");
+        .filter(|diagnostic| diagnostic.is_error() || diagnostic.code.id != "KF0613");
     errors
         .map(|diagnostic| {
             let marked = diagnostic
@@ -321,6 +321,139 @@ fn each_mistake_is_found_at_its_place() {
             "KF0608",
             "`when` means nothing here",
             "get",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{post: /count}], ready: true}\n",
+            "KF0608",
+            "a call of `reach` changes nothing",
+            "post",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count}]}\n",
+            "KF0613",
+            "at least one of `size`",
+            "calls",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count}], size: run.number}\n",
+            "KF0601",
+            "`run` has no value here",
+            "run.number",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count}], size: sync.name}\n",
+            "KF0601",
+            "must be a number, or a list of the lowest and the highest and is text",
+            "size",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count}], status: connection.key}\n",
+            "KF0604",
+            "`status` is shown or stored",
+            "status",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    prepare: [{post: /session, keep: {id: $.id}}]\n    reach: {calls: [{get: \"/{{ kept.id }}\", keep: {n: $.n}}], size: kept.n}\n",
+            "KF0608",
+            "`reach` could never be asked",
+            "post",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    reach: {calls: [{get: /count, query: {a: {$each: rows, $item: 1}}}], ready: true}\n",
+            "KF0607",
+            "no rows here",
+            "get",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    refuse: [{if: row.key.a, message: no}]\n",
+            "KF0601",
+            "must be a condition",
+            "row.key.a",
+        ),
+        (
+            "about: Contacts.\n",
+            "about: Contacts.\n    refuse: [{if: row.key.a == 1}]\n",
+            "KF0109",
+            "a refusal needs `message`",
+            "if",
+        ),
+        (
+            "      rows: 10\n",
+            "      rows: 10\n      refuse: [{if: batch.count == 1, message: no}]\n",
+            "KF0601",
+            "`batch` has no value here",
+            "batch.count",
+        ),
+        (
+            "      rows: 10\n",
+            "      rows: 10\n      refuse: [{if: row.key.a == 1, message: \"{{ connection.key }}\"}]\n",
+            "KF0604",
+            "this is secret",
+            "message",
+        ),
+        (
+            "- post: /contacts",
+            "- post: /contacts\n          lists: repeated",
+            "KF0610",
+            "`lists` means nothing without `form`",
+            "lists",
+        ),
+        (
+            "- post: /contacts",
+            "- post: /contacts\n          points: 3",
+            "KF0609",
+            "no limit of `points` applies",
+            "post",
+        ),
+        (
+            "rules:\n  - {status: 429, is: throttled}",
+            "limits: [{points: 2, per: 1s}]\ncheck: {get: /, points: 3}",
+            "KF0609",
+            "3 points can never be made under this limit of 2",
+            "points",
+        ),
+        (
+            "is: throttled}",
+            "is: throttled}\n  - {status: 400, is: ok, unnamed: ok}",
+            "KF0610",
+            "belongs to the rules of the call",
+            "status",
+        ),
+        (
+            "- post: /contacts",
+            "- post: /contacts\n          rules: [{status: 400, is: rejected, unnamed: ok}]",
+            "KF0606",
+            "reads no rows",
+            "unnamed",
+        ),
+        (
+            "          rows: {items: $.errors, index: $.index, rules: [{is: rejected, message: $.message}]}\n          unnamed: ok\n",
+            "          rules: [{status: 400, is: ok, unnamed: ok}]\n",
+            "KF0610",
+            "means nothing for a call without `rows`",
+            "status",
+        ),
+        (
+            "$item: \"{{ row.fields }}\"",
+            "$item: \"{{ row.id }}\", $join: ',', $name: \"{{ row.id }}\"",
+            "KF0603",
+            "one text or one object, not both",
+            "\"{{ row.id }}\"",
+        ),
+        (
+            "$item: \"{{ row.fields }}\"",
+            "$name: \"{{ row.fields }}\", $item: 1",
+            "KF0601",
+            "cannot be a part of a text",
+            "\"{{ row.fields }}\"",
         ),
         (
             "\"{{ row.fields }}\"",

@@ -205,3 +205,24 @@ async fn a_fault_that_the_engine_meets_otherwise_is_found() {
         assert!(found.join("\n").contains(reason), "{name}: {found:?}");
     }
 }
+
+#[tokio::test]
+async fn a_reach_that_differs_in_one_figure_is_found() {
+    let folder = load(&crate_folder("destinations/linkedin_audiences"));
+    let manifest = Arc::new(folder.manifest.unwrap());
+    let mut exchanges = folder.exchanges.iter();
+    let exchange = exchanges.find(|known| known.name == "reach").unwrap();
+    let answers = [
+        ("audienceSize", "audienceSizes"),
+        (":1500", ":1501"),
+        ("2000", "2001"),
+        ("READY", "BUILDING"),
+    ];
+    for (old, new) in answers {
+        let mut changed = exchange.clone();
+        let body = String::from_utf8(changed.calls[1].answer.body.clone()).unwrap();
+        assert!(body.contains(old), "{body}");
+        changed.calls[1].answer.body = body.replace(old, new).into_bytes();
+        assert!(!kit::replay(&manifest, &changed).await.is_empty(), "{new}");
+    }
+}

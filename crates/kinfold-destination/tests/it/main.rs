@@ -14,5 +14,6 @@ mod goes_on;
 mod jobs;
 mod kinds;
 mod laws;
+mod refusals;
 mod secrets;
 mod tokens;

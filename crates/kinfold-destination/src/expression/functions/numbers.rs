@@ -37,6 +37,30 @@ pub(super) fn plus(input: &Value, arguments: &[&Value]) -> Option<Value> {
     Number::from_f64(sum).map(Value::Number)
 }
 
+pub(super) fn times(input: &Value, arguments: &[&Value]) -> Option<Value> {
+    let other = arguments.first()?;
+    if let (Some(left), Some(right)) = (input.as_i64(), other.as_i64()) {
+        return left.checked_mul(right).map(Value::from);
+    }
+    shortest(input.as_f64()? * other.as_f64()?)
+}
+
+pub(super) fn divided_by(input: &Value, arguments: &[&Value]) -> Option<Value> {
+    shortest(input.as_f64()? / arguments.first()?.as_f64()?)
+}
+
+/// A whole number without a point: APIs that count refuse `3.0`.
+fn shortest(number: f64) -> Option<Value> {
+    match whole(number) {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "compared with what it was made of"
+        )]
+        Some(whole) if whole as f64 == number => Some(whole.into()),
+        _ => Number::from_f64(number).map(Value::Number),
+    }
+}
+
 pub(super) fn time(input: &Value, _: &[&Value]) -> Option<Value> {
     Some(time_text(parse_time(input)?).into())
 }

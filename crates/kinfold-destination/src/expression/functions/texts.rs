@@ -43,6 +43,30 @@ pub(super) fn json(input: &Value, _: &[&Value]) -> Option<Value> {
     Some(Value::from(input.to_string()))
 }
 
+pub(super) fn parse_json(input: &Value, _: &[&Value]) -> Option<Value> {
+    serde_json::from_str(input.as_str()?).ok()
+}
+
+/// Text of XML 1.0, section 2.2: of the control characters only tab and line ends are characters there.
+pub(super) fn xml(input: &Value, _: &[&Value]) -> Option<Value> {
+    let text = of(input)?;
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            '\t' | '\n' | '\r' => escaped.push(letter),
+            '\u{fffe}' | '\u{ffff}' => {}
+            _ if u32::from(letter) < 0x20 => {}
+            _ => escaped.push(letter),
+        }
+    }
+    Some(escaped.into())
+}
+
 pub(super) fn lower(input: &Value, _: &[&Value]) -> Option<Value> {
     of(input).map(|text| text.to_lowercase().into())
 }

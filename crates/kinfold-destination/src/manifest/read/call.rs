@@ -5,7 +5,7 @@ use kinfold_project::{Located, Span, Value, ValueKind};
 use super::super::describe::Block;
 use super::super::fields::{Fields, refuse_secret, wrong_type};
 use super::super::{
-    AnswerForm, Body, Call, Content, Csv, Match, Pages, Part, Reading as RowReading, Rule,
+    AnswerForm, Body, Call, Content, Csv, Lists, Match, Pages, Part, Reading as RowReading, Rule,
     StatusRange, Verdict, blocks,
 };
 use super::{Known, check_list};
@@ -41,7 +41,7 @@ impl Place {
         self
     }
 
-    fn names<'a>(&'a self, known: &'a Known, roots: &'a [Root]) -> Names<'a> {
+    pub(super) fn names<'a>(&'a self, known: &'a Known, roots: &'a [Root]) -> Names<'a> {
         Names {
             roots,
             parameters: &known.parameters,
@@ -114,6 +114,16 @@ pub(super) fn call(
             fields.span_of("unnamed"),
         );
     }
+    for rule in rules.iter().filter(|rule| rule.unnamed.is_some()) {
+        if readings.is_empty() {
+            let message = "`unnamed` means nothing for a call without `rows`";
+            reading.error(codes::UNUSED, message, rule.span);
+        }
+    }
+    if fields.get("lists").is_some() && fields.get("form").is_none() {
+        let message = "`lists` means nothing without `form`";
+        reading.error(codes::UNUSED, message, fields.span_of("lists"));
+    }
     let pages = pages(&fields, &answers, reading);
     let pick = pick(&fields, place, known, reading);
     let item_roots = place.with(&[Root::Answer, Root::Position, Root::Status, Root::Header]);
@@ -157,6 +167,7 @@ pub(super) fn call(
         when,
         reads: method == "get" || fields.flag("reads", reading) == Some(true),
         group: fields.text("group", reading),
+        points: fields.count("points", reading).unwrap_or(1),
         rules,
         answer,
         readings,
@@ -196,7 +207,10 @@ fn body(
     };
     Some(match *kind {
         "json" => Body::Json(reading.template(fields.written("json")?, &names)?),
-        "form" => Body::Form(fields.template("form", &names, reading)?),
+        "form" => Body::Form(
+            fields.template("form", &names, reading)?,
+            lists(fields, reading),
+        ),
         "csv" => Body::Csv(csv(fields.get("csv")?, place, known, reading)?),
         "ndjson" => Body::Ndjson(fields.template("ndjson", &names, reading)?),
         "text" => Body::Text(fields.template_text("text", &names, reading)?),
@@ -215,6 +229,14 @@ fn body(
             Body::Multipart(parts)
         }
     })
+}
+
+fn lists(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Lists {
+    match fields.word("lists", reading) {
+        Some("brackets") => Lists::Brackets,
+        Some("repeated") => Lists::Repeated,
+        _ => Lists::Indexed,
+    }
 }
 
 fn file(value: &Value, place: &Place, known: &Known, reading: &mut Reading<'_>) -> Option<Part> {
@@ -291,10 +313,16 @@ fn rule(
         let message = format!("`{}` does not wait", is.as_str());
         reading.error(codes::VERDICT, message, fields.span_of("wait"));
     }
+    let unnamed = fields.verdict("unnamed", reading);
+    if unnamed.is_some() && is != Verdict::Ok {
+        let message = format!("`{}` reads no rows, so none is unnamed", is.as_str());
+        reading.error(codes::VERDICT, message, fields.span_of("unnamed"));
+    }
     Some(Rule {
         statuses: statuses.unwrap_or_default(),
         condition,
         is,
+        unnamed,
         wait,
         message,
         span: fields.span,

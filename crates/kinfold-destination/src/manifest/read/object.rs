@@ -5,9 +5,10 @@ use kinfold_project::{Diagnostic, Value};
 use super::super::fields::Fields;
 use super::super::{
     Argument, Discover, Field, FieldList, Identifier, Job, Object, Operation, OperationName,
-    Verdict, blocks,
+    Refusal, Verdict, blocks,
 };
 use super::call::{Place, call, calls};
+use super::reach::reach;
 use super::{Known, check_list, check_name, named, text_lists};
 use crate::codes;
 use crate::expression::Root;
@@ -121,6 +122,11 @@ fn object(
         reading.error(codes::UNUSED, message, fields.span_of("remember"));
     }
     let finish = calls(fields, "finish", &mut place.clone(), known, reading);
+    let refuse = refusals(fields, &place, known, reading);
+    let reach = match fields.get("reach") {
+        Some(value) => Some(reach(value, &place, &prepare, &remember, known, reading)?),
+        None => None,
+    };
     let mut operations = Vec::new();
     for name in OperationName::ALL {
         let mut forms = Vec::new();
@@ -153,6 +159,8 @@ fn object(
         prepare,
         remember,
         finish,
+        reach,
+        refuse,
         operations,
         span: fields.span,
     })
@@ -242,6 +250,7 @@ fn operation(
         }
         None => None,
     };
+    let refuse = refusals(&fields, &place, known, reading);
     let single = rows == 1;
     let mut place = if single { with_row } else { place };
     let before = place.kept.clone();
@@ -274,11 +283,43 @@ fn operation(
         bytes: fields.bytes("bytes", reading),
         row_bytes: fields.bytes("row_bytes", reading),
         repeatable: fields.flag("repeatable", reading).unwrap_or(!adds),
+        refuse,
         together,
         calls: made,
         job,
         span: fields.span,
     })
+}
+
+/// What is refused is said before a run, and of a batch again after a crash: nothing that a run keeps counts.
+fn refusals(
+    fields: &Fields<'_>,
+    place: &Place,
+    known: &Known,
+    reading: &mut Reading<'_>,
+) -> Vec<Refusal> {
+    let roots = [Root::Connection, Root::Object, Root::Sync, Root::Row];
+    let names = place.names(known, &roots);
+    let mut found = Vec::new();
+    for value in fields.blocks("refuse", reading) {
+        let Some(below) = Fields::of(value, &blocks::REFUSAL, reading) else {
+            continue;
+        };
+        let condition = below.condition("if", &names, reading);
+        let message = below
+            .get("message")
+            .and_then(|value| reading.text(value, &names));
+        if let Some((_, true)) = &message {
+            let message = "`message` is shown, and this is secret";
+            reading.error(codes::SECRET_EXPOSED, message, below.span_of("message"));
+        }
+        found.extend(
+            condition
+                .zip(message)
+                .map(|(condition, (message, _))| Refusal { condition, message }),
+        );
+    }
+    found
 }
 
 fn job(value: &Value, place: &Place, known: &Known, reading: &mut Reading<'_>) -> Option<Job> {

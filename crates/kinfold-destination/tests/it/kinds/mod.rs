@@ -113,6 +113,7 @@ async fn run<A: VendorApi>(
             ..HttpClientOptions::default()
         },
         reroute: vendor.url().parse().ok(),
+        now: None,
     };
     let account = Account::new(
         Arc::new(folder.manifest.unwrap()),
