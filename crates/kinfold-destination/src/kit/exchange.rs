@@ -397,7 +397,7 @@ pub(crate) fn check(
         if exchange.rows.is_empty() && !asks {
             wrong("a batch has at least one row".to_owned(), exchange.span);
         }
-        if asks && !(exchange.rows.is_empty() && !exchange.finish) {
+        if asks && (exchange.finish || !exchange.rows.is_empty()) {
             let message = "`reach` is asked outside of runs: there are no rows and no end";
             wrong(message.to_owned(), exchange.span);
         }

@@ -3,6 +3,7 @@
 mod call;
 mod object;
 mod reach;
+mod rules;
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use super::{Auth, Aws, Counted, Limit, Manifest, Parameter, Window, blocks, chec
 use crate::codes;
 use crate::expression::{Kind, Names, Root};
 use crate::template::{Reading, Text};
-use call::{Place, rules};
+use call::Place;
+use rules::rules;
 
 /// The only version of the language.
 const VERSION: u32 = 1;

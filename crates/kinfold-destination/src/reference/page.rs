@@ -61,7 +61,7 @@ fn push_block(page: &mut String, block: &Block) {
         let needed = if key.required { ", needed" } else { "" };
         let mut about = cell(key.about);
         if let Shape::Word(words) = &key.kind
-            && !std::ptr::eq(*words, WORDS)
+            && *words != WORDS
         {
             for (word, meaning) in *words {
                 about.push_str(&format!("<br>`{word}`: {}", cell(meaning)));
@@ -82,7 +82,7 @@ fn shape(shape: &Shape) -> String {
     };
     match shape {
         Shape::Text => "text".to_owned(),
-        Shape::Word(words) if std::ptr::eq(*words, WORDS) => "[verdict](#verdicts)".to_owned(),
+        Shape::Word(words) if *words == WORDS => "[verdict](#verdicts)".to_owned(),
         Shape::Word(_) => "word".to_owned(),
         Shape::Bool => "`true` or `false`".to_owned(),
         Shape::Count => "whole number".to_owned(),
