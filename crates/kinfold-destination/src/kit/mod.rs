@@ -8,6 +8,7 @@ mod clock;
 mod exchange;
 mod mismatch;
 mod replay;
+mod requests;
 mod server;
 
 pub use exchange::{
@@ -17,3 +18,4 @@ pub use exchange::{
 pub(crate) use exchange::{check, read_exchange, read_faults};
 pub use mismatch::Mismatch;
 pub use replay::{fault, replay};
+pub use requests::requests;

@@ -67,12 +67,13 @@ pub async fn fault(manifest: &Arc<Manifest>, exchange: &Exchange, fault: &Fault)
 }
 
 /// What came of a batch.
-enum End {
+pub(super) enum End {
     Sent(SendResult),
     Asked(JobState),
 }
 
-async fn run(
+/// Sends the batch of an exchange to a server that gives these answers.
+pub(super) async fn run(
     manifest: &Arc<Manifest>,
     exchange: &Exchange,
     answers: Vec<super::exchange::RecordedAnswer>,

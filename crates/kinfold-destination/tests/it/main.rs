@@ -13,4 +13,5 @@ mod generated;
 mod jobs;
 mod laws;
 mod secrets;
+mod specs;
 mod tokens;

@@ -1,0 +1,1 @@
+//! The check itself, with a made-up specification.

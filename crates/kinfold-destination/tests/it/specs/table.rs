@@ -1,0 +1,145 @@
+//! Which specification says what of which destination: `table.yml`.
+
+use kinfold_project::{SourceMap, yaml};
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use super::schema::Finding;
+
+/// The specifications of a destination.
+pub struct Entry {
+    pub destination: String,
+    /// What they are, in a few words; nothing if there are none.
+    pub title: Option<String>,
+    /// Why there are none.
+    pub none: Option<String>,
+    pub files: Vec<File>,
+    pub uncovered: Vec<Uncovered>,
+    pub exceptions: Vec<Exception>,
+}
+
+/// A file of a specification.
+pub struct File {
+    pub path: String,
+    /// In the place of the servers that the file names.
+    pub server: Option<String>,
+    /// The file describes a node of Meta's graph, at this address.
+    pub node: Option<String>,
+}
+
+/// Requests that no specification describes.
+pub struct Uncovered {
+    pub text: String,
+    pattern: Regex,
+}
+
+/// A finding where the specification, and not the request, is wrong.
+pub struct Exception {
+    pub text: String,
+    operation: Regex,
+    at: Regex,
+    rule: String,
+}
+
+impl Uncovered {
+    pub fn covers(&self, method: &str, url: &str) -> bool {
+        self.pattern.is_match(&format!("{method} {url}"))
+    }
+}
+
+impl Exception {
+    pub fn covers(&self, operation: &str, finding: &Finding) -> bool {
+        self.rule == finding.rule
+            && self.operation.is_match(operation)
+            && self.at.is_match(&finding.at)
+    }
+}
+
+/// The table.
+pub fn read() -> Vec<Entry> {
+    let text = include_str!("table.yml");
+    let mut files = SourceMap::default();
+    let file = files.add("table.yml", text);
+    let mut problems = Vec::new();
+    let value = yaml::read(text, file, &mut problems).unwrap();
+    assert!(problems.is_empty(), "{problems:?}");
+    let entries = value.to_json();
+    let entries = entries.as_object().unwrap();
+    entries
+        .iter()
+        .map(|(name, value)| entry(name, value))
+        .collect()
+}
+
+fn entry(name: &str, value: &Value) -> Entry {
+    let known = ["title", "none", "files", "uncovered", "exceptions"];
+    let map = block(value, &known);
+    let entry = Entry {
+        destination: name.to_owned(),
+        title: text(map, "title"),
+        none: text(map, "none"),
+        files: list(map, "files", |value| {
+            let map = block(value, &["file", "server", "node", "because"]);
+            let server = text(map, "server");
+            let because = text(map, "because").is_some();
+            assert_eq!(server.is_some(), because, "{name}: a server needs a reason");
+            File {
+                path: text(map, "file").unwrap(),
+                server,
+                node: text(map, "node"),
+            }
+        }),
+        uncovered: list(map, "uncovered", |value| {
+            let map = block(value, &["request", "because"]);
+            let request = text(map, "request").unwrap();
+            text(map, "because").unwrap();
+            Uncovered {
+                pattern: wildcard(&request),
+                text: request,
+            }
+        }),
+        exceptions: list(map, "exceptions", |value| {
+            let map = block(value, &["operation", "at", "rule", "because"]);
+            let [operation, at, rule] =
+                ["operation", "at", "rule"].map(|key| text(map, key).unwrap());
+            text(map, "because").unwrap();
+            Exception {
+                text: format!("{operation} {at} {rule}"),
+                operation: wildcard(&operation),
+                at: wildcard(&at),
+                rule,
+            }
+        }),
+    };
+    assert!(entry.none.is_some() == entry.files.is_empty(), "{name}");
+    assert!(entry.title.is_some() != entry.files.is_empty(), "{name}");
+    entry
+}
+
+fn block<'a>(value: &'a Value, known: &[&str]) -> &'a Map<String, Value> {
+    let map = value.as_object().unwrap();
+    for key in map.keys() {
+        assert!(
+            known.contains(&key.as_str()),
+            "`{key}` is none of {known:?}"
+        );
+    }
+    map
+}
+
+fn text(map: &Map<String, Value>, key: &str) -> Option<String> {
+    map.get(key)
+        .map(|value| value.as_str().unwrap().to_owned())
+        .filter(|text| !text.trim().is_empty())
+}
+
+fn list<T>(map: &Map<String, Value>, key: &str, one: impl Fn(&Value) -> T) -> Vec<T> {
+    let items = map.get(key).map(|value| value.as_array().unwrap());
+    items.into_iter().flatten().map(one).collect()
+}
+
+/// `*` stands for one part of a path.
+fn wildcard(text: &str) -> Regex {
+    let parts: Vec<String> = text.split('*').map(regex::escape).collect();
+    Regex::new(&format!("^{}$", parts.join("[^/]+"))).unwrap()
+}
