@@ -21,7 +21,8 @@ pub fn try_all(specifications: &Specifications, entry: &Entry, sent: &Sent, tall
             } => {
                 let left = request.into_iter().filter(|finding| {
                     let mut exceptions = entry.exceptions.iter();
-                    !exceptions.any(|exception| exception.covers(&operation, finding))
+                    !exceptions
+                        .any(|exception| exception.covers(&sent.exchange, &operation, finding))
                 });
                 Some(left.collect())
             }

@@ -15,8 +15,9 @@ use super::table::{Entry, File};
 
 /// A request with its answer.
 pub struct Sent {
-    /// Exchange and number of the call.
-    pub name: String,
+    pub exchange: String,
+    /// The number of the call, from 1.
+    pub call: usize,
     pub request: RecordedRequest,
     pub answer: RecordedAnswer,
 }
@@ -31,7 +32,8 @@ pub async fn sent(destination: &str) -> Vec<Sent> {
         let requests = requests.unwrap_or_else(|error| panic!("{destination}: {error}"));
         for (n, (request, call)) in requests.into_iter().zip(&exchange.calls).enumerate() {
             all.push(Sent {
-                name: format!("{}, call {}", exchange.name, n + 1),
+                exchange: exchange.name.clone(),
+                call: n + 1,
                 request,
                 answer: call.answer.clone(),
             });
@@ -95,7 +97,7 @@ impl Specifications {
                     let types = json(folder, "meta/enum_types.json");
                     Content::Node(Node::new(root, node, &types))
                 }
-                None => Content::Document(Document::new(root, file.server.as_deref())),
+                None => Content::Document(Document::new(root, &file.servers)),
             };
             let evidence = class(folder, &file.path) != "D";
             Specification { content, evidence }

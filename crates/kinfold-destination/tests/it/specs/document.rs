@@ -38,11 +38,12 @@ pub enum Lookup<'a> {
 }
 
 impl Document {
-    /// A document; `server` is used in the place of the servers that it names.
-    pub fn new(root: Value, server: Option<&str>) -> Self {
-        let named = match server {
-            Some(server) => vec![server.to_owned()],
-            None => servers(&root),
+    /// A document; `instead` is used in the place of the servers that it names.
+    pub fn new(root: Value, instead: &[String]) -> Self {
+        let named = if instead.is_empty() {
+            servers(&root)
+        } else {
+            instead.to_vec()
         };
         let servers = named
             .iter()

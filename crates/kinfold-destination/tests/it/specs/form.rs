@@ -25,7 +25,12 @@ pub fn tree(pairs: Vec<(String, String)>) -> Value {
             };
             at = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
         }
-        *at = Value::from(value);
+        // A name that comes again makes a list.
+        match at {
+            Value::String(first) => *at = Value::from(vec![std::mem::take(first), value]),
+            Value::Array(items) => items.push(Value::from(value)),
+            _ => *at = Value::from(value),
+        }
     }
     lists(root)
 }

@@ -18,7 +18,14 @@ pub struct Node {
 }
 
 /// Parameters that every endpoint takes; they are in no node's file.
-const EVERYWHERE: [&str; 5] = ["fields", "limit", "after", "before", "access_token"];
+const EVERYWHERE: [&str; 6] = [
+    "fields",
+    "limit",
+    "after",
+    "before",
+    "access_token",
+    "appsecret_proof",
+];
 
 impl Node {
     /// A node whose endpoints are below `server`, where `{…}` stands for one part of the address.
@@ -108,7 +115,10 @@ impl Node {
         {
             let given: Option<Vec<Value>> = match value {
                 Value::Array(items) => Some(items.clone()),
-                Value::String(text) if textual => serde_json::from_str(text).ok(),
+                Value::String(text) if textual && text.starts_with('[') => {
+                    serde_json::from_str(text).ok()
+                }
+                Value::String(text) if textual => Some(text.split(',').map(Value::from).collect()),
                 _ => None,
             };
             return given

@@ -101,10 +101,11 @@ fn take(
     listed: bool,
     used: &mut [usize],
 ) {
-    let place = format!(
-        "{}: {}: {}",
-        entry.destination, sent.name, sent.request.method
+    let name = format!(
+        "{}: {}, call {}",
+        entry.destination, sent.exchange, sent.call
     );
+    let place = format!("{name}: {}", sent.request.method);
     let Verdict::Checked {
         evidence,
         operation,
@@ -138,12 +139,12 @@ fn take(
             let exception = entry
                 .exceptions
                 .iter()
-                .position(|exception| exception.covers(&operation, &finding));
+                .position(|exception| exception.covers(&sent.exchange, &operation, &finding));
             match exception {
                 Some(exception) => used[exception] += 1,
                 None => left.push(format!(
-                    "{}: {}: {operation}: {} [{}]: {}",
-                    entry.destination, sent.name, finding.at, finding.rule, finding.message
+                    "{name}: {operation}: {} [{}]: {}",
+                    finding.at, finding.rule, finding.message
                 )),
             }
         }

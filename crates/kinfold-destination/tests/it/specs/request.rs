@@ -294,19 +294,32 @@ pub fn answer(operation: &Operation<'_>, answer: &RecordedAnswer) -> Described {
         return Described::Findings(vec![Finding::new("answer", "status", message)]);
     };
     let described = operation.document.part(described);
-    let schema = described.get("schema").or_else(|| {
-        let content = described.get("content")?.as_object()?;
-        content.values().next()?.get("schema")
-    });
+    let media = described
+        .get("content")
+        .and_then(Value::as_object)
+        .and_then(|content| content.iter().next());
+    let schema = described
+        .get("schema")
+        .or_else(|| media.and_then(|(_, media)| media.get("schema")));
     let Some(schema) = schema else {
         return Described::Nothing;
     };
-    let Ok(value) = serde_json::from_slice::<Value>(&answer.body) else {
-        if answer.body.is_empty() && answer.status < 300 {
-            let missing = Finding::new("answer", "required", "is missing");
-            return Described::Findings(vec![missing]);
+    if answer.body.is_empty() {
+        let missing = Finding::new("answer", "required", "is missing");
+        let missing = (answer.status < 300).then_some(missing);
+        return Described::Findings(missing.into_iter().collect());
+    }
+    let plain = media.is_some_and(|(name, _)| name.starts_with("text/"));
+    let value = if plain {
+        Value::from(String::from_utf8_lossy(&answer.body))
+    } else {
+        match serde_json::from_slice(&answer.body) {
+            Ok(value) => value,
+            Err(error) => {
+                let wrong = Finding::new("answer", "syntax", error.to_string());
+                return Described::Findings(vec![wrong]);
+            }
         }
-        return Described::Nothing;
     };
     let checker = Checker {
         document: operation.document,

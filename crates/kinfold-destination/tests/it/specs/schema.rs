@@ -3,6 +3,8 @@
 //! It is stricter than JSON Schema in two ways, since most files leave every object open and a misspelt key would
 //! pass: a key that no schema of an object declares is a finding, and so is a keyword that is not known here.
 
+use std::collections::BTreeMap;
+
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -42,7 +44,7 @@ pub struct Checker<'a> {
     pub textual: bool,
 }
 
-/// What in-place schemas say of the keys of an object.
+/// What the schemas of an object say of its keys.
 #[derive(Default)]
 struct Keys {
     declared: Vec<String>,
@@ -52,11 +54,22 @@ struct Keys {
     open: bool,
 }
 
-impl Keys {
-    fn add(&mut self, other: Keys) {
-        self.declared.extend(other.declared);
-        self.some |= other.some;
-        self.open |= other.open;
+/// What was said of the objects of a value, by their places: the branches of `allOf` add to each other.
+#[derive(Default)]
+struct Seen(BTreeMap<String, Keys>);
+
+impl Seen {
+    fn at(&mut self, at: &str) -> &mut Keys {
+        self.0.entry(at.to_owned()).or_default()
+    }
+
+    fn add(&mut self, other: Seen) {
+        for (at, keys) in other.0 {
+            let known = self.at(&at);
+            known.declared.extend(keys.declared);
+            known.some |= keys.some;
+            known.open |= keys.open;
+        }
     }
 }
 
@@ -97,60 +110,55 @@ impl Checker<'_> {
     /// Everything that is wrong with a value.
     pub fn check(&self, schema: &Value, value: &Value, at: &str) -> Vec<Finding> {
         let mut found = Vec::new();
-        let keys = self.in_place(schema, value, at, &mut found);
-        self.undeclared(&keys, value, at, &mut found);
+        let mut seen = Seen::default();
+        self.walk(schema, value, at, &mut seen, &mut found);
+        undeclared(&seen, value, at, &mut found);
         found
     }
 
-    fn undeclared(&self, keys: &Keys, value: &Value, at: &str, found: &mut Vec<Finding>) {
-        let Value::Object(map) = value else { return };
-        if keys.open || !keys.some {
-            return;
-        }
-        for name in map.keys().filter(|name| !keys.declared.contains(name)) {
-            let place = format!("{at}/{name}");
-            // What is refused outright is not found twice.
-            if !found.iter().any(|known| known.at == place) {
-                found.push(Finding::new(
-                    place,
-                    "undeclared",
-                    "no schema declares this key",
-                ));
-            }
-        }
-    }
-
-    /// A schema and those that hold for the same value.
-    fn in_place(&self, schema: &Value, value: &Value, at: &str, found: &mut Vec<Finding>) -> Keys {
-        let mut keys = Keys::default();
+    fn walk(
+        &self,
+        schema: &Value,
+        value: &Value,
+        at: &str,
+        seen: &mut Seen,
+        found: &mut Vec<Finding>,
+    ) {
         let schema = match schema {
-            Value::Bool(true) => return keys,
+            Value::Bool(true) => return,
             Value::Bool(false) => {
                 found.push(Finding::new(at, "false", "nothing may be here"));
-                return keys;
+                return;
             }
             Value::Object(schema) => schema,
             _ => {
                 found.push(Finding::new(at, "schema", "this is no schema"));
-                return keys;
+                return;
             }
         };
         let null_fits = ["nullable", "x-nullable"]
             .iter()
             .any(|key| schema.get(*key) == Some(&Value::Bool(true)));
         if value.is_null() && null_fits {
-            return keys;
+            return;
+        }
+        if self.textual && schema.get("type") == Some(&Value::from("array")) && value.is_string() {
+            // A form writes a list of one item as the item.
+            let list = Value::Array(vec![value.clone()]);
+            for (keyword, argument) in schema {
+                self.keyword(keyword, argument, schema, (&list, at), seen, found);
+            }
+            return;
         }
         if let Some(Value::String(reference)) = schema.get("$ref") {
             match self.document.resolve(reference) {
-                Some(target) => keys.add(self.in_place(target, value, at, found)),
+                Some(target) => self.walk(target, value, at, seen, found),
                 None => found.push(Finding::new(at, "$ref", format!("{reference} is missing"))),
             }
         }
         for (keyword, argument) in schema {
-            self.keyword(keyword, argument, schema, (value, at), &mut keys, found);
+            self.keyword(keyword, argument, schema, (value, at), seen, found);
         }
-        keys
     }
 
     fn keyword(
@@ -159,7 +167,7 @@ impl Checker<'_> {
         argument: &Value,
         schema: &Map<String, Value>,
         (value, at): (&Value, &str),
-        keys: &mut Keys,
+        seen: &mut Seen,
         found: &mut Vec<Finding>,
     ) {
         let mut wrong = |rule: &'static str, message: String| {
@@ -226,34 +234,35 @@ impl Checker<'_> {
                 if let Value::Array(items) = value {
                     let first = schema.get("prefixItems").and_then(Value::as_array);
                     for (n, item) in items.iter().enumerate().skip(first.map_or(0, Vec::len)) {
-                        found.extend(self.check(argument, item, &format!("{at}/{n}")));
+                        self.walk(argument, item, &format!("{at}/{n}"), seen, found);
                     }
                 }
             }
             "prefixItems" => {
                 if let (Value::Array(items), Some(schemas)) = (value, argument.as_array()) {
                     for (n, (item, schema)) in items.iter().zip(schemas).enumerate() {
-                        found.extend(self.check(schema, item, &format!("{at}/{n}")));
+                        self.walk(schema, item, &format!("{at}/{n}"), seen, found);
                     }
                 }
             }
             "required" => self.required(argument, schema, value, at, found),
             "properties" | "patternProperties" | "additionalProperties" => {
                 if let Value::Object(map) = value {
-                    self.property_keyword(keyword, argument, schema, (map, at), keys, found);
+                    self.property_keyword(keyword, argument, schema, (map, at), seen, found);
                 }
             }
             "allOf" => {
                 for branch in argument.as_array().into_iter().flatten() {
-                    keys.add(self.in_place(branch, value, at, found));
+                    self.walk(branch, value, at, seen, found);
                 }
             }
             "anyOf" | "oneOf" => {
-                keys.add(self.branches(keyword == "oneOf", argument, schema, (value, at), found));
+                let only_one = keyword == "oneOf";
+                self.branches(only_one, argument, schema, (value, at), seen, found);
             }
             "not" => {
                 let mut below = Vec::new();
-                self.in_place(argument, value, at, &mut below);
+                self.walk(argument, value, at, &mut Seen::default(), &mut below);
                 if below.is_empty() {
                     wrong("not", "fits what it must not".to_owned());
                 }
@@ -290,7 +299,7 @@ impl Checker<'_> {
         argument: &Value,
         schema: &Map<String, Value>,
         (map, at): (&Map<String, Value>, &str),
-        keys: &mut Keys,
+        seen: &mut Seen,
         found: &mut Vec<Finding>,
     ) {
         let patterns = |of: &Value| -> Vec<(Regex, Value)> {
@@ -303,6 +312,7 @@ impl Checker<'_> {
             "properties" => {
                 let properties = argument.as_object().into_iter().flatten();
                 for (name, property) in properties {
+                    let keys = seen.at(at);
                     keys.some = true;
                     keys.declared.push(name.clone());
                     let Some(value) = map.get(name) else { continue };
@@ -310,15 +320,15 @@ impl Checker<'_> {
                     if self.is_for_other_way(property) {
                         found.push(Finding::new(&place, "readOnly", "is for the other way"));
                     }
-                    found.extend(self.check(property, value, &place));
+                    self.walk(property, value, &place, seen, found);
                 }
             }
             "patternProperties" => {
                 for (pattern, property) in patterns(argument) {
-                    keys.some = true;
+                    seen.at(at).some = true;
                     for (name, value) in map.iter().filter(|(name, _)| pattern.is_match(name)) {
-                        keys.declared.push(name.clone());
-                        found.extend(self.check(&property, value, &format!("{at}/{name}")));
+                        seen.at(at).declared.push(name.clone());
+                        self.walk(&property, value, &format!("{at}/{name}"), seen, found);
                     }
                 }
             }
@@ -331,16 +341,16 @@ impl Checker<'_> {
                 });
                 match argument {
                     Value::Bool(false) => {
-                        keys.some = true;
+                        seen.at(at).some = true;
                         for (name, _) in more {
                             let place = format!("{at}/{name}");
                             found.push(Finding::new(place, "additional", "may not be here"));
                         }
                     }
                     schema => {
-                        keys.open = true;
+                        seen.at(at).open = true;
                         for (name, value) in more {
-                            found.extend(self.check(schema, value, &format!("{at}/{name}")));
+                            self.walk(schema, value, &format!("{at}/{name}"), seen, found);
                         }
                     }
                 }
@@ -367,25 +377,28 @@ impl Checker<'_> {
         argument: &Value,
         schema: &Map<String, Value>,
         (value, at): (&Value, &str),
+        seen: &mut Seen,
         found: &mut Vec<Finding>,
-    ) -> Keys {
+    ) {
         let branches = argument.as_array().map_or(&[][..], Vec::as_slice);
         if let Some(named) = self.discriminated(schema, branches, value) {
-            return self.in_place(&named, value, at, found);
+            self.walk(&named, value, at, seen, found);
+            return;
         }
-        let mut fitting = Keys::default();
         let mut fits = 0;
-        let mut nearest: Option<(usize, Vec<Finding>, Keys)> = None;
+        let mut nearest: Option<(usize, Vec<Finding>, Seen)> = None;
         for branch in branches {
-            let mut below = Vec::new();
-            let keys = self.in_place(branch, value, at, &mut below);
+            let (mut below, mut found_keys) = (Vec::new(), Seen::default());
+            self.walk(branch, value, at, &mut found_keys, &mut below);
             if below.is_empty() {
                 fits += 1;
-                fitting.add(keys);
+                seen.add(found_keys);
                 continue;
             }
+            let mut unknown = Vec::new();
+            undeclared(&found_keys, value, at, &mut unknown);
             // A wrong type or word says that another branch was meant.
-            let distance = below
+            let distance: usize = below
                 .iter()
                 .map(|finding| match finding.rule {
                     "type" | "enum" | "const" if finding.at == at => 1_000,
@@ -393,22 +406,22 @@ impl Checker<'_> {
                     _ => 1,
                 })
                 .sum();
+            let distance = distance + unknown.len();
             if nearest.as_ref().is_none_or(|(least, ..)| distance < *least) {
-                nearest = Some((distance, below, keys));
+                nearest = Some((distance, below, found_keys));
             }
         }
-        if fits == 0 {
-            let Some((_, below, keys)) = nearest else {
-                return fitting;
-            };
-            found.extend(below);
-            return keys;
+        match nearest {
+            Some((_, below, keys)) if fits == 0 => {
+                found.extend(below);
+                seen.add(keys);
+            }
+            _ if only_one && fits > 1 => {
+                let message = format!("{fits} of {} choices fit", branches.len());
+                found.push(Finding::new(at, "oneOf", message));
+            }
+            _ => {}
         }
-        if only_one && fits > 1 {
-            let message = format!("{fits} of {} choices fit", branches.len());
-            found.push(Finding::new(at, "oneOf", message));
-        }
-        fitting
     }
 
     /// The branch that a discriminator names.
@@ -474,6 +487,31 @@ impl Checker<'_> {
             (Some(one), Some(other)) => one == other,
             _ => self.textual && value.as_str() == Some(choice.to_string().as_str()),
         }
+    }
+}
+
+/// The keys that no schema of their object declares.
+fn undeclared(seen: &Seen, value: &Value, at: &str, found: &mut Vec<Finding>) {
+    match value {
+        Value::Object(map) => {
+            let keys = seen.0.get(at).filter(|keys| keys.some && !keys.open);
+            for (name, below) in map {
+                let place = format!("{at}/{name}");
+                undeclared(seen, below, &place, found);
+                let unknown = keys.is_some_and(|keys| !keys.declared.contains(name));
+                // What is refused outright is not found twice.
+                if unknown && !found.iter().any(|known| known.at == place) {
+                    let message = "no schema declares this key";
+                    found.push(Finding::new(place, "undeclared", message));
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (n, below) in items.iter().enumerate() {
+                undeclared(seen, below, &format!("{at}/{n}"), found);
+            }
+        }
+        _ => {}
     }
 }
 

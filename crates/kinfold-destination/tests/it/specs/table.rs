@@ -22,7 +22,7 @@ pub struct Entry {
 pub struct File {
     pub path: String,
     /// In the place of the servers that the file names.
-    pub server: Option<String>,
+    pub servers: Vec<String>,
     /// The file describes a node of Meta's graph, at this address.
     pub node: Option<String>,
 }
@@ -36,6 +36,8 @@ pub struct Uncovered {
 /// A finding where the specification, and not the request, is wrong.
 pub struct Exception {
     pub text: String,
+    /// The exchange that it is for, where others shall not have it.
+    exchange: Option<String>,
     operation: Regex,
     at: Regex,
     rule: String,
@@ -48,8 +50,9 @@ impl Uncovered {
 }
 
 impl Exception {
-    pub fn covers(&self, operation: &str, finding: &Finding) -> bool {
-        self.rule == finding.rule
+    pub fn covers(&self, exchange: &str, operation: &str, finding: &Finding) -> bool {
+        self.exchange.as_deref().is_none_or(|only| only == exchange)
+            && self.rule == finding.rule
             && self.operation.is_match(operation)
             && self.at.is_match(&finding.at)
     }
@@ -79,13 +82,17 @@ fn entry(name: &str, value: &Value) -> Entry {
         title: text(map, "title"),
         none: text(map, "none"),
         files: list(map, "files", |value| {
-            let map = block(value, &["file", "server", "node", "because"]);
-            let server = text(map, "server");
+            let map = block(value, &["file", "servers", "node", "because"]);
+            let servers = list(map, "servers", |server| server.as_str().unwrap().to_owned());
             let because = text(map, "because").is_some();
-            assert_eq!(server.is_some(), because, "{name}: a server needs a reason");
+            assert_eq!(
+                because,
+                !servers.is_empty(),
+                "{name}: servers need a reason"
+            );
             File {
                 path: text(map, "file").unwrap(),
-                server,
+                servers,
                 node: text(map, "node"),
             }
         }),
@@ -99,12 +106,13 @@ fn entry(name: &str, value: &Value) -> Entry {
             }
         }),
         exceptions: list(map, "exceptions", |value| {
-            let map = block(value, &["operation", "at", "rule", "because"]);
+            let map = block(value, &["exchange", "operation", "at", "rule", "because"]);
             let [operation, at, rule] =
                 ["operation", "at", "rule"].map(|key| text(map, key).unwrap());
             text(map, "because").unwrap();
             Exception {
                 text: format!("{operation} {at} {rule}"),
+                exchange: text(map, "exchange"),
                 operation: wildcard(&operation),
                 at: wildcard(&at),
                 rule,
