@@ -4,9 +4,9 @@ use kinfold_destination::kit::RecordedRequest;
 use serde_json::{Value, json};
 
 use super::check::{Sent, Specifications, Verdict};
+use super::finding::Finding;
 use super::form;
 use super::record::Tally;
-use super::schema::Finding;
 use super::table::Entry;
 
 /// Breaks a request in every way and counts which of them are found out.

@@ -8,9 +8,9 @@ use kinfold_destination::shipped;
 use serde_json::Value;
 
 use super::document::{Document, Lookup, Operation};
+use super::finding::Finding;
 use super::graph::Node;
 use super::request;
-use super::schema::Finding;
 use super::table::{Entry, File};
 
 /// A request with its answer.

@@ -6,8 +6,8 @@ use kinfold_destination::kit::RecordedRequest;
 use regex::Regex;
 use serde_json::Value;
 
+use super::finding::Finding;
 use super::form;
-use super::schema::Finding;
 
 /// A node, and where it is found.
 pub struct Node {

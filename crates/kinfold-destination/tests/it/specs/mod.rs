@@ -6,32 +6,42 @@
 mod breakage;
 mod check;
 mod document;
+mod finding;
 mod form;
 mod graph;
+mod keys;
 mod own;
 mod record;
 mod request;
+mod scalars;
 mod schema;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use kinfold_destination::SHIPPED;
+use regex::Regex;
 
 use check::{Sent, Specifications, Verdict};
 use record::Tally;
 use table::Entry;
 
-/// The folder of specifications. One that was named must be there.
+/// The folder of specifications.
 fn folder() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("KINFOLD_SPECS").filter(|named| !named.is_empty()) {
-        let named = PathBuf::from(named);
-        assert!(named.join("manifest.json").is_file(), "{}", named.display());
+    let named = std::env::var_os("KINFOLD_SPECS").filter(|named| !named.is_empty());
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/specs");
+    folder_of(named.map(PathBuf::from), &beside)
+}
+
+/// One that was named must be there; the other one may be.
+fn folder_of(named: Option<PathBuf>, beside: &Path) -> Option<PathBuf> {
+    let is_there = |folder: &Path| folder.join("manifest.json").is_file();
+    if let Some(named) = named {
+        assert!(is_there(&named), "no specifications in {}", named.display());
         return Some(named);
     }
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/specs");
-    beside.join("manifest.json").is_file().then_some(beside)
+    is_there(beside).then(|| beside.to_owned())
 }
 
 /// What was found for a destination, and how it counts.
@@ -39,7 +49,7 @@ struct Result {
     tally: Tally,
     wrong: Vec<String>,
     /// What differs from files that are no evidence.
-    differences: Vec<String>,
+    differences: BTreeSet<String>,
 }
 
 async fn check(folder: &Path, entry: &Entry) -> Result {
@@ -48,7 +58,7 @@ async fn check(folder: &Path, entry: &Entry) -> Result {
     let mut result = Result {
         tally: Tally::new(folder, entry),
         wrong: Vec::new(),
-        differences: Vec::new(),
+        differences: BTreeSet::new(),
     };
     let mut used = vec![0_usize; entry.exceptions.len()];
     let mut uncovered = vec![0_usize; entry.uncovered.len()];
@@ -133,7 +143,7 @@ fn take(
         return;
     }
     let described = answer.is_some();
-    let mut left = |findings: Vec<schema::Finding>| -> Vec<String> {
+    let mut left = |findings: Vec<finding::Finding>| -> Vec<String> {
         let mut left = Vec::new();
         for finding in findings {
             let exception = entry
@@ -162,8 +172,14 @@ fn take(
         result.wrong.extend(answer);
     } else {
         tally.third_party += 1;
-        result.differences.extend(request);
-        result.differences.extend(answer);
+        // The same of every item, and of every call, is one difference.
+        let call = Regex::new(r"^.*?, call \d+: ").unwrap();
+        let position = Regex::new(r"/\d+").unwrap();
+        for text in request.iter().chain(&answer) {
+            let text = call.replace(text, "");
+            let text = position.replace_all(&text, "/*");
+            result.differences.insert(text.into_owned());
+        }
     }
 }
 
@@ -214,4 +230,29 @@ async fn the_record_counts_every_request() {
         assert_eq!(count("invalid"), 0, "{}", shipped.name);
         assert_eq!(count("invalid_answers"), 0, "{}", shipped.name);
     }
+}
+
+#[test]
+fn without_the_folder_nothing_is_checked() {
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(folder_of(None, empty.path()), None);
+    std::fs::write(empty.path().join("manifest.json"), "[]").unwrap();
+    let named = Some(empty.path().to_owned());
+    assert_eq!(folder_of(None, empty.path()), named);
+    assert_eq!(folder_of(named.clone(), Path::new("nowhere")), named);
+}
+
+#[test]
+#[should_panic(expected = "no specifications in")]
+fn a_named_folder_must_be_there() {
+    let empty = tempfile::tempdir().unwrap();
+    let _ = folder_of(Some(empty.path().to_owned()), empty.path());
+}
+
+#[test]
+#[should_panic(expected = "v3.json")]
+fn a_file_of_the_table_must_be_in_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("manifest.json"), "[]").unwrap();
+    let _ = Specifications::load(folder.path(), &table::read()[0]);
 }

@@ -103,7 +103,7 @@ pub fn page(table: &[Entry], tallies: &BTreeMap<String, Tally>) -> String {
     let mut page = "# Generated: recorded requests and answers against the vendors' published specifications.\n\
          # KINFOLD_WRITE_GENERATED=1 KINFOLD_SPECS=<folder> cargo test -p kinfold-destination --test it specs\n\
          #\n\
-         # class: A of the vendor, B the vendor's in somebody else's repository, C made by others of the vendor's\n\
+         # classes: A of the vendor, B the vendor's in somebody else's repository, C made by others of the vendor's\n\
          # collection or pages, D written by others and no evidence. requests and answers: checked against A to C;\n\
          # third_party: checked against D only; uncovered: described by no file; exceptions: mistakes of the files,\n\
          # each with its reason in tests/it/specs/table.yml; caught: broken on purpose and found out, of so many.\n"
@@ -113,9 +113,9 @@ pub fn page(table: &[Entry], tallies: &BTreeMap<String, Tally>) -> String {
         page.push_str(&format!("{}:\n", entry.destination));
         match (&entry.title, &entry.none) {
             (Some(title), _) => page.push_str(&format!(
-                "  specification: {}\n  class: {}\n",
+                "  specification: {}\n  classes: [{}]\n",
                 Value::from(title.as_str()),
-                tally.classes.join("")
+                tally.classes.join(", ")
             )),
             (None, reason) => page.push_str(&format!(
                 "  none: {}\n",

@@ -3,31 +3,13 @@
 //! It is stricter than JSON Schema in two ways, since most files leave every object open and a misspelt key would
 //! pass: a key that no schema of an object declares is a finding, and so is a keyword that is not known here.
 
-use std::collections::BTreeMap;
-
 use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::document::Document;
-
-/// Something that does not fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Where: `body/people/0/email`, `query/limit`, `answer/id`, …
-    pub at: String,
-    /// The kind: mostly the keyword of JSON Schema.
-    pub rule: &'static str,
-    /// What is wrong.
-    pub message: String,
-}
-
-impl Finding {
-    pub fn new(at: impl Into<String>, rule: &'static str, message: impl Into<String>) -> Self {
-        let at = at.into();
-        let message = message.into();
-        Self { at, rule, message }
-    }
-}
+use super::finding::Finding;
+use super::keys::{Seen, undeclared};
+use super::scalars::{number_fits, shown, text_fits};
 
 /// Which way a value goes: properties can be for one way only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,35 +24,6 @@ pub struct Checker<'a> {
     pub way: Way,
     /// Whether scalars are given as texts, as in addresses and forms.
     pub textual: bool,
-}
-
-/// What the schemas of an object say of its keys.
-#[derive(Default)]
-struct Keys {
-    declared: Vec<String>,
-    /// Some schema names properties: those that none names are findings.
-    some: bool,
-    /// Some schema says outright that more properties may come.
-    open: bool,
-}
-
-/// What was said of the objects of a value, by their places: the branches of `allOf` add to each other.
-#[derive(Default)]
-struct Seen(BTreeMap<String, Keys>);
-
-impl Seen {
-    fn at(&mut self, at: &str) -> &mut Keys {
-        self.0.entry(at.to_owned()).or_default()
-    }
-
-    fn add(&mut self, other: Seen) {
-        for (at, keys) in other.0 {
-            let known = self.at(&at);
-            known.declared.extend(keys.declared);
-            known.some |= keys.some;
-            known.open |= keys.open;
-        }
-    }
 }
 
 const ANNOTATIONS: [&str; 28] = [
@@ -113,7 +66,14 @@ impl Checker<'_> {
         let mut seen = Seen::default();
         self.walk(schema, value, at, &mut seen, &mut found);
         undeclared(&seen, value, at, &mut found);
-        found
+        // Several schemas of a value may say the same of it.
+        let mut once: Vec<Finding> = Vec::new();
+        for finding in found {
+            if !once.contains(&finding) {
+                once.push(finding);
+            }
+        }
+        once
     }
 
     fn walk(
@@ -487,85 +447,5 @@ impl Checker<'_> {
             (Some(one), Some(other)) => one == other,
             _ => self.textual && value.as_str() == Some(choice.to_string().as_str()),
         }
-    }
-}
-
-/// The keys that no schema of their object declares.
-fn undeclared(seen: &Seen, value: &Value, at: &str, found: &mut Vec<Finding>) {
-    match value {
-        Value::Object(map) => {
-            let keys = seen.0.get(at).filter(|keys| keys.some && !keys.open);
-            for (name, below) in map {
-                let place = format!("{at}/{name}");
-                undeclared(seen, below, &place, found);
-                let unknown = keys.is_some_and(|keys| !keys.declared.contains(name));
-                // What is refused outright is not found twice.
-                if unknown && !found.iter().any(|known| known.at == place) {
-                    let message = "no schema declares this key";
-                    found.push(Finding::new(place, "undeclared", message));
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (n, below) in items.iter().enumerate() {
-                undeclared(seen, below, &format!("{at}/{n}"), found);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn text_fits(keyword: &str, argument: &Value, text: &str) -> Result<(), (&'static str, String)> {
-    let length = || text.chars().count() as u64;
-    let bound = || argument.as_u64().unwrap_or_default();
-    let (rule, fits) = match keyword {
-        "minLength" => ("length", length() >= bound()),
-        "maxLength" => ("length", length() <= bound()),
-        "pattern" => {
-            let pattern = Regex::new(argument.as_str().unwrap_or_default());
-            let pattern = pattern.map_err(|error| ("pattern", error.to_string()))?;
-            ("pattern", pattern.is_match(text))
-        }
-        _ => {
-            let fits = match argument.as_str() {
-                Some("date-time") => chrono::DateTime::parse_from_rfc3339(text).is_ok(),
-                Some("date") => text.parse::<chrono::NaiveDate>().is_ok(),
-                Some("email") => text.split_once('@').is_some_and(|(name, host)| {
-                    !name.is_empty() && !host.is_empty() && !host.contains('@')
-                }),
-                _ => true,
-            };
-            ("format", fits)
-        }
-    };
-    if fits {
-        return Ok(());
-    }
-    Err((rule, format!("{text:?}: {keyword} {argument}")))
-}
-
-fn number_fits(keyword: &str, argument: &Value, schema: &Map<String, Value>, number: f64) -> bool {
-    // In OpenAPI 3.0 `exclusiveMinimum: true` stands beside `minimum`.
-    let exclusive = |key: &str| schema.get(key) == Some(&Value::Bool(true));
-    let Some(bound) = argument.as_f64() else {
-        return true;
-    };
-    match keyword {
-        "minimum" if exclusive("exclusiveMinimum") => number > bound,
-        "minimum" => number >= bound,
-        "maximum" if exclusive("exclusiveMaximum") => number < bound,
-        "maximum" => number <= bound,
-        "exclusiveMinimum" => number > bound,
-        "exclusiveMaximum" => number < bound,
-        _ => bound == 0.0 || ((number / bound) - (number / bound).round()).abs() < 1e-9,
-    }
-}
-
-/// A value, short enough for a message.
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }

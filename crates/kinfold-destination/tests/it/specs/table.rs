@@ -4,7 +4,7 @@ use kinfold_project::{SourceMap, yaml};
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::schema::Finding;
+use super::finding::Finding;
 
 /// The specifications of a destination.
 pub struct Entry {
