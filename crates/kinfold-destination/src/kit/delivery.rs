@@ -241,7 +241,7 @@ async fn play(
                 });
             }
             rows(
-                &|row| expected.get(row).cloned().unwrap_or_else(|| unexpected()),
+                &|row| expected.get(row).cloned().unwrap_or_else(unexpected),
                 found,
             );
         }

@@ -12,6 +12,7 @@ mod exchange;
 mod mismatch;
 mod reach;
 mod replay;
+mod requests;
 mod server;
 
 pub use delivery::delivery;
@@ -22,3 +23,4 @@ pub use exchange::{
 pub(crate) use exchange::{check, read_exchange, read_faults};
 pub use mismatch::Mismatch;
 pub use replay::{fault, replay};
+pub use requests::requests;

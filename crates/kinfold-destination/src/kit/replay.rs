@@ -68,7 +68,7 @@ pub async fn fault(manifest: &Arc<Manifest>, exchange: &Exchange, fault: &Fault)
 }
 
 /// What came of an exchange, of which the answers from the call `fault` on are not the recorded ones.
-async fn run(
+pub(super) async fn run(
     manifest: &Arc<Manifest>,
     exchange: &Exchange,
     answers: Vec<super::exchange::RecordedAnswer>,

@@ -16,4 +16,5 @@ mod kinds;
 mod laws;
 mod refusals;
 mod secrets;
+mod specs;
 mod tokens;
