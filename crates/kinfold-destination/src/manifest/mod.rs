@@ -7,6 +7,7 @@ pub(crate) mod fields;
 mod read;
 mod units;
 pub(crate) mod verdict;
+pub(crate) mod walk;
 
 use std::time::Duration;
 
