@@ -65,6 +65,12 @@ codes! {
     INVALID_CRON = "KF0124" "invalid-cron";
     /// Keys of a schedule that do not go together.
     INVALID_SCHEDULE = "KF0125" "invalid-schedule";
+    /// A file with a secret that is not there, cannot be read or holds nothing that can be one.
+    SECRET_FILE = "KF0126" "secret-file";
+    /// A file with a secret that every user of the machine can read.
+    SECRET_FILE_OPEN = "KF0127" "secret-file-open";
+    /// A command that was to print a secret and did not.
+    SECRET_COMMAND = "KF0128" "secret-command";
 
     /// Two things have the same name.
     DUPLICATE_NAME = "KF0201" "duplicate-name";

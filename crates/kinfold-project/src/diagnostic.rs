@@ -1,5 +1,7 @@
 //! Problems in a user's project, as data.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -170,6 +172,8 @@ pub struct SourceFile {
     /// The whole text.
     pub text: Arc<str>,
     line_starts: Arc<[u32]>,
+    /// Ranges that are not shown, as they were hidden.
+    hidden: Vec<Range<usize>>,
 }
 
 /// All files that were read, so that a [`Span`] can be shown.
@@ -196,8 +200,18 @@ impl SourceMap {
             path: path.into(),
             text,
             line_starts: starts,
+            hidden: vec![],
         });
         id
+    }
+
+    /// Keeps a place out of excerpts, see [`SourceFile::shown`]: it may be a credential.
+    pub fn hide(&mut self, span: Span) {
+        if span.end > span.start
+            && let Some(file) = self.files.get_mut(span.file.0 as usize)
+        {
+            file.hidden.push(span.range());
+        }
     }
 
     /// The file with this id.
@@ -235,6 +249,27 @@ impl SourceMap {
 }
 
 impl SourceFile {
+    /// Text of a range for people to see: what is hidden is replaced by as many `*` as it has bytes, so that places
+    /// in it stay where they are. Line breaks stay, a range that is not within the text is empty.
+    #[must_use]
+    pub fn shown(&self, range: Range<usize>) -> Cow<'_, str> {
+        let text = self.text.get(range.clone()).unwrap_or("");
+        let hidden = |at: usize| self.hidden.iter().any(|hidden| hidden.contains(&at));
+        let touched = |h: &Range<usize>| h.start < range.end && range.start < h.end;
+        if !self.hidden.iter().any(touched) {
+            return Cow::Borrowed(text);
+        }
+        let mut shown = String::with_capacity(text.len());
+        for (at, c) in text.char_indices() {
+            if matches!(c, '\n' | '\r') || !hidden(range.start + at) {
+                shown.push(c);
+            } else {
+                shown.extend(std::iter::repeat_n('*', c.len_utf8()));
+            }
+        }
+        Cow::Owned(shown)
+    }
+
     /// Line and column (from 1, in characters) of a byte offset.
     #[must_use]
     pub fn line_column(&self, offset: usize) -> (usize, usize) {

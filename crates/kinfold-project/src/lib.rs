@@ -12,6 +12,7 @@ pub mod mapping;
 pub mod model;
 pub mod node;
 pub mod schedule;
+pub mod secret;
 pub mod suggest;
 pub mod sync;
 pub mod template;
@@ -28,7 +29,8 @@ pub use model::{
 };
 pub use node::{NodeId, ResourceType};
 pub use schedule::{Alert, BuildSchedule, CatchUp, Cron, Overlap, Schedule, ThenSync, Trigger};
+pub use secret::SecretSource;
 pub use sync::{
-    Connection, ConnectionKind, FirstRun, Guard, LogPayload, ManifestSource, OnLeave, Reference,
-    Resend, RetryWaits, Sync, SyncMode,
+    COMMON_OPTIONS, Connection, ConnectionKind, FirstRun, Guard, LogPayload, ManifestSource,
+    OnLeave, Reference, Resend, RetryWaits, Sync, SyncMode,
 };

@@ -7,6 +7,7 @@ mod environments;
 mod fields;
 mod files;
 mod generic_tests;
+mod hide;
 mod jinja_blocks;
 mod mapping;
 mod packages;
@@ -149,6 +150,8 @@ fn load_project(
         if index == 0 {
             project.name = file.name.value.clone();
             project.environments = file.environments;
+            let storage = project.environments.iter().flat_map(|e| &e.storage.0);
+            hide::values(&mut reading.files, storage.map(|(_, value)| value));
             project.purposes = file.purposes;
             project.schedules = file.schedules;
             project.alerts = file.alerts;
@@ -202,7 +205,7 @@ fn load_project(
         };
         for (path, _) in files.below(&paths.connections, reading) {
             if is_yaml(&path)
-                && let Some(value) = read_yaml(&files, &path, reading)
+                && let Some(value) = read_connections(&files, &path, reading)
             {
                 connections::read(
                     &value,
@@ -247,6 +250,15 @@ fn positions<'n>(
 
 fn is_yaml(path: &str) -> bool {
     matches!(extension(path).as_str(), "yml" | "yaml")
+}
+
+/// Reads a file whose values may be credentials.
+fn read_connections(files: &PackageFiles<'_>, path: &str, reading: &mut Reading) -> Option<Value> {
+    let file = files.read(path, reading)?;
+    let text = reading.text(file);
+    let (value, scalars) = yaml::read_scalars(&text, file, &mut reading.problems);
+    hide::connections(&mut reading.files, file, value.as_ref(), &scalars);
+    value
 }
 
 fn read_yaml(files: &PackageFiles<'_>, path: &str, reading: &mut Reading) -> Option<Value> {

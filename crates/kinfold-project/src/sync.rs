@@ -1,17 +1,19 @@
 //! Connections and syncs as the user writes them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::diagnostic::Span;
-use crate::located::{Located, Value};
+use crate::diagnostic::{Diagnostic, Span};
+use crate::located::{Located, Value, ValueKind};
 use crate::mapping::{Mapping, MappingTest};
 use crate::node::NodeId;
-use crate::template::Call;
+use crate::secret::SecretSource;
+use crate::template::{Call, Scope};
 
-/// A configured account at a destination.
-#[derive(Clone, Debug)]
+/// A configured account at a destination. Options may be credentials, so `Debug` shows their keys only.
+#[derive(Clone)]
 pub struct Connection {
     /// Its name.
     pub name: Located<String>,
@@ -24,7 +26,63 @@ pub struct Connection {
     pub manifest: Option<ManifestSource>,
 }
 
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options: Vec<&str> = self.options.iter().map(|(key, _)| &*key.value).collect();
+        f.debug_struct("Connection")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("options", &options)
+            .field("manifest", &self.manifest)
+            .finish()
+    }
+}
+
 impl Connection {
+    /// Whether an option may be given as a [`SecretSource`]. Entries of `headers` and `storage` may be too.
+    pub(crate) fn may_be_secret(kind: ConnectionKind, option: &str) -> bool {
+        match kind {
+            ConnectionKind::Manifest => !COMMON_OPTIONS.contains(&option),
+            _ => matches!(
+                option,
+                "url" | "dsn" | "user" | "password" | "token" | "ssh"
+            ),
+        }
+    }
+
+    /// The options that come from files and commands, by the place of the mapping that says so, with their templates
+    /// filled in. Nothing is opened.
+    ///
+    /// # Errors
+    /// A diagnostic at the first that cannot be filled in.
+    pub fn secret_sources(
+        &self,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<(Span, SecretSource)>, Box<Diagnostic>> {
+        let mut sources: Vec<(Span, SecretSource)> = vec![];
+        let mut add = |value: &Value| -> Result<(), Box<Diagnostic>> {
+            if let Some(source) = SecretSource::of(value) {
+                // An alias stands at the same place and is the same secret.
+                if !sources.iter().any(|(span, _)| *span == value.span) {
+                    sources.push((value.span, source?.render(scope)?));
+                }
+            }
+            Ok(())
+        };
+        for (option, value) in &self.options {
+            match (&*option.value, &value.kind) {
+                ("headers" | "storage", ValueKind::Map(entries))
+                    if self.kind.value != ConnectionKind::Manifest =>
+                {
+                    entries.iter().try_for_each(|(_, value)| add(value))?;
+                }
+                (name, _) if Self::may_be_secret(self.kind.value, name) => add(value)?,
+                _ => {}
+            }
+        }
+        Ok(sources)
+    }
+
     /// The word of its kind as the project has it.
     #[must_use]
     pub fn kind_name(&self) -> &str {
@@ -34,6 +92,15 @@ impl Connection {
         }
     }
 }
+
+/// Options of every connection to a destination that a manifest describes; the others are its parameters.
+pub const COMMON_OPTIONS: [&str; 5] = [
+    "timeout_seconds",
+    "batch_size",
+    "max_concurrency",
+    "requests_per_second",
+    "rows_per_second",
+];
 
 /// Where the manifest of a destination is.
 #[derive(Clone, Debug, PartialEq, Eq)]

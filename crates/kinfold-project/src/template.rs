@@ -61,6 +61,24 @@ pub fn render(text: &Located<String>, scope: &Scope<'_>) -> Result<String, Box<D
     Ok(out)
 }
 
+/// The first `{{ … }}` of a text that names a variable and says nothing else: it holds no value that could be secret.
+pub(crate) fn plain_expression(text: &str) -> Option<std::ops::Range<usize>> {
+    let mut from = 0;
+    while let Some(at) = text.get(from..)?.find("{{") {
+        let start = from + at;
+        let body = text.get(start + 2..)?;
+        let end = end_of_expression(body)?;
+        let call = Call::parse(body.get(..end)?.trim_matches('-').trim());
+        if call.is_some_and(|call| {
+            matches!(call.function, "env_var" | "var") && call.arguments.len() == 1
+        }) {
+            return Some(start..start + end + 4);
+        }
+        from = start + end + 4;
+    }
+    None
+}
+
 /// Where the `}}` of an expression is, past strings.
 fn end_of_expression(body: &str) -> Option<usize> {
     let mut quote: Option<u8> = None;
@@ -87,7 +105,7 @@ fn evaluate(
     let unknown = |near: Option<String>| {
         let mut diagnostic = Diagnostic::error(
             codes::TEMPLATE,
-            format!("`{expression}` cannot be used here"),
+            format!("`{}` cannot be used here", without_arguments(expression)),
             text.span,
         )
         .with_help("only `env_var('NAME')` and `var('name')`, each with an optional default, can");
@@ -140,6 +158,14 @@ fn evaluate(
     };
     let diagnostic = Diagnostic::error(code, message, text.span);
     Err(Box::new(diagnostic.with_help(help)))
+}
+
+/// An expression for a message. A default may be a credential.
+fn without_arguments(expression: &str) -> String {
+    match expression.split_once(['(', '\'', '"']) {
+        Some((before, _)) => format!("{}…", before.trim_end()),
+        None => expression.to_owned(),
+    }
 }
 
 /// Text of a scalar that a template can put in.

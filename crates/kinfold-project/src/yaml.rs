@@ -21,9 +21,28 @@ const MAX_ALIASED_VALUES: usize = 200_000;
 /// document is [`ValueKind::Null`]. Merge keys (`<<: *anchor`) are applied, because dbt's reader
 /// does it too.
 pub fn read(text: &str, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Option<Value> {
+    read_scalars(text, file, diagnostics).0
+}
+
+/// Where the values of a text are, those that were dropped included.
+#[derive(Debug, Default)]
+pub(crate) struct Scalars {
+    /// Values that are not mappings or lists, in the order of the text. Keys are not among them.
+    pub(crate) values: Vec<Span>,
+    /// Bytes of the text that were understood: all of them, unless reading ended early.
+    pub(crate) understood: usize,
+}
+
+/// The same as [`read`], with the places of all values.
+pub(crate) fn read_scalars(
+    text: &str,
+    file: FileId,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Option<Value>, Scalars) {
     // A byte-order mark is not part of the document, but it is part of the file's offsets.
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
+        scalars: Scalars::default(),
         offsets: Offsets::new(body, text.len() - body.len()),
         text,
         file,
@@ -34,7 +53,11 @@ pub fn read(text: &str, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Opti
         root: None,
         documents: 0,
     };
-    reader.run(body)
+    let value = reader.run(body);
+    if value.is_some() {
+        reader.scalars.understood = text.len();
+    }
+    (value, reader.scalars)
 }
 
 /// Byte offsets of characters: the parser counts characters.
@@ -113,6 +136,7 @@ struct Reader<'a> {
     aliased_values: usize,
     root: Option<Value>,
     documents: usize,
+    scalars: Scalars,
 }
 
 impl Reader<'_> {
@@ -122,6 +146,7 @@ impl Reader<'_> {
             match event {
                 Ok((event, span)) => {
                     let span = self.span(span);
+                    self.scalars.understood = self.scalars.understood.max(span.range().start);
                     if !self.event(event, span) {
                         return None;
                     }
@@ -318,6 +343,7 @@ impl Reader<'_> {
             }
             return true;
         }
+        self.scalars.values.push(span);
         let kind = match tag {
             None if style == ScalarStyle::Plain => plain(text),
             None => ValueKind::String(text.to_owned()),
@@ -326,7 +352,7 @@ impl Reader<'_> {
                 None => {
                     self.diagnostics.push(Diagnostic::error(
                         codes::WRONG_TYPE,
-                        format!("`{text}` is not of the type `!!{}`", tag.suffix),
+                        format!("this is not of the type `!!{}`", tag.suffix),
                         span,
                     ));
                     ValueKind::Null

@@ -75,6 +75,6 @@ pub use postgres::{PostgresDestination, PostgresOptions};
 pub use reach::{Estimate, Reach};
 pub use redaction::redact;
 pub use report::{Counters, DeliveryReport, StoppedEarly};
-pub use secret::Secret;
+pub use secret::{OpenedSecrets, Secret};
 pub use sftp::{SftpEntry, SftpError, SftpFolder, SftpOptions};
 pub use smtp::{SmtpDestination, SmtpOptions};

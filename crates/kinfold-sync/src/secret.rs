@@ -1,6 +1,10 @@
 //! A value that cannot be printed.
 
+mod open;
+
 use std::fmt;
+
+pub use open::OpenedSecrets;
 
 /// A credential. It has no `Display`, and its `Debug` shows that there is one and not what it is.
 #[derive(Clone, PartialEq, Eq)]

@@ -137,15 +137,20 @@ impl Expression {
     /// Whether it looks anything up at `root`.
     #[must_use]
     pub fn uses(&self, root: Root) -> bool {
-        match self {
-            Self::Literal(_) => false,
-            Self::Path(path) => path.root == root,
-            Self::Call {
-                input, arguments, ..
-            } => input.uses(root) || arguments.iter().any(|argument| argument.uses(root)),
-            Self::Compare { left, right, .. } => left.uses(root) || right.uses(root),
-            Self::In { left, .. } | Self::Not(left) => left.uses(root),
-            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.uses(root)),
-        }
+        self.any(&|part| matches!(part, Self::Path(path) if path.root == root))
+    }
+
+    /// Whether something holds for it or for an expression within it.
+    pub fn any(&self, holds: &dyn Fn(&Self) -> bool) -> bool {
+        holds(self)
+            || match self {
+                Self::Literal(_) | Self::Path(_) => false,
+                Self::Call {
+                    input, arguments, ..
+                } => input.any(holds) || arguments.iter().any(|argument| argument.any(holds)),
+                Self::Compare { left, right, .. } => left.any(holds) || right.any(holds),
+                Self::In { left, .. } | Self::Not(left) => left.any(holds),
+                Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.any(holds)),
+            }
     }
 }

@@ -2,13 +2,14 @@
 
 use kinfold_project::Diagnostic;
 
+use super::walk::{self, Node};
 use super::{
-    AnswerForm, Body, Call, Content, Counted, Csv, Limit, Manifest, Object, Operation, Part, Rule,
+    AnswerForm, Body, Call, Content, Counted, Limit, Manifest, Object, Operation, Part, Rule,
     Verdict,
 };
 use crate::codes;
 use crate::expression::Root;
-use crate::template::{Reading, Template, Text};
+use crate::template::Reading;
 
 /// Checks a manifest as a whole.
 pub(super) fn whole(manifest: &Manifest, reading: &mut Reading<'_>) {
@@ -387,41 +388,19 @@ fn covers(first: &Rule, second: &Rule) -> bool {
 
 /// Whether a request says anything of rows.
 pub(crate) fn speaks_of_rows(call: &Call) -> bool {
-    let row = |text: &Text| text.uses(Root::Row);
-    let template = |template: &Template| template.goes_through_rows() || uses_row(template);
-    row(&call.url)
-        || call.query.iter().any(|(_, value)| template(value))
-        || call.headers.iter().any(|(_, value)| row(value))
-        || match &call.body {
-            Body::Empty => false,
-            Body::Json(body) | Body::Form(body, _) | Body::Ndjson(body) => template(body),
-            Body::Csv(_) => true,
-            Body::Text(text) => row(text),
-            Body::Multipart(parts) => parts.iter().any(|(_, part)| match part {
-                Part::Field(value) => template(value),
-                Part::File { content, .. } => match content {
-                    Content::Csv(Csv { .. }) => true,
-                    Content::Ndjson(value) | Content::Text(value) => template(value),
-                },
-            }),
-        }
-}
-
-fn uses_row(template: &Template) -> bool {
-    match template {
-        Template::Literal(_) | Template::Jwt(_) => false,
-        Template::Text(text) => text.uses(Root::Row),
-        Template::Expression(expression) => expression.uses(Root::Row),
-        Template::List(items) => items.iter().any(uses_row),
-        Template::Each(each) => {
-            uses_row(&each.item) || each.name.iter().any(|name| name.uses(Root::Row))
-        }
-        Template::Json(inner) | Template::Concat(inner) => uses_row(inner),
-        Template::Map(entries) => entries.iter().any(|entry| match entry {
-            crate::template::Entry::Field { name, value, .. } => {
-                name.uses(Root::Row) || uses_row(value)
-            }
-            crate::template::Entry::Spread(value) => uses_row(value),
+    let csv = match &call.body {
+        Body::Csv(_) => true,
+        Body::Multipart(parts) => parts.iter().any(|(_, part)| {
+            let content = match part {
+                Part::Field(_) => None,
+                Part::File { content, .. } => Some(content),
+            };
+            matches!(content, Some(Content::Csv(_)))
         }),
-    }
+        _ => false,
+    };
+    csv || walk::call(call, &|node| match node {
+        Node::Template(template) => template.goes_through_rows(),
+        Node::Expression(expression) => expression.uses(Root::Row),
+    })
 }

@@ -9,6 +9,7 @@ mod reach;
 mod read;
 mod units;
 pub(crate) mod verdict;
+pub(crate) mod walk;
 
 use std::time::Duration;
 

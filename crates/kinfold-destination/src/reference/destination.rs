@@ -84,7 +84,7 @@ fn example(parameter: &Parameter, name: &str) -> String {
         .unwrap_or_else(|| "…".to_owned())
 }
 
-fn limit_text(limit: &Limit) -> String {
+pub(super) fn limit_text(limit: &Limit) -> String {
     let group = limit
         .group
         .as_ref()

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kinfold_destination::{Account, AccountOptions, Folder, Manifest, load, shipped};
+pub use kinfold_project::COMMON_OPTIONS;
 use kinfold_project::{Connection, Diagnostic, ManifestSource};
 use kinfold_sync::{HttpClientOptions, Secret, SystemClock};
 
@@ -11,21 +12,18 @@ use super::destination::Options;
 use super::remembered::Remembered;
 use crate::Engine;
 
-/// Options of every connection to such a destination. The others are its parameters.
-pub const COMMON_OPTIONS: [&str; 5] = [
-    "timeout_seconds",
-    "batch_size",
-    "max_concurrency",
-    "requests_per_second",
-    "rows_per_second",
-];
-
 /// The account of a connection, made when it is first needed: a dry run needs no credentials. Give the same one to
 /// every sync that uses the connection, so that its tokens are renewed in one place and its limits hold for all.
 #[derive(Clone, Debug, Default)]
 pub struct SharedAccount(Arc<Mutex<Option<Arc<Account>>>>);
 
 impl SharedAccount {
+    /// Whether the account was made, so that nobody needs its credentials any more.
+    pub(super) fn is_open(&self) -> bool {
+        let shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.is_some()
+    }
+
     pub(super) fn open(
         &self,
         engine: &Engine,

@@ -6,12 +6,14 @@ use std::time::Duration;
 use kinfold_destination::ManifestDestination;
 use kinfold_project::template::{self, Scope};
 use kinfold_project::{
-    Connection, ConnectionKind, Guard, Located, Nulls, OnLeave, Value, ValueKind,
+    Connection, ConnectionKind, Diagnostic, Guard, Located, Nulls, OnLeave, SecretSource, Span,
+    Value, ValueKind,
 };
 use kinfold_sync::{
     Budget, BudgetOptions, DeliveryPolicy, Destination, DestinationError, ErrorRate,
     HttpDestination, HttpOptions, MySqlDestination, MySqlOptions, NatsDestination, NatsOptions,
-    PostgresDestination, PostgresOptions, Secret, SmtpDestination, SmtpOptions, Target,
+    OpenedSecrets, PostgresDestination, PostgresOptions, Secret, SmtpDestination, SmtpOptions,
+    Target,
 };
 
 use super::canonical::NullForm;
@@ -40,12 +42,15 @@ pub fn budget(
     vars: &[(Located<String>, Value)],
     environment_variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Budget, ActivateError> {
+    // Numbers are no secrets, and nothing is opened for them.
+    let secrets = OpenedSecrets::default();
     let options = Options {
         connection,
         scope: Scope {
             environment_variable,
             vars,
         },
+        secrets: &secrets,
     };
     let each_second = |option| -> Result<Option<(u32, Duration)>, ActivateError> {
         let number = options.number(option)?;
@@ -83,7 +88,39 @@ pub(super) fn null_forms_of(connection: Option<&Connection>, nulls: &[Nulls]) ->
     forms.collect()
 }
 
-/// The destination of a sync. Opens no connection.
+/// The files and commands that secrets of a connection come from.
+fn secret_sources(request: &SyncRequest<'_>) -> Result<Vec<(Span, SecretSource)>, Box<Diagnostic>> {
+    let connection = request.connection;
+    // Its credentials were read when the account was opened.
+    if connection.kind.value == ConnectionKind::Manifest && request.account.is_open() {
+        return Ok(vec![]);
+    }
+    connection.secret_sources(&Scope {
+        environment_variable: request.environment_variable,
+        vars: request.vars,
+    })
+}
+
+/// Reads those secrets.
+async fn open_secrets(
+    engine: &Engine,
+    request: &SyncRequest<'_>,
+) -> Result<OpenedSecrets, ActivateError> {
+    let connection = &request.connection.name.value;
+    let template = |problem| ActivateError::Template {
+        connection: connection.clone(),
+        problem,
+    };
+    let sources = secret_sources(request).map_err(template)?;
+    let opened = OpenedSecrets::open(sources, &engine.root).await;
+    let opened = opened.map_err(template)?;
+    for warning in &opened.warnings {
+        tracing::warn!(%connection, "{}", warning.message);
+    }
+    Ok(opened)
+}
+
+/// The destination of a sync. Opens no connection, but reads the files and runs the commands of its secrets.
 pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Made, EngineError> {
     let sync = request.sync;
     let target = Target {
@@ -96,12 +133,14 @@ pub(super) async fn of(engine: &Engine, request: &SyncRequest<'_>) -> Result<Mad
         key_fields: request.compiled.key_fields.clone(),
         fields: request.compiled.fields.clone(),
     };
+    let secrets = open_secrets(engine, request).await?;
     let options = Options {
         connection: request.connection,
         scope: Scope {
             environment_variable: request.environment_variable,
             vars: request.vars,
         },
+        secrets: &secrets,
     };
     let refused = |source| ActivateError::Destination {
         sync: sync.name.value.clone(),
@@ -296,6 +335,8 @@ fn format(options: &Options<'_>) -> Result<FileFormat, ActivateError> {
 pub(super) struct Options<'a> {
     pub(super) connection: &'a Connection,
     scope: Scope<'a>,
+    /// Those that come from files and commands.
+    secrets: &'a OpenedSecrets,
 }
 
 impl Options<'_> {
@@ -316,6 +357,10 @@ impl Options<'_> {
     }
 
     pub(super) fn fill(&self, option: &str, value: &Value) -> Result<String, ActivateError> {
+        if let Some(secret) = self.secrets.get(value.span) {
+            // Whatever is in it is no template.
+            return Ok(secret.expose().to_owned());
+        }
         let text = match &value.kind {
             ValueKind::String(text) => text.clone(),
             ValueKind::Int(number) => number.to_string(),

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::located::{Located, Value, ValueKind};
+use crate::secret::SecretSource;
 use crate::suggest;
-use crate::sync::{Connection, ConnectionKind, ManifestSource};
+use crate::sync::{COMMON_OPTIONS, Connection, ConnectionKind, ManifestSource};
 
 use super::fields::{self, Fields, wrong_type};
 use super::generic_tests::invalid_word;
@@ -130,7 +131,7 @@ fn connection(
         });
     }
     for (key, value) in &options {
-        check_option(key, value, problems);
+        check_option(kind, key, value, problems);
     }
     Some(Connection {
         name: name?,
@@ -196,21 +197,23 @@ fn options_of(kind: ConnectionKind) -> (&'static [&'static str], &'static [&'sta
             ],
         ),
         ConnectionKind::Files => (&["location"], &["format", "storage", "ssh"]),
-        ConnectionKind::Manifest => (
-            &[],
-            &[
-                "timeout_seconds",
-                "batch_size",
-                "max_concurrency",
-                "requests_per_second",
-                "rows_per_second",
-            ],
-        ),
+        ConnectionKind::Manifest => (&[], &COMMON_OPTIONS),
     }
 }
 
-fn check_option(key: &Located<String>, value: &Value, problems: &mut Vec<Diagnostic>) {
+fn check_option(
+    kind: ConnectionKind,
+    key: &Located<String>,
+    value: &Value,
+    problems: &mut Vec<Diagnostic>,
+) {
     let what = format!("`{}`", key.value);
+    if Connection::may_be_secret(kind, &key.value)
+        && let Some(source) = SecretSource::of(value)
+    {
+        problems.extend(source.err().map(|problem| *problem));
+        return;
+    }
     match key.value.as_str() {
         "timeout_seconds"
         | "batch_size"
@@ -241,7 +244,9 @@ fn check_option(key: &Located<String>, value: &Value, problems: &mut Vec<Diagnos
         "headers" | "storage" => match &value.kind {
             ValueKind::Map(entries) => {
                 for (key, value) in entries {
-                    if !matches!(value.kind, ValueKind::Bool(_)) {
+                    if let Some(source) = SecretSource::of(value) {
+                        problems.extend(source.err().map(|problem| *problem));
+                    } else if !matches!(value.kind, ValueKind::Bool(_)) {
                         fields::text(value, &format!("`{}`", key.value), problems);
                     }
                 }

@@ -8,4 +8,5 @@ mod kinfold_project;
 mod mistakes;
 mod packages;
 mod schedules;
+mod secrets;
 mod support;

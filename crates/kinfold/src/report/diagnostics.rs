@@ -126,7 +126,7 @@ fn snippet<'a>(file: &'a SourceFile, places: &[Place<'a>]) -> Snippet<'a, Annota
     let end = line_end(&file.text, last);
     let (line, _) = file.line_column(start);
     // The last line is closed, so that a place right after the text has a line to be on.
-    let window = format!("{}\n", file.text.get(start..end).unwrap_or(""));
+    let window = format!("{}\n", file.shown(start..end));
     let annotations = places.iter().zip(ranges).map(|(place, range)| {
         let annotation = place.kind.span(range.start - start..range.end - start);
         let label = Some(place.text).filter(|text| !text.is_empty());
@@ -338,6 +338,28 @@ mod tests {
         assert!(
             drawn.lines().all(|line| line.chars().count() < 200),
             "{drawn}"
+        );
+    }
+
+    #[test]
+    fn what_is_hidden_is_not_drawn_and_places_stay() {
+        let mut files = SourceMap::default();
+        let file = files.add("connections/c.yml", "pasword: s3crét # x\n");
+        files.hide(Span::new(file, 9, 16));
+        let d = Diagnostic::error(CODE, "no key `pasword`", Span::new(file, 0, 7))
+            .with_related(Span::new(file, 17, 20), "here");
+        let drawn = draw(&files, &[d], false);
+        assert_eq!(
+            lines(&drawn),
+            [
+                "error[KF0402]: no key `pasword`",
+                " --> connections/c.yml:1:1",
+                "  |",
+                "1 | pasword: ******* # x",
+                "  | ^^^^^^^          --- here",
+                "",
+                "1 error",
+            ]
         );
     }
 
