@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::clock::StandingClock;
-use super::exchange::{Exchange, Expected, Fault, Recorded, RecordedRow, Result as ExpectedResult};
+use super::exchange::{
+    Exchange, Expected, Fault, Recorded, RecordedRequest, RecordedRow, Result as ExpectedResult,
+};
 use super::mismatch::Mismatch;
 use super::server::{Came, Server};
 use crate::interpret::{
@@ -64,6 +66,58 @@ pub async fn fault(manifest: &Arc<Manifest>, exchange: &Exchange, fault: &Fault)
         Ok((_, end)) => compare_end(&fault.result, &end, exchange.now, &mut found),
     }
     found
+}
+
+/// What an exchange becomes: its requests, and what comes of it. The requests and the result that it has are not
+/// looked at; its answers are given in their order.
+pub(crate) struct Recording {
+    pub(crate) requests: Vec<RecordedRequest>,
+    pub(crate) result: ExpectedResult,
+}
+
+/// Records an exchange.
+///
+/// # Errors
+/// It cannot be carried out at all.
+pub(crate) async fn record(
+    manifest: &Arc<Manifest>,
+    exchange: &Exchange,
+) -> Result<Recording, Mismatch> {
+    let answers = exchange.calls.iter().map(|call| call.answer.clone());
+    let (came, end) = run(manifest, exchange, answers.collect(), &mut Vec::new()).await?;
+    let requests = came.into_iter().map(|came| RecordedRequest {
+        method: came.method,
+        url: format!("https://{}", came.target.trim_start_matches('/')),
+        headers: came.headers,
+        body: came.body,
+    });
+    let result = match &end {
+        End::Sent(SendResult::Rows(rows)) | End::Asked(JobState::Ended(JobEnd::Rows(rows))) => {
+            ExpectedResult::Rows(rows.iter().map(expected).collect())
+        }
+        _ => {
+            let (word, class, message, wait) = summary(&end, exchange.now);
+            ExpectedResult::Whole {
+                word,
+                class: class.map(str::to_owned),
+                message: Some(message.to_owned()).filter(|message| !message.is_empty()),
+                wait,
+            }
+        }
+    };
+    Ok(Recording {
+        requests: requests.collect(),
+        result,
+    })
+}
+
+fn expected(outcome: &Outcome) -> Expected {
+    let failure = outcome.failure();
+    Expected {
+        outcome: outcome.as_str().to_owned(),
+        class: failure.map(|(class, _)| class.as_str().to_owned()),
+        message: failure.map(|(_, message)| message.to_owned()),
+    }
 }
 
 /// What came of a batch.
