@@ -341,6 +341,14 @@ impl Writer<'_> {
             Format::Query | Format::Nothing => return None,
         };
         let removes = purpose.name == OperationName::Delete;
+        let needed = request
+            .body
+            .properties
+            .iter()
+            .any(|property| property.required);
+        if removes && !needed && self.candidate.row_parameter.is_some() {
+            return None;
+        }
         let body = match &request.shape {
             Shape::One { inside, row } if request.format == Format::Multipart => {
                 let _ = inside;

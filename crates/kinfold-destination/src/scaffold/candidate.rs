@@ -1,10 +1,27 @@
 //! Operations that look as if they wrote rows, and why.
 
 use super::api::{Api, Operation};
-use super::schema::Schema;
+use super::schema::{Property, Schema};
 use super::shape::{Format, Request, Shape, request};
-use super::words::{ACTIONS, BATCHES, EVENTS, LISTS, ROWS, first_of, has, identity, snake, words};
+use super::words::{
+    ACTIONS, BATCHES, EVENTS, IDENTITIES, LISTS, ROWS, first_of, has, identity, snake, words,
+};
 use crate::manifest::OperationName;
+
+/// The name of an object that has none.
+const NO_NAME: &str = "rows";
+/// Parts of a path below which something is about one person.
+const PEOPLE: &[&str] = &[
+    "contacts",
+    "users",
+    "profiles",
+    "customers",
+    "persons",
+    "people",
+    "leads",
+    "members",
+    "subscribers",
+];
 
 /// An operation that looks as if it wrote rows.
 #[derive(Clone, Debug)]
@@ -102,7 +119,7 @@ fn candidate(api: &Api, position: usize, operation: &Operation) -> Option<Candid
         path: operation.path.clone(),
         summary: super::prose::line(&operation.summary, 100),
         operation: name,
-        object: object(operation),
+        object: object_of(operation, &request),
         batch: request.is_batch(),
         score,
         reasons: points.0.into_iter().map(|(_, reason)| reason).collect(),
@@ -127,7 +144,7 @@ fn row_parameter(operation: &Operation, request: &Request) -> Option<String> {
         .and_then(|at| parts.get(at))
         .map(|part| words(part));
     let last = at + 1 == parts.len();
-    let of_rows = before.is_some_and(|before| has(&before, ROWS) && !has(&before, LISTS));
+    let of_rows = before.is_some_and(|before| has(&before, PEOPLE) && !has(&before, LISTS));
     // What is posted below a row of people is about that row; what is posted below a list is a new member of it.
     let named = if last {
         operation.method != "POST" || of_rows
@@ -227,7 +244,7 @@ fn judge(
             OperationName::Update | OperationName::Insert => 1,
             OperationName::Delete => 0,
         },
-        format!("it is an `{}`", name.as_str()),
+        format!("it would be `{}`", name.as_str()),
     );
     match &request.shape {
         Shape::Rows { list, row, .. } => {
@@ -305,6 +322,27 @@ fn judge(
     if let Some(word) = first_of(&last, &aside) {
         points.add(-6, format!("but the path ends with `{word}`"));
     }
+    let reads = [
+        "search", "export", "exports", "query", "lookup", "find", "get", "list", "fetch",
+        "retrieve",
+    ];
+    let id = words(&operation.id);
+    let first = id
+        .first()
+        .is_some_and(|word| reads.contains(&word.as_str()));
+    let begins = words(&operation.summary)
+        .first()
+        .is_some_and(|word| reads.contains(&word.as_str()));
+    if let Some(word) = first_of(&path, reads.get(..6).unwrap_or_default()) {
+        points.add(-6, format!("but the path speaks of `{word}`"));
+    } else if operation.method == "POST" && (first || begins) {
+        points.add(-6, "but by its name it reads");
+    }
+    if let (Some(parameter), Some(end)) = (row_parameter, operation.segments().last())
+        && !end.contains(&format!("{{{parameter}}}"))
+    {
+        points.add(-3, "but it is about something below a row");
+    }
     if operation.deprecated {
         points.add(-4, "but it is deprecated");
     }
@@ -348,12 +386,17 @@ fn key(request: &Request, row_parameter: Option<&str>) -> String {
         .iter()
         .filter(|property| !property.schema.read_only && property.schema.constant().is_none())
         .filter(|property| property.schema.is_scalar());
-    let best = writable
+    let ranked = writable
         .clone()
         .filter_map(|property| Some((identity(&property.name)?, property)))
         .min_by_key(|(rank, property)| (*rank, !property.required));
-    best.map(|(_, property)| property)
+    let known = ranked.filter(|(rank, _)| *rank < IDENTITIES.len());
+    let named = |property: &&Property| ["name", "title"].contains(&property.name.as_str());
+    known
+        .map(|(_, property)| property)
         .or_else(|| writable.clone().find(|property| property.required))
+        .or_else(|| writable.clone().find(named))
+        .or(ranked.map(|(_, property)| property))
         .or_else(|| writable.next())
         .map_or_else(|| "id".to_owned(), |property| property.name.clone())
 }
@@ -374,7 +417,22 @@ fn object(operation: &Operation) -> String {
             words.retain(|word| !ACTIONS.contains(&word.as_str()) && !version(word));
             (!words.is_empty()).then(|| words.join("_"))
         });
-    snake(&named.unwrap_or_default(), "rows")
+    snake(&named.unwrap_or_default(), NO_NAME)
+}
+
+/// The same; where the path tells nothing, the name of the list of rows.
+fn object_of(operation: &Operation, request: &Request) -> String {
+    let name = object(operation);
+    match &request.shape {
+        Shape::Rows { list, .. } if name == NO_NAME => {
+            let named = list
+                .iter()
+                .rev()
+                .find(|name| !ACTIONS.contains(&name.as_str()));
+            named.map_or(name, |list| snake(list, NO_NAME))
+        }
+        _ => name,
+    }
 }
 
 /// The statuses of which a document speaks.

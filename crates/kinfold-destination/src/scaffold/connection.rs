@@ -81,10 +81,16 @@ impl Connection {
     }
 
     fn address(&mut self, api: &Api, operations: &[&Operation]) {
+        let whole = |servers: &&Value| {
+            let first = servers.get(0).and_then(|server| server.get("url"));
+            first
+                .and_then(Value::as_str)
+                .is_some_and(|url| url.contains("://"))
+        };
         let own = operations
             .first()
             .and_then(|operation| operation.value.get("servers"));
-        let servers = own.or_else(|| api.root.get("servers"));
+        let servers = own.filter(whole).or_else(|| api.root.get("servers"));
         let servers: Vec<&Value> = servers
             .and_then(Value::as_array)
             .into_iter()
@@ -630,7 +636,12 @@ fn is_address(text: &str) -> bool {
     plain
         && Url::parse(text).is_ok_and(|url| {
             let bare = url.username().is_empty() && url.password().is_none();
+            let named = text.get(8..).is_some_and(|rest| !rest.starts_with('/'))
+                && url
+                    .host_str()
+                    .is_some_and(|host| host.contains(['.', ':']) || host == "localhost");
             url.scheme() == "https"
+                && named
                 && url.host().is_some()
                 && bare
                 && url.query().is_none()

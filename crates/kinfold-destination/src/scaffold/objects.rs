@@ -125,6 +125,9 @@ pub(super) fn guessed(api: &Api, all: &[Candidate], taken: &[String]) -> Vec<Obj
             .find(|candidate| candidate.operation == name && candidate.key == key);
         match (with_key, &found, of(name, Some(true))) {
             _ if there => {}
+            // What stands beside an open map is another set of fields in each call.
+            (Some(other), ..)
+                if name == OperationName::Update && (has_map(first) || has_map(other)) => {}
             (Some(candidate), ..) => chosen.push(Chosen {
                 name,
                 object: object.clone(),
@@ -146,6 +149,10 @@ pub(super) fn guessed(api: &Api, all: &[Candidate], taken: &[String]) -> Vec<Obj
     // Operations that need other arguments are a matter of their own.
     objects.truncate(1);
     objects
+}
+
+fn has_map(candidate: &Candidate) -> bool {
+    candidate.request.row().and_then(open_map).is_some()
 }
 
 fn built(api: &Api, chosen: Vec<Chosen<'_>>, taken: &[String]) -> Vec<Object> {

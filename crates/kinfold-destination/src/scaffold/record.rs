@@ -254,7 +254,11 @@ fn result(whole: &ExpectedResult, yaml: &mut Yaml) {
             yaml.add("message", Yaml::text(message));
         }
         if let Some(wait) = wait.filter(|wait| *wait >= Duration::from_millis(1)) {
-            yaml.add("wait", Yaml::text(&format!("{}ms", wait.as_millis())));
+            let text = match wait.subsec_millis() {
+                0 => format!("{}s", wait.as_secs()),
+                _ => format!("{}ms", wait.as_millis()),
+            };
+            yaml.add("wait", Yaml::text(&text));
         }
     }
 }

@@ -271,10 +271,9 @@ fn unwrapped(body: &Schema) -> (Vec<String>, &Schema) {
     let mut way = Vec::new();
     let mut at = body;
     while way.len() < MAX_WRAPPERS {
-        let mut inner = at
-            .properties
-            .iter()
-            .filter(|property| !property.schema.is_scalar() && !property.schema.read_only);
+        let mut inner = at.properties.iter().filter(|property| {
+            !property.schema.is_scalar() && !property.schema.read_only && !is_aside(property)
+        });
         let (Some(only), None) = (inner.next(), inner.next()) else {
             break;
         };
@@ -284,7 +283,8 @@ fn unwrapped(body: &Schema) -> (Vec<String>, &Schema) {
             .filter(|property| property.name != only.name)
             .all(|property| {
                 let schema = &property.schema;
-                schema.read_only || schema.constant().is_some() || property.name == "id"
+                let same = schema.read_only || schema.constant().is_some();
+                same || property.name == "id" || is_aside(property)
             });
         let has_more = match only.schema.kind {
             Kind::Object => !only.schema.properties.is_empty(),
@@ -304,6 +304,11 @@ fn unwrapped(body: &Schema) -> (Vec<String>, &Schema) {
         }
     }
     (way, at)
+}
+
+/// Members of JSON:API and its like that say nothing of the row itself.
+fn is_aside(property: &Property) -> bool {
+    !property.required && ["meta", "links", "relationships"].contains(&property.name.as_str())
 }
 
 /// A list as rows or values.

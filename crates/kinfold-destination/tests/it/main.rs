@@ -12,5 +12,6 @@ mod folders;
 mod generated;
 mod jobs;
 mod laws;
+mod scaffold;
 mod secrets;
 mod tokens;
