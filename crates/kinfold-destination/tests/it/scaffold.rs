@@ -47,9 +47,13 @@ fn file<'a>(made: &'a Scaffold, name: &str) -> &'a str {
         .unwrap_or_else(|| panic!("{name}: {:?}", made.files))
 }
 
-/// Everything that is wrong with a folder, and with what it replays.
+/// Everything that is wrong with a folder, and with what it replays. An operation that no sync can use has no
+/// exchange: rows can only be deleted where they can be written.
 async fn wrong(made: &Scaffold) -> Vec<String> {
-    crate::folders::wrong(&folder_of(made)).await
+    let found = crate::folders::wrong(&folder_of(made)).await;
+    let unused =
+        |text: &String| text.starts_with("KF0613") && text.contains("no exchange shows `delete`");
+    found.into_iter().filter(|text| !unused(text)).collect()
 }
 
 fn descriptions(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -71,67 +75,58 @@ fn descriptions(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Descriptions of real vendors, where there are any: the folder that `KINFOLD_SPECS` names, or one beside the
-/// workspace.
+/// Descriptions of real vendors, where there are any: every candidate of those in the folder that `KINFOLD_SPECS`
+/// names; of those in a folder beside the workspace only the likeliest, since all of them take minutes.
 #[tokio::test]
-async fn every_candidate_of_every_description_becomes_a_sound_folder() {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/specs");
-    let folder = std::env::var_os("KINFOLD_SPECS").map_or_else(beside, PathBuf::from);
+async fn candidates_of_real_descriptions_become_sound_folders() {
+    let named = std::env::var_os("KINFOLD_SPECS").map(PathBuf::from);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/specs");
+    let most = if named.is_some() { usize::MAX } else { 1 };
     let mut paths = Vec::new();
-    descriptions(&folder, &mut paths);
+    descriptions(&named.unwrap_or(beside), &mut paths);
     let mut all = Vec::new();
-    let mut made = 0;
+    let mut count = 0;
     for path in &paths {
         let Ok(text) = std::fs::read_to_string(path) else {
             continue;
         };
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let shown = format!(
-            "{}/{name}",
-            path.parent()
-                .unwrap()
-                .file_name()
-                .unwrap()
-                .to_string_lossy()
-        );
         let start = Instant::now();
         let (Some(api), _) = api_of(&name, &text) else {
             continue;
         };
         let found = candidates(&api);
-        // An unoptimized build on a busy machine; a second is meant.
+        // A second is meant; a busy machine is given more.
+        let took = start.elapsed();
         assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "{shown}: {:?}",
-            start.elapsed()
+            took < Duration::from_secs(20),
+            "{}: {took:?}",
+            path.display()
         );
-        let mut chosen: Vec<Vec<&str>> = found.iter().map(|one| vec![one.id.as_str()]).collect();
-        if !found.is_empty() {
-            chosen.push(Vec::new());
-        }
+        let one = |id| vec![id];
+        let mut chosen: Vec<Vec<&str>> = found
+            .iter()
+            .take(most)
+            .map(|found| one(found.id.as_str()))
+            .collect();
+        chosen.extend(found.first().map(|_| Vec::new()));
         for ids in chosen {
-            let what = format!("{shown} {ids:?}");
+            let what = format!("{} {ids:?}", path.display());
             match scaffold(&api, "made", &ids).await {
                 Err(error) => all.push(format!("{what}: {error}")),
-                Ok(scaffold) => {
-                    made += 1;
-                    all.extend(
-                        wrong(&scaffold)
-                            .await
-                            .into_iter()
-                            .filter(|text| !text.starts_with("KF0613"))
-                            .map(|text| format!("{what}: {text}")),
-                    );
+                Ok(made) => {
+                    count += 1;
+                    let wrong = wrong(&made).await.into_iter();
+                    all.extend(wrong.map(|text| format!("{what}: {text}")));
                 }
             }
         }
     }
-    let shown: Vec<&str> = all.iter().take(40).map(String::as_str).collect();
+    let shown: Vec<&str> = all.iter().take(20).map(String::as_str).collect();
     assert!(
         all.is_empty(),
-        "{} of {made}:\n{}\n",
+        "{} of {count}:\n{}\n",
         all.len(),
         shown.join("\n")
     );
-    assert!(paths.is_empty() || made > 0);
 }
