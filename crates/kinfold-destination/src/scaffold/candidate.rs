@@ -460,8 +460,9 @@ pub(super) struct LookUp {
     pub(super) id: String,
 }
 
-/// The look-up by a field among the operations of the same collection.
-pub(super) fn look_up(api: &Api, object: &str, field: &str) -> Option<LookUp> {
+/// The look-up by a field among the operations of the same collection. What it finds has an id under one of these
+/// names, or a usual one.
+pub(super) fn look_up(api: &Api, object: &str, field: &str, ids: &[&str]) -> Option<LookUp> {
     let wanted = words(field).join("_");
     api.operations
         .iter()
@@ -483,8 +484,10 @@ pub(super) fn look_up(api: &Api, object: &str, field: &str) -> Option<LookUp> {
             let (list, items) = super::outcome::first_list(&schema)?;
             // The answer must say which row it found, or it could be another.
             items.property(field)?;
-            let id = ["id", "uuid", "uid"]
-                .into_iter()
+            let id = ids
+                .iter()
+                .copied()
+                .chain(["id", "uuid", "uid"])
                 .find(|id| items.property(id).is_some())?;
             Some(LookUp {
                 path: operation.path.clone(),

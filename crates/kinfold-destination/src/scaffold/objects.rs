@@ -77,9 +77,15 @@ pub(super) fn guessed(api: &Api, all: &[Candidate], taken: &[String]) -> Vec<Obj
     let Some(first) = all.iter().find(writes).or(all.first()) else {
         return Vec::new();
     };
+    let advised_against = |candidate: &Candidate| {
+        api.operations
+            .get(candidate.position)
+            .is_some_and(|found| found.deprecated)
+    };
     let same: Vec<&Candidate> = all
         .iter()
         .filter(|other| other.object == first.object)
+        .filter(|other| other.position == first.position || !advised_against(other))
         .collect();
     let of = |name: OperationName, by_row: Option<bool>| {
         same.iter().copied().find(|candidate| {
@@ -96,7 +102,11 @@ pub(super) fn guessed(api: &Api, all: &[Candidate], taken: &[String]) -> Vec<Obj
     };
     let mut chosen: Vec<Chosen<'_>> = Vec::new();
     let (name, object, key) = plain(first);
-    let found = look_up(api, &object, &key);
+    let rows = same
+        .iter()
+        .filter_map(|candidate| candidate.row_parameter.as_deref());
+    let ids: Vec<&str> = rows.filter(|name| *name != key).collect();
+    let found = look_up(api, &object, &key, &ids);
     let change = of(OperationName::Update, Some(true));
     match (name, &found, change) {
         // What can only be added or changed is looked for first.

@@ -1,6 +1,6 @@
 //! Schemas as far as a manifest needs them: what fields there are, what a row of them looks like.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::api::{Api, scalar};
 
@@ -8,7 +8,7 @@ use super::api::{Api, scalar};
 const MAX_DEPTH: usize = 9;
 /// Schemas of one body altogether. A document can refer to itself in so many ways that without this bound a few
 /// lines of it would be endless.
-const MAX_NODES: usize = 4_000;
+const MAX_NODES: usize = 3_000;
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,9 +54,9 @@ impl Api {
     pub(super) fn schema(&self, value: &Value) -> Schema {
         let mut reader = Reader {
             api: self,
-            left: MAX_NODES,
+            around: Vec::new(),
         };
-        reader.read(value, 0)
+        reader.read(value, MAX_NODES)
     }
 }
 
@@ -83,19 +83,33 @@ impl Schema {
 
 struct Reader<'a> {
     api: &'a Api,
-    left: usize,
+    /// The schemas around the one that is read.
+    around: Vec<&'a Value>,
 }
 
-impl Reader<'_> {
-    fn read(&mut self, value: &Value, depth: usize) -> Schema {
-        if depth > MAX_DEPTH || self.left == 0 {
+impl<'a> Reader<'a> {
+    /// Reads a schema, and at most so many of those below it. Each gets its share, so that a large one leaves
+    /// something for those after it.
+    fn read(&mut self, value: &'a Value, most: usize) -> Schema {
+        let value = self.api.resolve(value);
+        let again = self
+            .around
+            .iter()
+            .any(|around| std::ptr::eq(*around, value));
+        if again || most == 0 || self.around.len() > MAX_DEPTH {
             return Schema {
+                kind: kind(value),
                 open: true,
                 ..Schema::default()
             };
         }
-        self.left -= 1;
-        let value = self.api.resolve(value);
+        self.around.push(value);
+        let schema = self.whole(value, most - 1);
+        self.around.pop();
+        schema
+    }
+
+    fn whole(&mut self, value: &'a Value, most: usize) -> Schema {
         let mut schema = Schema {
             kind: kind(value),
             about: value.get("description").map(scalar).unwrap_or_default(),
@@ -108,24 +122,25 @@ impl Reader<'_> {
             ..Schema::default()
         };
         if let Some(items) = value.get("items") {
-            schema.items = Some(Box::new(self.read(items, depth + 1)));
+            schema.items = Some(Box::new(self.read(items, most)));
         }
-        self.properties(value, &mut schema, depth);
+        self.properties(value, &mut schema, most);
         for part in value
             .get("allOf")
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
         {
-            let part = self.read(part, depth + 1);
+            let part = self.read(part, most);
             schema.absorb(part, true);
         }
         for key in ["oneOf", "anyOf"] {
             let parts = value.get(key).and_then(Value::as_array);
+            let share = most / parts.map_or(1, Vec::len).max(1);
             let read: Vec<Schema> = parts
                 .into_iter()
                 .flatten()
-                .map(|part| self.read(part, depth + 1))
+                .map(|part| self.read(part, share))
                 .collect();
             schema.alternatives(read);
         }
@@ -138,12 +153,13 @@ impl Reader<'_> {
         schema
     }
 
-    fn properties(&mut self, value: &Value, schema: &mut Schema, depth: usize) {
+    fn properties(&mut self, value: &'a Value, schema: &mut Schema, most: usize) {
         let required: Vec<&str> = match value.get("required") {
             Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
         let properties = value.get("properties").and_then(Value::as_object);
+        let share = most / properties.map_or(1, Map::len).max(1);
         for (name, below) in properties.into_iter().flatten() {
             if name.is_empty() {
                 continue;
@@ -151,7 +167,7 @@ impl Reader<'_> {
             schema.properties.push(Property {
                 name: name.clone(),
                 required: required.contains(&name.as_str()),
-                schema: self.read(below, depth + 1),
+                schema: self.read(below, share),
             });
         }
         let more = value.get("additionalProperties");

@@ -40,7 +40,7 @@ async fn a_row_that_is_put_at_its_id() {
         "json: \"{{ row.fields }}\"",
         "if: \"$.ok == false\"",
         "message: $.fault.text",
-        "- {delete: \"/people/{{ row.key.externalId }}\", rules: [{status: 404, is: done}]}",
+        "calls: [{delete: \"/people/{{ row.key.externalId }}\", rules: [{status: 404, is: done}]}",
         "status: {about: Whether the person is here., required: true}",
         "created: {read_only: true}",
     ]);
@@ -73,7 +73,7 @@ async fn a_batch_with_one_result_for_each_row() {
         &made,
         "manifest.yml",
         &[
-            "eu: \"https://api.eu.results.example\"",
+            "europe: \"https://api.eu.results.example\"",
             "json: {$each: rows, $item: \"{{ row.key | merge(row.fields) }}\"}",
             "if: \"$.status in ['created', 'updated']\"",
             "open: true",

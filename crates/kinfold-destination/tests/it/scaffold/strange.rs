@@ -11,8 +11,8 @@ fn what_is_no_description_is_said_with_its_place() {
     for (text, message, place) in [
         ("", "no OpenAPI document", 0),
         ("[1, 2]", "no OpenAPI document", 0),
-        ("{\"openapi\": \"3.0.0\", }", "not valid JSON", 20),
-        ("openapi: [", "not valid YAML", 10),
+        ("{\"openapi\": \"3.0.0\", }", "not valid JSON", 21),
+        ("openapi: [", "not valid YAML", 9),
         ("openapi: 2.0.0\npaths: {}", "no OpenAPI document", 0),
         ("swagger: '2.0'\ninfo: {}", "has no `paths`", 0),
     ] {
