@@ -42,6 +42,8 @@ codes! {
     EXCHANGE = "KF0612" "manifest-exchange";
     /// The folder lacks something that a destination must have.
     INCOMPLETE = "KF0613" "manifest-incomplete";
+    /// A description of an API that cannot be read, or a part of it.
+    SPECIFICATION = "KF0614" "api-description";
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod kit;
 mod load;
 pub mod manifest;
 pub mod reference;
+pub mod scaffold;
 mod shipped;
 pub mod template;
 

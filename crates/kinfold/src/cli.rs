@@ -181,7 +181,7 @@ pub enum Command {
         #[command(subcommand)]
         action: ConnectionAction,
     },
-    /// The manifests of destinations: list, check and prove them.
+    /// The manifests of destinations: list, make, check and prove them.
     Destination {
         /// What to do.
         #[command(subcommand)]
@@ -263,6 +263,8 @@ pub enum ConnectionAction {
 pub enum DestinationAction {
     /// List the destinations that are part of the program.
     List,
+    /// Make a folder of a description of an API (OpenAPI 3, Swagger 2).
+    New(NewDestination),
     /// Say everything that is wrong with a folder.
     Check {
         /// Folders, or names of destinations that are part of the program.
@@ -275,6 +277,27 @@ pub enum DestinationAction {
         #[arg(required = true, value_name = "FOLDER")]
         folders: Vec<PathBuf>,
     },
+}
+
+/// What a destination's folder is made of.
+#[derive(Debug, Args)]
+pub struct NewDestination {
+    /// Name of the destination, by which connections call it.
+    #[arg(required_unless_present = "list")]
+    pub name: Option<String>,
+    /// The description of the API: JSON or YAML.
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
+    /// The operation that writes rows, by its `operationId` or as `POST /contacts`; the likeliest one if not given.
+    /// May be repeated.
+    #[arg(long = "operation", value_name = "OPERATION")]
+    pub operations: Vec<String>,
+    /// Folder of the project in which the destination's folder is made.
+    #[arg(long, default_value = "destinations", value_name = "DIR")]
+    pub into: PathBuf,
+    /// Only list the operations that look as if they wrote rows, and why.
+    #[arg(long, conflicts_with = "operations")]
+    pub list: bool,
 }
 
 /// Other commands of `sync`.

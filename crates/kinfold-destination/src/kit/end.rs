@@ -140,7 +140,7 @@ pub(super) fn shown_expected(expected: &Expected) -> String {
 }
 
 /// The word, the class, the message and the wait of what is not by rows.
-fn summary(
+pub(super) fn summary(
     end: &End,
     now: DateTime<Utc>,
 ) -> (

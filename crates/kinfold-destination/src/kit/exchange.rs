@@ -195,7 +195,8 @@ pub(crate) fn read_exchange(
     })
 }
 
-fn usual_now() -> DateTime<Utc> {
+/// The time of an exchange that names none.
+pub(crate) fn usual_now() -> DateTime<Utc> {
     // 2026-01-02T03:04:05Z
     DateTime::from_timestamp(1_767_323_045, 0).unwrap_or_default()
 }

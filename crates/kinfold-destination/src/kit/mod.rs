@@ -20,7 +20,8 @@ pub use exchange::{
     Exchange, Expected, Fault, Recorded, RecordedAnswer, RecordedRequest, RecordedRow,
     Result as ExpectedResult,
 };
-pub(crate) use exchange::{check, read_exchange, read_faults};
+pub(crate) use exchange::{check, read_exchange, read_faults, usual_now};
 pub use mismatch::Mismatch;
+pub(crate) use replay::record;
 pub use replay::{fault, replay};
 pub use requests::requests;

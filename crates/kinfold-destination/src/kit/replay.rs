@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use kinfold_sync::{
-    Batch, BatchOperation, Change, Clock, Destination, DestinationError, JobState, ObjectText,
-    Previous, Run, Secret, SendResult, Target,
+    Batch, BatchOperation, Change, Clock, Destination, DestinationError, JobEnd, JobState,
+    ObjectText, Outcome, Previous, Run, Secret, SendResult, Target,
 };
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::clock::StandingClock;
-use super::end::{End, compare_end, messages};
+use super::end::{End, compare_end, messages, summary};
 use super::exchange::{
-    Exchange, Fault, Recorded, RecordedRequest, RecordedRow, Result as ExpectedResult,
+    Exchange, Expected, Fault, Recorded, RecordedRequest, RecordedRow, Result as ExpectedResult,
 };
 use super::mismatch::Mismatch;
 use super::server::{Came, Server};
@@ -65,6 +65,65 @@ pub async fn fault(manifest: &Arc<Manifest>, exchange: &Exchange, fault: &Fault)
         Ok((_, end)) => compare_end(&fault.result, &end, exchange.now, &mut found),
     }
     found
+}
+
+/// What an exchange becomes: its requests, and what comes of it. The requests and the result that it has are not
+/// looked at; its answers are given in their order.
+pub(crate) struct Recording {
+    pub(crate) requests: Vec<RecordedRequest>,
+    pub(crate) result: ExpectedResult,
+}
+
+/// Records an exchange.
+///
+/// # Errors
+/// It cannot be carried out at all.
+pub(crate) async fn record(
+    manifest: &Arc<Manifest>,
+    exchange: &Exchange,
+) -> Result<Recording, Mismatch> {
+    let answers = exchange.calls.iter().map(|call| call.answer.clone());
+    let (came, end) = run(
+        manifest,
+        exchange,
+        answers.collect(),
+        usize::MAX,
+        &mut Vec::new(),
+    )
+    .await?;
+    let requests = came.into_iter().map(|came| RecordedRequest {
+        method: came.method,
+        url: format!("https://{}", came.target.trim_start_matches('/')),
+        headers: came.headers,
+        body: came.body,
+    });
+    let result = match &end {
+        End::Sent(SendResult::Rows(rows)) | End::Asked(JobState::Ended(JobEnd::Rows(rows))) => {
+            ExpectedResult::Rows(rows.iter().map(expected).collect())
+        }
+        _ => {
+            let (word, class, message, wait) = summary(&end, exchange.now);
+            ExpectedResult::Whole {
+                word,
+                class: class.map(str::to_owned),
+                message: Some(message.to_owned()).filter(|message| !message.is_empty()),
+                wait,
+            }
+        }
+    };
+    Ok(Recording {
+        requests: requests.collect(),
+        result,
+    })
+}
+
+fn expected(outcome: &Outcome) -> Expected {
+    let failure = outcome.failure();
+    Expected {
+        outcome: outcome.as_str().to_owned(),
+        class: failure.map(|(class, _)| class.as_str().to_owned()),
+        message: failure.map(|(_, message)| message.to_owned()),
+    }
 }
 
 /// What came of an exchange, of which the answers from the call `fault` on are not the recorded ones.

@@ -18,7 +18,7 @@ fn folders(of: &str) -> Vec<PathBuf> {
 }
 
 /// Everything that is wrong with a folder, as a person reads it.
-async fn wrong(folder: &Folder) -> Vec<String> {
+pub(super) async fn wrong(folder: &Folder) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for diagnostic in &folder.diagnostics {
         let place = diagnostic.primary.as_ref().map(|label| {

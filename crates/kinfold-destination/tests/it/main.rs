@@ -15,6 +15,7 @@ mod jobs;
 mod kinds;
 mod laws;
 mod refusals;
+mod scaffold;
 mod secrets;
 mod specs;
 mod tokens;

@@ -1,12 +1,17 @@
 //! `kinfold destination`: the manifests of destinations.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kinfold_destination::scaffold::{self, Api, Candidate};
 use kinfold_destination::{Folder, SHIPPED, kit, load, shipped};
+use kinfold_project::SourceMap;
 use serde_json::{Value, json};
 
+use super::init::write_file;
 use super::{CommandError, Done};
+use crate::cli::{Global, NewDestination};
 use crate::report::Output;
 use crate::report::diagnostics;
 
@@ -44,6 +49,122 @@ pub fn list(output: &Output) -> Done {
         ));
     }
     Done { success: true }
+}
+
+/// Makes a folder of a description of an API, or lists what could be made.
+pub async fn new(
+    global: &Global,
+    arguments: NewDestination,
+    output: &Output,
+) -> Result<Done, CommandError> {
+    let file = |action| {
+        let path = arguments.from.clone();
+        move |source| CommandError::File {
+            action,
+            path,
+            source,
+        }
+    };
+    let bytes = fs::read(&arguments.from).map_err(file("read"))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+        file("read")(source)
+    })?;
+    let mut files = SourceMap::default();
+    let id = files.add(&arguments.from, text);
+    let mut found = vec![];
+    let Some(api) = Api::read(&files, id, &mut found) else {
+        return Err(CommandError::Diagnostics { files, found });
+    };
+    if !output.is_json() {
+        output.diagnostics(&files, &found);
+    }
+    let Some(name) = arguments.name.as_deref().filter(|_| !arguments.list) else {
+        list_candidates(&scaffold::candidates(&api), output);
+        return Ok(Done { success: true });
+    };
+    let chosen: Vec<&str> = arguments.operations.iter().map(String::as_str).collect();
+    let made = scaffold::scaffold(&api, name, &chosen).await?;
+    let into = global.project_dir.join(&arguments.into);
+    let folder = into.join(name);
+    let failed = |source| CommandError::File {
+        action: "make",
+        path: folder.clone(),
+        source,
+    };
+    fs::create_dir_all(&into).map_err(failed)?;
+    // What is there is never overwritten, even if it came a moment ago.
+    fs::create_dir(&folder).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => CommandError::Exists(folder.clone()),
+        _ => failed(source),
+    })?;
+    for (path, text) in &made.files {
+        write_file(&folder.join(path), text)?;
+    }
+    if output.is_json() {
+        let files: Vec<&str> = made.files.iter().map(|(path, _)| path.as_str()).collect();
+        output.json(&json!({"success": true, "folder": folder, "files": files, "left": made.left}));
+        return Ok(Done { success: true });
+    }
+    let shown = folder.display();
+    output.say(&format!("{shown}: {} files written", made.files.len()));
+    if !made.left.is_empty() {
+        output.say("left to decide (`TODO` in manifest.yml):");
+        for left in &made.left {
+            output.say(&format!("  - {left}"));
+        }
+    }
+    output.say(&format!("next: kinfold destination check {shown}"));
+    output.say(&format!("      kinfold destination test {shown}"));
+    output.say(&format!(
+        "      a connection with `kind: {name}`, then kinfold connection check"
+    ));
+    Ok(Done { success: true })
+}
+
+fn list_candidates(candidates: &[Candidate], output: &Output) {
+    if output.is_json() {
+        let all: Vec<Value> = candidates
+            .iter()
+            .map(|candidate| {
+                json!({
+                    "id": candidate.id,
+                    "method": candidate.method,
+                    "path": candidate.path,
+                    "summary": candidate.summary,
+                    "operation": candidate.operation.as_str(),
+                    "object": candidate.object,
+                    "batch": candidate.batch,
+                    "score": candidate.score,
+                    "reasons": candidate.reasons,
+                })
+            })
+            .collect();
+        output.json(&json!({"candidates": all}));
+        return;
+    }
+    if candidates.is_empty() {
+        output.say("no operation looks as if it wrote rows");
+        return;
+    }
+    let widest = |of: &dyn Fn(&Candidate) -> usize| candidates.iter().map(of).max().unwrap_or(0);
+    let id = widest(&|candidate| candidate.id.chars().count()).clamp(9, 48);
+    let path = widest(&|candidate| candidate.path.chars().count()).clamp(4, 60);
+    output.line(&format!(
+        "{:>5}  {:<6}  {:<id$}  {:<6} {:<path$}  why",
+        "score", "is", "operation", "method", "path"
+    ));
+    for candidate in candidates {
+        output.line(&format!(
+            "{:>5}  {:<6}  {:<id$}  {:<6} {:<path$}  {}",
+            candidate.score,
+            candidate.operation.as_str(),
+            candidate.id,
+            candidate.method,
+            candidate.path,
+            candidate.reasons.join("; ")
+        ));
+    }
 }
 
 /// Says everything that is wrong with folders, and with `replay` whether they do what was recorded.

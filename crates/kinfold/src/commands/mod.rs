@@ -90,6 +90,12 @@ pub enum CommandError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A description of an API does not become a destination.
+    #[error(transparent)]
+    Scaffold(#[from] kinfold_destination::scaffold::ScaffoldError),
+    /// A folder that would be overwritten.
+    #[error("`{}` is there already", .0.display())]
+    Exists(PathBuf),
     /// Files of `target/` could not be written.
     #[error(transparent)]
     Artifacts(#[from] crate::artifacts::ArtifactError),
@@ -103,6 +109,10 @@ impl CommandError {
                 Some(format!("the project declares: {}", names.join(", ")))
             }
             Self::NotEmpty(_) => Some("choose another folder".to_owned()),
+            Self::Exists(_) => Some("choose another name, or move that folder away".to_owned()),
+            Self::Scaffold(_) => {
+                Some("`kinfold destination new --list --from FILE` shows what could write rows".to_owned())
+            }
             Self::Unknown {
                 close: Some(close), ..
             } => Some(format!("did you mean `{close}`?")),
@@ -164,6 +174,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
         }
         Command::Destination { action } => match action {
             DestinationAction::List => Ok(destination::list(output)),
+            DestinationAction::New(arguments) => destination::new(global, arguments, output).await,
             DestinationAction::Check { folders } => {
                 destination::check(&folders, false, output).await
             }
