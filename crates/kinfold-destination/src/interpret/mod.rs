@@ -18,6 +18,7 @@ mod rows;
 mod store;
 mod token;
 mod unfinished;
+mod window;
 
 use kinfold_sync::{DestinationError, Target};
 
