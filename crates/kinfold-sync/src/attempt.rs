@@ -87,7 +87,9 @@ impl Sender<'_> {
         match result {
             SendResult::Rows(rows) => {
                 self.health.answered();
-                if let Some(sibling) = pieces.last_mut()
+                // A destination may speak by rows of a single one that it refuses.
+                let taken = rows.iter().any(Outcome::is_delivered);
+                if let Some(sibling) = pieces.last_mut().filter(|_| taken)
                     && sibling.sibling == Some(piece.batch.id)
                 {
                     sibling.at_fault = true;

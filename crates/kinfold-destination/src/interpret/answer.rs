@@ -93,9 +93,13 @@ fn read(body: &[u8], form: AnswerForm) -> Option<Value> {
     }
 }
 
-/// Lines with a header as objects of texts.
+/// Lines with a header as objects of texts. A page of an error, or JSON, is no table: its first line would be
+/// a header, and nothing would follow it.
 fn table(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if matches!(body.trim_ascii_start().first(), Some(b'<' | b'{' | b'[')) {
+        return None;
+    }
     let mut reader = csv::ReaderBuilder::new().from_reader(body);
     let names = reader.headers().ok()?.clone();
     let mut rows = Vec::new();
@@ -177,6 +181,10 @@ mod tests {
                 .unreadable
                 .is_some()
         );
+        for other in ["<html>busy</html>", " {\"error\": \"busy\"}", "[]"] {
+            let table = answer(200, other, AnswerForm::Csv, true);
+            assert!(table.unreadable.is_some(), "{other}");
+        }
         assert!(
             answer(500, "<html>", AnswerForm::Json, false)
                 .unreadable

@@ -21,6 +21,7 @@ mod send;
 mod store;
 mod token;
 mod unfinished;
+mod window;
 
 use kinfold_sync::{DestinationError, Target};
 

@@ -200,10 +200,7 @@ pub(super) fn success(api: &Api, operation: &Operation) -> Option<Success> {
 pub(super) fn first_list(schema: &Schema) -> Option<(Vec<String>, &Schema)> {
     let mut lists = Vec::new();
     lists_of(schema, &[], 0, &mut lists);
-    lists
-        .into_iter()
-        .find(|(_, items)| !items.is_scalar())
-        .map(|(way, items)| (way, items))
+    lists.into_iter().find(|(_, items)| !items.is_scalar())
 }
 
 fn lists_of<'a>(
@@ -271,7 +268,7 @@ fn flag(schema: &Schema, outcome: &mut Outcome) {
     let Some(flag) = flag else {
         return;
     };
-    let condition = format!("{} == false", path("$", &[flag.name.clone()]));
+    let condition = format!("{} == false", path("$", std::slice::from_ref(&flag.name)));
     outcome.rules.push(Yaml::map([
         ("status", Yaml::text("2xx")),
         ("if", Yaml::text(&condition)),

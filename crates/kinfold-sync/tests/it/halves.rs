@@ -19,6 +19,8 @@ struct Refusing {
     /// Larger batches are too large.
     most: usize,
     deletes: usize,
+    /// Speaks by rows of a single row.
+    by_rows: bool,
     /// Requests without an answer, counted from 0.
     lost: &'static [usize],
     came: Mutex<Vec<Vec<u64>>>,
@@ -31,6 +33,7 @@ impl Refusing {
             most: usize::MAX,
             deletes: 1_000,
             lost: &[],
+            by_rows: false,
             came: Mutex::default(),
         }
     }
@@ -71,6 +74,10 @@ impl Destination for Refusing {
         if rows.len() > self.most {
             refused(FailureClass::TooLarge)
         } else if rows.iter().any(|row| self.bad.contains(row)) {
+            if self.by_rows && rows.len() == 1 {
+                let (class, message) = (FailureClass::InvalidRow, "no".to_owned());
+                return SendResult::Rows(vec![Outcome::Rejected { class, message }]);
+            }
             refused(FailureClass::InvalidRow)
         } else {
             SendResult::Rows(vec![Outcome::Delivered; rows.len()])
@@ -117,6 +124,18 @@ async fn a_row_is_rejected_only_when_it_was_sent_alone() {
         assert_eq!(destination.sizes(), sizes, "{bad:?}");
         let came = destination.came.lock().unwrap();
         assert!(bad.iter().all(|row| came.contains(&vec![*row])));
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_is_refused_by_name_is_not_taken() {
+    for by_rows in [false, true] {
+        let destination = Refusing {
+            by_rows,
+            ..Refusing::new(&[0])
+        };
+        deliver(&destination, &adds(3), 10).await;
+        assert_eq!(destination.sizes(), [3, 1, 2], "{by_rows}");
     }
 }
 

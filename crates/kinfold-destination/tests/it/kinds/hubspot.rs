@@ -181,7 +181,7 @@ impl VendorApi for HubSpot {
 async fn batches_with_errors_only() {
     for seed in seeds() {
         let people = People {
-            rows: rows_wanted(),
+            rows: rows_wanted(4_000),
             seed,
             names: NAMES,
             key: ("P", "@Example.com"),

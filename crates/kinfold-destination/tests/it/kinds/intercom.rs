@@ -151,7 +151,7 @@ impl VendorApi for Intercom {
 async fn one_row_per_request() {
     for seed in seeds() {
         let people = People {
-            rows: rows_wanted(),
+            rows: rows_wanted(1_000),
             seed,
             names: NAMES,
             key: ("u", ""),

@@ -183,7 +183,7 @@ impl VendorApi for Marketo {
 async fn batches_with_a_result_for_each_row() {
     for seed in seeds() {
         let people = People {
-            rows: rows_wanted(),
+            rows: rows_wanted(10_000),
             seed,
             names: NAMES,
             key: ("p", "@example.com"),

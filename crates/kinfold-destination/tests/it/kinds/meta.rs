@@ -182,7 +182,7 @@ impl VendorApi for Meta {
 async fn audiences() {
     for seed in seeds() {
         let people = People {
-            rows: rows_wanted(),
+            rows: rows_wanted(4_000),
             seed,
             names: NAMES,
             key: ("p", "@example.com"),

@@ -63,10 +63,10 @@ struct Ended {
     wall: Duration,
 }
 
-/// The rows of each kind.
-fn rows_wanted() -> u64 {
+/// The rows of a kind; so many unless set, as take a few seconds.
+fn rows_wanted(few: u64) -> u64 {
     let set = std::env::var("KINFOLD_KINDS_ROWS").ok();
-    set.and_then(|text| text.parse().ok()).unwrap_or(2_000)
+    set.and_then(|text| text.parse().ok()).unwrap_or(few)
 }
 
 fn seeds() -> std::ops::Range<u64> {
@@ -219,7 +219,8 @@ fn frugal(kind: &str, seed: u64, ended: &Ended, log: &[Logged], asked: usize, mi
         ended.wall.as_secs_f64(),
     );
     if std::env::var_os("KINFOLD_KINDS_ROWS").is_some() {
-        writeln!(std::io::stderr(), "{text}").unwrap();
+        let line = format!("{text}\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
     }
     // Where two in a hundred is less than a few requests, rounding alone may cost those.
     let most = (minimum + minimum / 50).max(minimum + 3);

@@ -380,7 +380,7 @@ async fn jobs_with_files_of_results() {
     for seed in seeds() {
         let people = People {
             // A job is not worth it for fewer.
-            rows: rows_wanted().max(25_000),
+            rows: rows_wanted(25_000).max(25_000),
             seed,
             names: NAMES,
             key: ("c", ""),
