@@ -331,6 +331,11 @@ pub enum SyncAction {
         #[arg(long)]
         heal: bool,
     },
+    /// Ask the destination how many people of the audience it has found.
+    Reach {
+        /// The sync.
+        name: String,
+    },
     /// Send what a guard held back, exactly as it was shown.
     Approve {
         /// The sync.

@@ -169,6 +169,26 @@ pub async fn check_destination(
     })
 }
 
+/// Asks the destination of a sync how many people it has found of those that were sent there; none if it does not
+/// tell. Changes nothing.
+///
+/// # Errors
+/// [`ActivateError`]: it cannot be asked, or there is no such audience yet.
+pub async fn reach(
+    engine: &Engine,
+    request: &SyncRequest<'_>,
+) -> Result<Option<kinfold_sync::Reach>, EngineError> {
+    let made = destination::of(engine, request).await?;
+    let reach = made.destination.reach().await;
+    reach.map_err(|source| {
+        ActivateError::Destination {
+            sync: request.sync.name.value.clone(),
+            source,
+        }
+        .into()
+    })
+}
+
 /// Asks the destination of a sync for the rows that it has confirmed and that the model still has with the
 /// same values. With `heal` the next run sends what is different or missing there.
 ///

@@ -7,6 +7,7 @@ mod destination;
 mod init;
 mod list;
 mod query;
+mod reach;
 mod rejected;
 mod serve;
 pub mod sync;
@@ -218,6 +219,11 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
                 Some(SyncAction::Verify { name, heal }) => sync::Options {
                     select: vec![name],
                     verify: Some(heal),
+                    ..sync::Options::default()
+                },
+                Some(SyncAction::Reach { name }) => sync::Options {
+                    select: vec![name],
+                    reach: true,
                     ..sync::Options::default()
                 },
                 Some(SyncAction::Approve { name, id, as_of }) => sync::Options {

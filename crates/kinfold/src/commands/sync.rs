@@ -12,10 +12,10 @@ use kinfold_engine::activate::{
 };
 use kinfold_engine::{Engine, EngineOptions};
 use kinfold_project::{Connection, Sync};
-use kinfold_sync::{Budget, CancelToken};
+use kinfold_sync::{Budget, CancelToken, Reach};
 use serde_json::json;
 
-use super::{CommandError, Done};
+use super::{CommandError, Done, reach};
 use crate::cli::Global;
 use crate::report::{Output, grouped};
 use crate::workspace::{Bound, Workspace};
@@ -37,6 +37,8 @@ pub struct Options {
     pub verify: Option<bool>,
     /// Only ask whether destinations are there and take the credentials.
     pub check: bool,
+    /// Only ask destinations how many people they have found.
+    pub reach: bool,
     /// The accounts, where several runs share them.
     pub accounts: Accounts,
     /// Ends the run; Ctrl-C if there is none.
@@ -107,6 +109,13 @@ pub enum Ended {
         /// The object there.
         object: String,
     },
+    /// Its destination was asked how many people it has found.
+    Reached {
+        /// The sync.
+        name: String,
+        /// What it said; none if it does not tell.
+        reach: Option<Reach>,
+    },
     /// It could not start, or its outcomes could not be recorded.
     Failed {
         /// The sync.
@@ -122,7 +131,7 @@ impl Ended {
         match self {
             Self::Ran(report) => report.success,
             Self::Verified(report) => report.checked == report.equal,
-            Self::Checked { .. } => true,
+            Self::Checked { .. } | Self::Reached { .. } => true,
             Self::Failed { .. } => false,
         }
     }
@@ -140,6 +149,7 @@ impl Ended {
             } => json!({
                 "name": name, "success": true, "connection": connection, "kind": kind, "object": object,
             }),
+            Self::Reached { name, reach } => reach::json(name, reach.as_ref()),
             Self::Failed { name, error } => json!({
                 "name": name, "success": false, "error": error, "planned": 0, "delivered": 0, "rejected": 0,
                 "retryable": 0, "unknown": 0, "held": 0, "suppressed": 0, "invalid": 0,
@@ -272,6 +282,13 @@ impl One<'_> {
                 object: sync.object.value.clone(),
             });
         }
+        if options.reach {
+            let reach = kinfold_engine::activate::reach(self.engine, &request).await;
+            return Ok(Ended::Reached {
+                name: sync.name.value.clone(),
+                reach: reach.map_err(|error| causes(&error))?,
+            });
+        }
         if let Some(heal) = options.verify {
             let verified = verify_sync(self.engine, request.clone(), heal).await;
             let report = verified.map_err(|error| causes(&error))?;
@@ -379,6 +396,7 @@ fn say(ended: &Ended, dry_run: bool, output: &Output) {
             return;
         }
         Ended::Verified(report) => return say_verified(report, output),
+        Ended::Reached { name, reach } => return output.say(&reach::text(name, reach.as_ref())),
         Ended::Checked {
             name,
             connection,

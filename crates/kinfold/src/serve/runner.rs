@@ -76,7 +76,7 @@ impl ProjectRunner {
                 run_id,
                 ..RunEnded::bare(Outcome::Failed, Some(error))
             },
-            Some(Ended::Verified(_) | Ended::Checked { .. }) | None => {
+            Some(Ended::Verified(_) | Ended::Checked { .. } | Ended::Reached { .. }) | None => {
                 RunEnded::bare(Outcome::Failed, Some("the sync is not there any more"))
             }
         })
