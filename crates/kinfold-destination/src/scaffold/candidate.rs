@@ -1,11 +1,10 @@
 //! Operations that look as if they wrote rows, and why.
 
 use super::api::{Api, Operation};
-use super::schema::{Property, Schema};
+use super::points::{Points, judge};
+use super::schema::Property;
 use super::shape::{Format, Request, Shape, request};
-use super::words::{
-    ACTIONS, BATCHES, EVENTS, IDENTITIES, LISTS, ROWS, first_of, has, identity, snake, words,
-};
+use super::words::{ACTIONS, EVENTS, IDENTITIES, LISTS, has, identity, snake, words};
 use crate::manifest::OperationName;
 
 /// The name of an object that has none.
@@ -72,16 +71,6 @@ pub fn candidates(api: &Api) -> Vec<Candidate> {
         )
     });
     found
-}
-
-/// Points and what they are given for.
-#[derive(Default)]
-struct Points(Vec<(i32, String)>);
-
-impl Points {
-    fn add(&mut self, points: i32, reason: impl Into<String>) {
-        self.0.push((points, reason.into()));
-    }
 }
 
 fn candidate(api: &Api, position: usize, operation: &Operation) -> Option<Candidate> {
@@ -209,167 +198,6 @@ fn kind(operation: &Operation, request: &Request, row_parameter: Option<&str>) -
     }
 }
 
-fn judge(
-    operation: &Operation,
-    request: &Request,
-    name: OperationName,
-    row_parameter: Option<&str>,
-    points: &mut Points,
-) {
-    let path = words(&operation.path);
-    let said = words(&format!("{} {}", operation.id, operation.summary));
-    points.add(
-        match operation.method {
-            "POST" | "PUT" => 2,
-            _ => 1,
-        },
-        format!("{} changes something", operation.method),
-    );
-    if let Some(word) = first_of(&path, ROWS) {
-        points.add(4, format!("the path speaks of `{word}`"));
-    } else if let Some(word) = first_of(&said, ROWS) {
-        points.add(2, format!("its name speaks of `{word}`"));
-    }
-    if let Some(word) = first_of(&path, EVENTS) {
-        points.add(2, format!("the path speaks of `{word}`"));
-    }
-    let all = [path.clone(), said].concat();
-    if let Some(word) = first_of(&all, BATCHES) {
-        points.add(3, format!("`{word}` says that it takes several rows"));
-    }
-    points.add(
-        match name {
-            OperationName::Upsert => 4,
-            OperationName::Append => 2,
-            OperationName::Update | OperationName::Insert => 1,
-            OperationName::Delete => 0,
-        },
-        format!("it would be `{}`", name.as_str()),
-    );
-    match &request.shape {
-        Shape::Rows { list, row, .. } => {
-            let place = place(list);
-            let most = request
-                .most
-                .map(|most| format!(", at most {most}"))
-                .unwrap_or_default();
-            points.add(5, format!("{place} is a list of objects{most}"));
-            identified(row, points);
-        }
-        Shape::Values { list, key, .. } => {
-            points.add(3, format!("{} is a list of `{key}`", place(list)));
-        }
-        Shape::One { row, .. } => {
-            points.add(1, "a request has one row");
-            identified(row, points);
-        }
-        Shape::Address => points.add(0, "the row is in the path"),
-        Shape::Lines => points.add(1, "it takes a file of lines"),
-    }
-    if let Some(name) = row_parameter {
-        points.add(1, format!("`{name}` in the path names the row"));
-    }
-    if statuses(operation).iter().any(|status| status == "207") {
-        points.add(2, "it answers 207: rows can fail by themselves");
-    }
-    let aside = [
-        "webhook",
-        "webhooks",
-        "template",
-        "templates",
-        "campaign",
-        "campaigns",
-        "field",
-        "fields",
-        "export",
-        "search",
-        "query",
-        "settings",
-        "attachment",
-        "attachments",
-        "file",
-        "files",
-        "note",
-        "notes",
-        "oauth",
-        "token",
-        "login",
-        "automation",
-        "automations",
-        "schema",
-        "schemas",
-        "permission",
-        "permissions",
-        "folder",
-        "folders",
-        "merge",
-        "stats",
-        "report",
-        "reports",
-        "domains",
-        "senders",
-        "preview",
-        "validate",
-        "count",
-    ];
-    let last = operation
-        .segments()
-        .iter()
-        .rev()
-        .find(|part| !part.contains('{'))
-        .map(|part| words(part))
-        .unwrap_or_default();
-    if let Some(word) = first_of(&last, &aside) {
-        points.add(-6, format!("but the path ends with `{word}`"));
-    }
-    let reads = [
-        "search", "export", "exports", "query", "lookup", "find", "get", "list", "fetch",
-        "retrieve",
-    ];
-    let id = words(&operation.id);
-    let first = id
-        .first()
-        .is_some_and(|word| reads.contains(&word.as_str()));
-    let begins = words(&operation.summary)
-        .first()
-        .is_some_and(|word| reads.contains(&word.as_str()));
-    if let Some(word) = first_of(&path, reads.get(..6).unwrap_or_default()) {
-        points.add(-6, format!("but the path speaks of `{word}`"));
-    } else if operation.method == "POST" && (first || begins) {
-        points.add(-6, "but by its name it reads");
-    }
-    if let (Some(parameter), Some(end)) = (row_parameter, operation.segments().last())
-        && !end.contains(&format!("{{{parameter}}}"))
-    {
-        points.add(-3, "but it is about something below a row");
-    }
-    if operation.deprecated {
-        points.add(-4, "but it is deprecated");
-    }
-    if request.format == Format::Multipart || request.format == Format::Query {
-        points.add(-2, "but the body is no JSON");
-    }
-}
-
-fn place(list: &[String]) -> String {
-    match list {
-        [] => "the body".to_owned(),
-        way => format!("`{}`", way.join(".")),
-    }
-}
-
-fn identified(row: &Schema, points: &mut Points) {
-    let best = row
-        .properties
-        .iter()
-        .filter(|property| !property.schema.read_only)
-        .filter_map(|property| Some((identity(&property.name)?, &property.name)))
-        .min();
-    if let Some((_, name)) = best {
-        points.add(2, format!("a row has `{name}`, by which it is found"));
-    }
-}
-
 /// The field by which rows are found: the parameter of the path, or the best of the row.
 fn key(request: &Request, row_parameter: Option<&str>) -> String {
     if let Some(name) = row_parameter {
@@ -402,7 +230,7 @@ fn key(request: &Request, row_parameter: Option<&str>) -> String {
 }
 
 /// The name of what an operation writes to: the last part of its path that says no action.
-fn object(operation: &Operation) -> String {
+pub(super) fn object(operation: &Operation) -> String {
     let parts = operation.segments();
     let named = parts
         .iter()
@@ -446,94 +274,4 @@ pub(super) fn statuses(operation: &Operation) -> Vec<String> {
         .flatten()
         .map(|(status, _)| status.clone())
         .collect()
-}
-
-/// A GET by which a row is found by its key: the path, the parameter of the query, and the way to the list in its
-/// answer.
-#[derive(Clone, Debug)]
-pub(super) struct LookUp {
-    pub(super) path: String,
-    pub(super) parameter: String,
-    /// The way to the list of what was found.
-    pub(super) list: Vec<String>,
-    /// The field of the id.
-    pub(super) id: String,
-}
-
-/// The look-up by a field among the operations of the same collection. What it finds has an id under one of these
-/// names, or a usual one.
-pub(super) fn look_up(api: &Api, object: &str, field: &str, ids: &[&str]) -> Option<LookUp> {
-    let wanted = words(field).join("_");
-    api.operations
-        .iter()
-        .filter(|operation| operation.method == "GET")
-        .find_map(|operation| {
-            if operation.path.contains('{') || self::object(operation) != object {
-                return None;
-            }
-            let parameter = operation
-                .parameters_in("query")
-                .find(|parameter| words(&parameter.name).join("_") == wanted)?;
-            let others = operation
-                .parameters_in("query")
-                .any(|other| other.required && other.name != parameter.name);
-            if others {
-                return None;
-            }
-            let schema = super::outcome::success(api, operation)?.schema?;
-            let (list, items) = super::outcome::first_list(&schema)?;
-            // The answer must say which row it found, or it could be another.
-            items.property(field)?;
-            let id = ids
-                .iter()
-                .copied()
-                .chain(["id", "uuid", "uid"])
-                .find(|id| items.property(id).is_some())?;
-            Some(LookUp {
-                path: operation.path.clone(),
-                parameter: parameter.name.clone(),
-                list,
-                id: id.to_owned(),
-            })
-        })
-}
-
-/// A GET that needs nothing: by its answer the credentials are known to be right.
-/// Beside it, whether it takes a `limit`.
-pub(super) fn check<'a>(api: &'a Api, object: &str) -> Option<(&'a Operation, bool)> {
-    const OWN: &[&str] = &[
-        "me", "ping", "whoami", "self", "account", "accounts", "current", "profile", "status",
-        "limits", "verify", "health", "test", "info",
-    ];
-    let best = api
-        .operations
-        .iter()
-        .filter(|operation| operation.method == "GET" && !operation.path.contains('{'))
-        .filter(|operation| {
-            !operation
-                .parameters
-                .iter()
-                .any(|parameter| parameter.required && parameter.place == "query")
-        })
-        .filter(|operation| {
-            operation
-                .value
-                .get("security")
-                .and_then(serde_json::Value::as_array)
-                .is_none_or(|list| !list.is_empty())
-        })
-        .min_by_key(|operation| {
-            let last = operation
-                .segments()
-                .last()
-                .map(|part| words(part))
-                .unwrap_or_default();
-            let own = has(&last, OWN);
-            let same = self::object(operation) == object;
-            (!own, !same, operation.deprecated, operation.path.len())
-        })?;
-    let limit = best
-        .parameters_in("query")
-        .any(|parameter| parameter.name == "limit");
-    Some((best, limit))
 }

@@ -8,19 +8,27 @@
 //! Nothing is asked of the vendor. Exchanges are recorded by running the manifest against a server on this
 //! machine, with answers made of the schemas: so they replay, and prove no more than that the folder is sound.
 
+mod answers;
 mod api;
+mod body;
 mod call;
 mod candidate;
 mod connection;
+mod credentials;
 mod expression;
+mod judgement;
 mod limits;
+mod look_up;
 mod objects;
 mod outcome;
+mod points;
 mod prose;
 mod record;
+mod row;
 mod sample;
 mod schema;
 mod shape;
+mod shown;
 mod words;
 mod write;
 mod yaml;
@@ -200,7 +208,7 @@ async fn folder(
     if let Some(batch) = batches.first() {
         let answer = operations
             .first()
-            .and_then(|first| outcome::success(api, first));
+            .and_then(|first| answers::success(api, first));
         let json = answer.is_none_or(|success| success.json);
         let text = record::faults(&manifest, batch, limits.header.as_ref(), json).await;
         let text = text.map_err(|mismatch| broken(mismatch.to_string()))?;

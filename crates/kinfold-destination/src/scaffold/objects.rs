@@ -1,18 +1,17 @@
 //! Candidates → objects with their operations, and the batches that show them.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::api::Api;
-use super::call::{Answer, Argument, Call, Purpose, call, fixed, open_map, todo};
-use super::candidate::{Candidate, LookUp, look_up};
+use super::call::{Answer, Argument, Call, Purpose, call, todo};
+use super::candidate::Candidate;
 use super::expression::{field, path};
-use super::outcome::put;
+use super::look_up::{LookUp, look_up};
 use super::prose::line;
-use super::sample;
+use super::row::{fixed, open_map};
 use super::schema::{Kind, Property, Schema};
 use super::shape::Shape;
+use super::shown::{answers, example_rows, show};
 use super::words::{IDENTITIES, snake, words};
 use super::yaml::Yaml;
 use crate::manifest::OperationName;
@@ -45,14 +44,14 @@ pub(super) struct Planned {
 }
 
 /// What an operation is made of.
-struct Chosen<'a> {
-    name: OperationName,
+pub(super) struct Chosen<'a> {
+    pub(super) name: OperationName,
     object: String,
-    key: String,
-    parts: Parts<'a>,
+    pub(super) key: String,
+    pub(super) parts: Parts<'a>,
 }
 
-enum Parts<'a> {
+pub(super) enum Parts<'a> {
     One(&'a Candidate),
     /// A row is looked for, and added or changed.
     Search(LookUp, &'a Candidate, &'a Candidate),
@@ -223,7 +222,7 @@ fn unused(chosen: &Chosen<'_>, objects: &[(Object, String)]) -> String {
 }
 
 impl Chosen<'_> {
-    fn main(&self) -> &Candidate {
+    pub(super) fn main(&self) -> &Candidate {
         match &self.parts {
             Parts::One(candidate)
             | Parts::Search(_, candidate, _)
@@ -334,7 +333,7 @@ fn add_fields(object: &mut Object, chosen: &Chosen<'_>) {
     }
 }
 
-fn key_schema(candidate: &Candidate, key: &str) -> Schema {
+pub(super) fn key_schema(candidate: &Candidate, key: &str) -> Schema {
     let own = candidate.request.row().and_then(|row| row.property(key));
     if let Some(own) = own {
         return own.schema.clone();
@@ -460,140 +459,4 @@ fn search(found: &LookUp, key: &str, unnamed: &str) -> Yaml {
             Yaml::map([("id", Yaml::text(&field("$", &found.id)))]),
         ),
     ])
-}
-
-/// Two rows of an operation: its key and the fields that it needs, and some more.
-fn example_rows(chosen: &Chosen<'_>) -> Vec<Map<String, Value>> {
-    let candidate = chosen.main();
-    let row = candidate.request.row();
-    let properties = row.map(|row| {
-        let map = open_map(row).map(|map| map.name.clone());
-        let own = row
-            .properties
-            .iter()
-            .filter(|property| !fixed(property) && Some(&property.name) != map.as_ref());
-        own.cloned().collect::<Vec<_>>()
-    });
-    let properties = properties.unwrap_or_default();
-    let shown = match chosen.name {
-        OperationName::Delete => Vec::new(),
-        _ => sample::shown(&properties, &chosen.key),
-    };
-    let key = key_schema(candidate, &chosen.key);
-    (0..2)
-        .map(|at| {
-            let mut row = Map::new();
-            row.insert(
-                chosen.key.clone(),
-                distinct(sample::value(&chosen.key, &key, at), at),
-            );
-            for property in &shown {
-                row.insert(
-                    property.name.clone(),
-                    sample::value(&property.name, &property.schema, at),
-                );
-            }
-            row
-        })
-        .collect()
-}
-
-/// A key that is not the same for both rows, as that of an enumeration would be.
-fn distinct(value: Value, at: usize) -> Value {
-    match (value, at) {
-        (value, 0) => value,
-        (Value::String(text), _)
-            if !matches!(
-                text.as_str(),
-                "b@example.com" | "id-2" | "two" | "Bo" | "+15005550102"
-            ) =>
-        {
-            Value::from(format!("{text}-{}", at + 1))
-        }
-        (Value::Bool(value), _) => Value::Bool(!value),
-        (value, _) => value,
-    }
-}
-
-/// The answers to the requests of a batch of two rows.
-fn answers(parts: &Parts<'_>, calls: &[(Call, bool)], keys: &[Value], rows: u64) -> Vec<Answer> {
-    let Some((first, _)) = calls.first() else {
-        return Vec::new();
-    };
-    let found = |found: &LookUp, key: Option<&Value>, name: &str| {
-        let mut body = Value::Null;
-        let mut items = Vec::new();
-        if let Some(key) = key {
-            let mut item = Map::new();
-            item.insert(found.id.clone(), Value::from("id-1"));
-            item.insert(name.to_owned(), key.clone());
-            items.push(Value::Object(item));
-        }
-        put(&mut body, &found.list, Value::Array(items));
-        Answer { status: 200, body }
-    };
-    match parts {
-        Parts::One(_) if rows >= 2 => {
-            let body = first.mixed.as_ref().map(|mixed| mixed.body(keys, false));
-            vec![Answer {
-                body: body.unwrap_or_else(|| first.good.body.clone()),
-                ..first.good
-            }]
-        }
-        Parts::One(_) => keys
-            .iter()
-            .enumerate()
-            .map(|(at, key)| {
-                let one = std::slice::from_ref(key);
-                let body = first.mixed.as_ref().map(|mixed| mixed.body(one, at == 0));
-                Answer {
-                    body: body.unwrap_or_else(|| first.good.body.clone()),
-                    ..first.good
-                }
-            })
-            .collect(),
-        // The first row is not there, the second is.
-        Parts::Search(look_up, add, _) => {
-            let change = calls.get(1).map_or(&first.good, |(call, _)| &call.good);
-            vec![
-                found(look_up, None, &add.key),
-                first.good.clone(),
-                found(look_up, keys.get(1), &add.key),
-                change.clone(),
-            ]
-        }
-        Parts::Remove(look_up, _) => {
-            let name = look_up.parameter.clone();
-            vec![
-                found(look_up, keys.first(), &name),
-                first.good.clone(),
-                found(look_up, None, &name),
-            ]
-        }
-    }
-}
-
-/// Gives the rows of every exchange what the object needs as a whole.
-fn show(object: &mut Object) {
-    let needed: BTreeMap<String, Schema> = object
-        .fields
-        .iter()
-        .filter(|field| field.required)
-        .map(|field| (field.name.clone(), field.schema.clone()))
-        .collect();
-    let read_only: Vec<String> = object
-        .fields
-        .iter()
-        .filter(|field| field.schema.read_only)
-        .map(|field| field.name.clone())
-        .collect();
-    for planned in &mut object.operations {
-        for (at, row) in planned.rows.iter_mut().enumerate() {
-            for (name, schema) in &needed {
-                row.entry(name.clone())
-                    .or_insert_with(|| sample::value(name, schema, at));
-            }
-            row.retain(|name, _| !read_only.contains(name));
-        }
-    }
 }

@@ -3,6 +3,7 @@
 /// Words that stand for rows.
 const THINGS: &[&str] = &[
     "contacts",
+    "addresses",
     "records",
     "items",
     "rows",

@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+use super::answers::success;
 use super::api::Api;
 use super::call::todo;
-use super::candidate::{Candidate, check};
+use super::candidate::Candidate;
 use super::connection::{Connection, Given};
 use super::limits::Limits;
+use super::look_up::check;
 use super::objects::Object;
-use super::outcome::success;
 use super::prose::line;
 use super::yaml::Yaml;
 use crate::manifest::OperationName;
