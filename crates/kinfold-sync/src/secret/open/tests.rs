@@ -1,3 +1,5 @@
+#![expect(clippy::expect_used, reason = "tests")]
+
 use super::*;
 use kinfold_project::FileId;
 use std::time::Instant;
