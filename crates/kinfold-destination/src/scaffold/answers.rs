@@ -80,10 +80,7 @@ pub(super) fn success(api: &Api, operation: &Operation) -> Option<Success> {
 pub(super) fn first_list(schema: &Schema) -> Option<(Vec<String>, &Schema)> {
     let mut lists = Vec::new();
     lists_of(schema, &[], 0, &mut lists);
-    lists
-        .into_iter()
-        .find(|(_, items)| !items.is_scalar())
-        .map(|(way, items)| (way, items))
+    lists.into_iter().find(|(_, items)| !items.is_scalar())
 }
 
 pub(super) fn lists_of<'a>(

@@ -161,7 +161,7 @@ fn mutilate(document: &mut Value, mut at: usize, value: &Value, rename: bool) {
             Value::Array(items) => items.len(),
             _ => 0,
         };
-        if count == 0 || (at % 7 == 0 && count < 4) {
+        if count == 0 || (at.is_multiple_of(7) && count < 4) {
             *place = value.clone();
             return;
         }

@@ -124,7 +124,7 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>, seed: u64) -> std::i
         state.requests += 1;
         let number = state.requests + seed;
         // Every third request of the bulk and of deletes goes wrong, each time in another way.
-        let wrong = (number % 3 == 0 && request.method != "GET").then(|| {
+        let wrong = (number.is_multiple_of(3) && request.method != "GET").then(|| {
             let at = usize::try_from(number / 3).unwrap() % Wrong::ALL.len();
             Wrong::ALL[at]
         });
