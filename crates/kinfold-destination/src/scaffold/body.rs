@@ -129,10 +129,7 @@ impl Writer<'_> {
             return None;
         }
         let body = match &request.shape {
-            Shape::One { inside, row } if request.format == Format::Multipart => {
-                let _ = inside;
-                self.parts(row)
-            }
+            Shape::One { row, .. } if request.format == Format::Multipart => self.parts(row),
             Shape::One { inside, row } => {
                 let row = self.row(row, removes);
                 self.filled(&request.body, inside, row)

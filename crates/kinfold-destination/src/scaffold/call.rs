@@ -112,7 +112,7 @@ pub(super) fn call(api: &Api, candidate: &Candidate, purpose: &Purpose<'_>) -> O
         operation,
         candidate,
         purpose,
-        writer.arguments.is_empty(),
+        !writer.arguments.is_empty(),
     );
     let notes = std::mem::take(&mut outcome.notes);
     let reads_rows = outcome.reading.is_some();
@@ -180,7 +180,7 @@ fn own_rules(
     operation: &Operation,
     candidate: &Candidate,
     purpose: &Purpose<'_>,
-    whole: bool,
+    has_arguments: bool,
 ) -> Vec<Yaml> {
     let rule = |status: u16, is: &str| {
         Yaml::map([
@@ -194,7 +194,7 @@ fn own_rules(
     match purpose.name {
         OperationName::Delete if single => rules.push(rule(404, "done")),
         OperationName::Update if single => rules.push(rule(404, "missing_row")),
-        _ if !whole && !single && says("404") => rules.push(rule(404, "missing_object")),
+        _ if has_arguments && !single && says("404") => rules.push(rule(404, "missing_object")),
         _ => {}
     }
     if let Some(message) = super::limits::error_message(api, operation) {

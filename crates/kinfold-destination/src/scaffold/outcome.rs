@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::answers::{Mixed, Success, lists_of};
-use super::expression::path;
+use super::expression::{field, path};
 use super::judgement::{By, FLAGS, Judgement, by, found_by, message, verdict};
 use super::schema::{Kind, Schema};
 use super::shape::{Request, Shape};
@@ -101,7 +101,7 @@ fn flag(schema: &Schema, outcome: &mut Outcome) {
     let Some(flag) = flag else {
         return;
     };
-    let condition = format!("{} == false", path("$", std::slice::from_ref(&flag.name)));
+    let condition = format!("{} == false", field("$", &flag.name));
     outcome.rules.push(Yaml::map([
         ("status", Yaml::text("2xx")),
         ("if", Yaml::text(&condition)),
