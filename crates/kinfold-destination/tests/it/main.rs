@@ -14,3 +14,4 @@ mod jobs;
 mod laws;
 mod secrets;
 mod tokens;
+mod traps;
