@@ -122,6 +122,7 @@ pub const SHIPPED: &[Shipped] = &[
         "exchanges/list_is_created.yml",
         "exchanges/list_is_found.yml",
         "exchanges/remove.yml",
+        "exchanges/several_addresses.yml",
         "exchanges/user_ids_add.yml",
         "exchanges/user_ids_remove.yml",
     ),

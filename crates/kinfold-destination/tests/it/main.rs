@@ -12,6 +12,7 @@ mod folders;
 mod generated;
 mod jobs;
 mod laws;
+mod people;
 mod secrets;
 mod tokens;
 mod traps;
