@@ -17,7 +17,7 @@ pub(super) fn email_gmail(text: &str) -> Option<String> {
     let clean = email(text)?;
     match clean.split_once('@') {
         Some((user, domain @ ("gmail.com" | "googlemail.com"))) => {
-            let user = user.replace('.', "");
+            let user = user.split('+').next().unwrap_or_default().replace('.', "");
             (!user.is_empty()).then(|| format!("{user}@{domain}"))
         }
         _ => Some(clean),
@@ -99,7 +99,7 @@ mod tests {
             (
                 " A.B+x@Gmail.com ",
                 "a.b+x@gmail.com",
-                "ab+x@gmail.com",
+                "ab@gmail.com",
                 "ab@gmail.com",
             ),
             (
@@ -124,6 +124,7 @@ mod tests {
             assert_eq!(email(nothing), None, "{nothing}");
         }
         assert_eq!(email_gmail("...@gmail.com"), None);
+        assert_eq!(email_gmail(".+x@googlemail.com"), None);
         assert_eq!(email_plain("+x@b.org"), None);
     }
 

@@ -24,7 +24,7 @@ pub(crate) const CLEANERS: &[(&str, &str)] = &[
     ),
     (
         "email_gmail",
-        "the same, and without dots before `@gmail.com` and `@googlemail.com`",
+        "the same, and without dots and `+…` before `@gmail.com` and `@googlemail.com`",
     ),
     (
         "email_plain",
@@ -68,7 +68,7 @@ pub enum Clean {
     Lower,
     /// An e-mail address.
     Email,
-    /// The same; one mail service ignores dots.
+    /// The same; one mail service ignores dots and tags.
     EmailGmail,
     /// The same without dots and tags.
     EmailPlain,

@@ -10,17 +10,15 @@ use kinfold_sync::{Clock, DestinationError, HttpClient, HttpClientOptions, Secre
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::mask::{self, Forms};
 use super::pacing::Pacing;
 use super::store::TokenStore;
 use super::token::TokenState;
-use crate::expression::time_text;
+use crate::expression::{Expression, Root, Step, time_text};
 use crate::manifest::{Manifest, Parameter};
 
-/// Secrets shorter than this are not looked for in messages: they would be found in words.
-const SHORTEST_SECRET: usize = 4;
 /// So many tokens are looked for in messages, the newest.
 const MOST_TOKENS: usize = 32;
-const MASK: &str = "…";
 
 /// Options of an [`Account`].
 #[derive(Clone, Debug, Default)]
@@ -42,8 +40,8 @@ pub struct Account {
     manifest: Arc<Manifest>,
     connection: Value,
     /// What must never be in a message: credentials first, then tokens.
-    secrets: Mutex<VecDeque<String>>,
-    credentials: Vec<String>,
+    secrets: Mutex<VecDeque<(String, Forms)>>,
+    credentials: Vec<Forms>,
     client: HttpClient,
     clock: Arc<dyn Clock>,
     store: Arc<dyn TokenStore>,
@@ -80,7 +78,7 @@ impl Account {
             .iter()
             .filter(|parameter| parameter.secret)
             .filter_map(|parameter| connection.get(&parameter.name)?.as_str())
-            .map(str::to_owned)
+            .map(Forms::of)
             .collect();
         Ok(Arc::new(Self {
             client: HttpClient::new(&http)?,
@@ -141,7 +139,7 @@ impl Account {
         Value::String(time_text(self.time()))
     }
 
-    fn secrets(&self) -> MutexGuard<'_, VecDeque<String>> {
+    fn secrets(&self) -> MutexGuard<'_, VecDeque<(String, Forms)>> {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,8 +147,9 @@ impl Account {
     pub(super) fn remember_secrets(&self, texts: impl IntoIterator<Item = String>) {
         let mut secrets = self.secrets();
         for text in texts {
-            if text.len() >= SHORTEST_SECRET && !secrets.contains(&text) {
-                secrets.push_back(text);
+            if text.len() >= mask::SHORTEST && !secrets.iter().any(|(known, _)| *known == text) {
+                let forms = Forms::of(&text);
+                secrets.push_back((text, forms));
             }
         }
         while secrets.len() > MOST_TOKENS {
@@ -160,21 +159,36 @@ impl Account {
 
     /// The message without credentials, tokens and `more`, in any of the forms in which they are sent.
     pub(super) fn redact(&self, message: &str, more: &[String]) -> String {
-        let mut all: Vec<String> = self.secrets().iter().cloned().collect();
-        all.extend(self.credentials.iter().cloned());
-        all.extend(more.iter().cloned());
-        all.retain(|secret| secret.len() >= SHORTEST_SECRET);
-        // The longest first: one may be a part of another.
-        all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let mut text = message.to_owned();
-        for secret in &all {
-            for form in [secret.clone(), crate::expression::url_part(secret)] {
-                if text.contains(&form) {
-                    text = text.replace(&form, MASK);
-                }
-            }
+        if message.is_empty() {
+            return String::new();
         }
-        text
+        let more: Vec<Forms> = more.iter().map(|text| Forms::of(text)).collect();
+        let secrets = self.secrets();
+        let tokens = secrets.iter().map(|(_, forms)| forms);
+        mask::mask(message, tokens.chain(&self.credentials).chain(&more))
+    }
+
+    /// Whether a credential or token stands in a text that cannot do without it.
+    pub(super) fn is_told_by(&self, text: &str) -> bool {
+        let secrets = self.secrets();
+        let mut all = secrets
+            .iter()
+            .map(|(_, forms)| forms)
+            .chain(&self.credentials);
+        all.any(|forms| forms.are_in(text))
+    }
+
+    /// Whether an expression makes something of a credential or a token.
+    pub(super) fn is_secret(&self, expression: &Expression) -> bool {
+        let parameters = &self.manifest.parameters;
+        expression.any(&|part| match part {
+            Expression::Path(path) if path.root == Root::Connection => {
+                matches!(path.steps.first(), Some(Step::Field(name))
+                    if parameters.iter().any(|p| p.secret && p.name == *name))
+            }
+            Expression::Path(path) => path.root == Root::Auth,
+            _ => false,
+        })
     }
 }
 

@@ -328,7 +328,15 @@ impl Group<'_> {
         {
             let held = Held::of(members, &self.told());
             if held.waits() {
+                let account = self.destination.account();
                 return match held.handle(&self.at.kept) {
+                    // It would be stored and shown. Nobody needs a job whose name is a credential.
+                    Some(handle) if account.is_told_by(handle.as_str()) => {
+                        GroupEnd::Whole(SendResult::Unknown {
+                            class: FailureClass::MalformedAnswer,
+                            message: "the name of the job holds a credential".to_owned(),
+                        })
+                    }
                     Some(handle) => GroupEnd::Job(handle),
                     None => GroupEnd::Whole(SendResult::Unknown {
                         class: FailureClass::MalformedAnswer,

@@ -11,6 +11,7 @@ mod group;
 mod held;
 mod job;
 mod judge;
+mod mask;
 mod pacing;
 mod prepare;
 mod reach;

@@ -7,8 +7,9 @@ use url::Url;
 use super::account::Account;
 use super::{aws, body};
 use crate::expression::{Root, Scope, url_part};
+use crate::manifest::walk::{self, Node};
 use crate::manifest::{AnswerForm, Call};
-use crate::template::{Part, Text, scalar_text};
+use crate::template::{Part, Template, Text, scalar_text};
 
 /// A request that is ready to be sent.
 pub(super) struct Built {
@@ -54,9 +55,14 @@ pub(super) fn build(
     let own = base.as_deref().and_then(|base| Url::parse(base).ok());
     let own = own.is_some_and(|base| base.origin() == url.origin());
     let failed = |error: crate::template::JwtError| NotBuilt::Wrong(error.to_string());
+    let mut sensitive = Vec::new();
     if !matches!(page, Page::At(_)) {
         for (name, template) in &call.query {
-            add_parameter(&mut url, name, &template.render(scope).map_err(failed)?);
+            let value = template.render(scope).map_err(failed)?;
+            if walk::template(template, &tells(account)) {
+                sensitive.extend(scalar_text(&value));
+            }
+            add_parameter(&mut url, name, &value);
         }
     }
     if let Page::With(parameters) = page {
@@ -81,11 +87,19 @@ pub(super) fn build(
     let shared = manifest.headers.iter().filter(|_| own);
     for (name, text) in shared.chain(&call.headers) {
         if let Some(value) = text.render(scope) {
+            // `Basic …` of a call of its own.
+            if walk::text(text, &tells(account)) {
+                sensitive.extend(value.split_whitespace().map(str::to_owned));
+            }
             set(name, value);
         }
     }
     let bytes = rendered.map(|rendered| rendered.bytes);
-    let mut sensitive = Vec::new();
+    if walk::call(call, &|node| {
+        matches!(node, Node::Template(Template::Jwt(_)))
+    }) {
+        sensitive.extend(signed_tokens(bytes.as_deref().unwrap_or_default()));
+    }
     if signed && own {
         for (name, text) in &manifest.auth.query {
             if let Some(value) = text.render(scope) {
@@ -110,6 +124,7 @@ pub(super) fn build(
             let body = bytes.as_deref().unwrap_or_default();
             let time = account.time();
             for (name, value) in aws::sign(aws, call.method, &url, body, time, &scope) {
+                sensitive.extend(value.split([' ', '=', ',']).map(str::to_owned));
                 set(name, value);
             }
         }
@@ -128,6 +143,22 @@ pub(super) fn build(
         sensitive,
         body_len,
     })
+}
+
+/// Whether something of a request is made of a credential.
+fn tells(account: &Account) -> impl Fn(Node<'_>) -> bool {
+    |node| matches!(node, Node::Expression(expression) if account.is_secret(expression))
+}
+
+/// The signed tokens (RFC 7519) in a body: whoever has one can use it until it expires. Their first part is an object,
+/// whose base64 begins so.
+fn signed_tokens(body: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(body);
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
+    words
+        .filter(|word| word.starts_with("eyJ"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The address as it is written, its values encoded. One at the very beginning is an address itself. A value

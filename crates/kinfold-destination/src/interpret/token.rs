@@ -1,6 +1,5 @@
 //! Tokens: fetched by one call, kept until they expire, renewed in one place.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +77,18 @@ impl Account {
             .with(Root::Connection, &connection)
             .with(Root::Now, &wall);
         let (judged, answers) = self.exchange(call, &scope, None, Purpose::Token).await;
+        // An answer that is refused may hold a token nevertheless, and one may hold more than is kept.
+        for answer in &answers {
+            let scope = answer.scope(scope);
+            let kept = call
+                .keep
+                .iter()
+                .map(|(_, keep)| keep.evaluate(&scope).into_owned());
+            let members = answer.body.as_object().into_iter().flatten();
+            let tokens = members.filter(|(name, _)| name.to_lowercase().contains("token"));
+            let all = kept.chain(tokens.map(|(_, value)| value.clone()));
+            self.remember_secrets(all.filter_map(|value| scalar_text(&value)));
+        }
         if !judged.worked() {
             let verdict = match judged.verdict {
                 Verdict::Expired | Verdict::Rejected => Verdict::Unauthorized,
@@ -136,8 +147,7 @@ impl Account {
         values: Map<String, Value>,
         good_for: Option<Duration>,
     ) -> Token {
-        let texts: HashSet<String> = values.values().filter_map(scalar_text).collect();
-        self.remember_secrets(texts);
+        self.remember_secrets(values.values().filter_map(scalar_text));
         state.generation += 1;
         let now = self.clock().elapsed();
         let token = Token {

@@ -1,5 +1,9 @@
 //! A credential is sent where it belongs and stands nowhere else.
 
+mod capture;
+mod mirror;
+mod planted;
+
 use std::sync::{Arc, Mutex};
 
 use kinfold_destination::{Account, AccountOptions, ManifestDestination, MemoryTokenStore, read};

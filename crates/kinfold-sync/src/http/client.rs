@@ -1,5 +1,6 @@
 //! Requests of any form, for destinations that are not built in.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,8 +37,9 @@ impl Default for HttpClientOptions {
     }
 }
 
-/// A request. Values of headers are taken for credentials.
-#[derive(Clone, Debug)]
+/// A request. Values of headers are taken for credentials, and address and body may hold some: `Debug` shows the host
+/// and the number of bytes.
+#[derive(Clone)]
 pub struct HttpRequest {
     /// `GET`, `POST`, …
     pub method: &'static str,
@@ -49,8 +51,8 @@ pub struct HttpRequest {
     pub body: Option<Vec<u8>>,
 }
 
-/// An answer.
-#[derive(Clone, Debug)]
+/// An answer. It may quote what was sent, or be a token: `Debug` shows the status and the number of bytes.
+#[derive(Clone)]
 pub struct HttpAnswer {
     /// Its status.
     pub status: u16,
@@ -60,6 +62,26 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
     /// Whether the body was read to its end.
     pub complete: bool,
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .field("host", &self.url.host_str())
+            .field("bytes", &self.body.as_ref().map(Vec::len))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HttpAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpAnswer")
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .field("complete", &self.complete)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no answer. No message holds the URL.
