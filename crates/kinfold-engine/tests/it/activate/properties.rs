@@ -706,6 +706,9 @@ async fn known(setting: &Setting) -> BTreeSet<String> {
     let state = setting.state().await;
     state
         .iter()
+        // Never confirmed, perhaps there, and not in the model any more: nothing is removed that was not
+        // acknowledged (c), so a person is told of it. A life without faults has none.
+        .filter(|row| row["uncertain"] != true || !row["payload_hash"].is_null())
         .map(|row| {
             format!(
                 "{} {} {}",
