@@ -91,12 +91,7 @@ pub(crate) async fn record(
         &mut Vec::new(),
     )
     .await?;
-    let requests = came.into_iter().map(|came| RecordedRequest {
-        method: came.method,
-        url: format!("https://{}", came.target.trim_start_matches('/')),
-        headers: came.headers,
-        body: came.body,
-    });
+    let requests = came.into_iter().map(|came| came.recorded("https"));
     let result = match &end {
         End::Sent(SendResult::Rows(rows)) | End::Asked(JobState::Ended(JobEnd::Rows(rows))) => {
             ExpectedResult::Rows(rows.iter().map(expected).collect())

@@ -39,14 +39,8 @@ pub async fn requests(
         });
     }
     let whole = came.into_iter().zip(&exchange.calls).map(|(came, call)| {
-        // The server on this machine knows neither the scheme nor a port that goes without saying.
         let scheme = call.request.url.split("://").next().unwrap_or("https");
-        RecordedRequest {
-            method: came.method,
-            url: format!("{scheme}:/{}", came.target),
-            headers: came.headers,
-            body: came.body,
-        }
+        came.recorded(scheme)
     });
     Ok(whole.collect())
 }

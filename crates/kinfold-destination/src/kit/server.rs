@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::exchange::RecordedAnswer;
+use super::exchange::{RecordedAnswer, RecordedRequest};
 
 /// A request is no larger than this.
 const MAX_REQUEST: usize = 64 << 20;
@@ -21,6 +21,19 @@ pub(super) struct Came {
     /// Names in lower case.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+}
+
+impl Came {
+    /// As a request that can be recorded. The server on this machine knows neither the scheme nor a port that goes
+    /// without saying.
+    pub(super) fn recorded(self, scheme: &str) -> RecordedRequest {
+        RecordedRequest {
+            method: self.method,
+            url: format!("{scheme}://{}", self.target.trim_start_matches('/')),
+            headers: self.headers,
+            body: self.body,
+        }
+    }
 }
 
 /// The server; it ends when dropped.
