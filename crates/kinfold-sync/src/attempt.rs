@@ -250,11 +250,8 @@ impl Sender<'_> {
         if let Some(failure) = Failure::of(reasons) {
             let run = Arc::clone(&piece.batch.run);
             let batch = Batch::new(run, piece.batch.operation, again);
-            let effort = Effort {
-                maybe_applied: false,
-                ..piece.effort
-            };
-            let rest = Piece::new(Arc::new(batch), effort);
+            // Not applied by this request; what an earlier one without an answer did is not known by that.
+            let rest = Piece::new(Arc::new(batch), piece.effort);
             self.retry(rest, failure, pieces, outcomes);
         }
     }

@@ -143,10 +143,16 @@ pub(super) fn judge(
         Some(wait) => wait_of(wait, &scope),
         None => answer.header("retry-after").and_then(parse_retry_after),
     };
+    let judged = Judged::new(verdict, message);
+    let class = match (answer.status, verdict) {
+        (500..=599, Verdict::Unknown) => FailureClass::Unavailable,
+        _ => judged.class,
+    };
     Judged {
+        class,
         wait,
         unnamed: rule.and_then(|rule| rule.unnamed),
-        ..Judged::new(verdict, message)
+        ..judged
     }
 }
 
@@ -203,8 +209,10 @@ fn by_status(answer: &Answer, purpose: Purpose) -> Verdict {
         (429, _) => Verdict::Throttled,
         (503, _) if asks_to_wait => Verdict::Throttled,
         (408 | 425, _) => Verdict::Temporary,
-        // A server that breaks, or a gateway that loses it, may have applied the rows.
-        (500..=599, Purpose::Write { repeatable: false }) => Verdict::Unknown,
+        // Says itself that it did nothing, though a gateway may say it in its place.
+        (503, Purpose::Write { repeatable: true }) => Verdict::Temporary,
+        // A server that breaks, or a gateway that loses the answer, may have applied the rows.
+        (500..=599, Purpose::Write { .. }) => Verdict::Unknown,
         (500..=599, _) => Verdict::Temporary,
         (400 | 404 | 422, Purpose::Write { .. } | Purpose::Read) => Verdict::Rejected,
         (409, Purpose::Write { .. } | Purpose::Read) => Verdict::Conflict,
@@ -336,7 +344,8 @@ mod tests {
             (413, write, Verdict::TooLarge),
             (422, Purpose::Poll, Verdict::Misconfigured),
             (429, Purpose::Token, Verdict::Throttled),
-            (500, write, Verdict::Temporary),
+            (500, write, Verdict::Unknown),
+            (503, write, Verdict::Temporary),
             (502, once, Verdict::Unknown),
             (500, Purpose::Poll, Verdict::Temporary),
             (503, once, Verdict::Unknown),

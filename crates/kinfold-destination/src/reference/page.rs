@@ -108,7 +108,7 @@ fn shape(shape: &Shape) -> String {
 }
 
 fn verdicts(page: &mut String) {
-    page.push_str("\n## Verdicts\n\nAn answer that no rule fits has the verdict of its status: `2xx` is `ok`, `3xx` `misconfigured`, `401` `expired`, `403` `unauthorized`, `408` and `425` `temporary`, `400`, `404` and `422` `rejected`, `409` `conflict`, `413` `too_large`, `429` (and `503` with `Retry-After`) `throttled`, other `5xx` `temporary`, or `unknown` if the operation is not `repeatable`, anything else `misconfigured`. Of a question about a job `404` and `410` are `lost`, and other `4xx` `misconfigured`. A successful answer that is cut off or not of the form in `answer` is `unknown` if the call may have changed rows, and else `temporary`, whatever the rules say.\n\n| verdict | means |\n|---|---|\n");
+    page.push_str("\n## Verdicts\n\nAn answer that no rule fits has the verdict of its status: `2xx` is `ok`, `3xx` `misconfigured`, `401` `expired`, `403` `unauthorized`, `408` and `425` `temporary`, `400`, `404` and `422` `rejected`, `409` `conflict`, `413` `too_large`, `429` (and `503` with `Retry-After`) `throttled`, `503` `temporary` if the operation is `repeatable`, any other `5xx` of a call that writes `unknown` (the rows may have been applied) and of one that reads `temporary`, anything else `misconfigured`. Of a question about a job `404` and `410` are `lost`, and other `4xx` `misconfigured`. A successful answer that is cut off or not of the form in `answer` is `unknown` if the call may have changed rows, and else `temporary`, whatever the rules say.\n\n| verdict | means |\n|---|---|\n");
     for (word, meaning) in WORDS {
         page.push_str(&format!("| `{word}` | {} |\n", cell(meaning)));
     }

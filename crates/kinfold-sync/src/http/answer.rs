@@ -35,8 +35,8 @@ enum RowStatus {
     Retryable,
 }
 
-/// The result of a request with `rows` records; `idempotent` if it may be repeated after an unknown result.
-pub(super) fn classify(answer: &Answer<'_>, rows: usize, idempotent: bool) -> SendResult {
+/// The result of a request with `rows` records.
+pub(super) fn classify(answer: &Answer<'_>, rows: usize) -> SendResult {
     let code = answer.status.as_u16();
     let said = || format!("status {code}");
     match code {
@@ -68,12 +68,9 @@ pub(super) fn classify(answer: &Answer<'_>, rows: usize, idempotent: bool) -> Se
             class: FailureClass::Unavailable,
             message: said(),
         },
-        // A server that breaks, or a gateway that loses it, may have applied the batch.
-        500..=599 if !idempotent => SendResult::Unknown {
-            class: FailureClass::Unavailable,
-            message: said(),
-        },
-        500..=599 => SendResult::Transient {
+        // A server that breaks, or a gateway that loses the answer, may have applied the batch. Even where that
+        // may be repeated it must be known: a row that leaves the model before it is sent again may be there.
+        500..=599 => SendResult::Unknown {
             class: FailureClass::Unavailable,
             message: said(),
         },
@@ -221,7 +218,6 @@ mod tests {
                 complete: true,
             },
             3,
-            true,
         )
     }
 
@@ -298,7 +294,7 @@ mod tests {
                 "{status}"
             );
         }
-        for status in [408, 425, 500, 502, 503, 504, 507] {
+        for status in [408, 425, 503] {
             assert!(matches!(
                 answer(status, &[], ""),
                 SendResult::Transient { .. }
@@ -311,19 +307,10 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_server_may_have_applied_what_must_not_be_repeated() {
-        let headers = HeaderMap::new();
-        let result = classify(
-            &Answer {
-                status: StatusCode::BAD_GATEWAY,
-                headers: &headers,
-                body: b"",
-                complete: true,
-            },
-            1,
-            false,
-        );
-        assert!(is_unknown(&result));
+    fn a_broken_server_may_have_applied_the_batch() {
+        for status in [500, 502, 504, 507] {
+            assert!(is_unknown(&answer(status, &[], "")), "{status}");
+        }
     }
 
     #[test]

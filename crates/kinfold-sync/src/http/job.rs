@@ -108,7 +108,7 @@ fn success(answer: &Answer<'_>, rows: usize) -> JobState {
     if results.is_none() {
         return no_answer("the answer says neither that the job goes on nor what came of it");
     }
-    match classify(answer, rows, true) {
+    match classify(answer, rows) {
         SendResult::Rows(rows) => JobState::Ended(JobEnd::Rows(rows)),
         _ => no_answer("the results of the job cannot be understood"),
     }

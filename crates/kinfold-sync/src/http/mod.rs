@@ -222,11 +222,7 @@ impl Destination for HttpDestination {
                 },
             };
         }
-        classify(
-            &received.answer(),
-            batch.changes.len(),
-            self.capabilities.is_idempotent(batch.operation),
-        )
+        classify(&received.answer(), batch.changes.len())
     }
 
     fn max_jobs(&self) -> usize {

@@ -181,7 +181,8 @@ async fn an_answer_that_takes_too_long_is_asked_for_again() {
 #[tokio::test]
 async fn a_lasting_fault_leaves_rows_retryable_or_unknown_and_never_delivered() {
     for (fault, word) in [
-        (Fault::Status(500), "retryable"),
+        (Fault::Status(500), "unknown"),
+        (Fault::Status(503), "retryable"),
         (Fault::ResetBefore, "unknown"),
         (Fault::ResetAfter, "unknown"),
         (Fault::HalfBody, "unknown"),

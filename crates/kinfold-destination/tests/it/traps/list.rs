@@ -374,16 +374,6 @@ pub const TRAPS: &[Trap] = &[
         end: "temporary",
         without: &[("40201, 40202, ", "40201, ")],
     },
-    Trap {
-        name: "tiktok: a gateway that gives up has no code",
-        destination: "tiktok_audiences",
-        walk: Fault("gateway"),
-        end: "temporary unavailable",
-        without: &[(
-            "{status: 2xx, if: $.code != 0, is: unknown}",
-            "{if: $.code != 0, is: unknown}",
-        )],
-    },
 ];
 
 const BULK: &str = "delivered, rejected invalid_row: too long, retryable unavailable, 1995 × delivered, \
