@@ -22,6 +22,7 @@ mod reference;
 mod registry;
 mod relation;
 mod run;
+mod settings;
 mod span_map;
 mod stage;
 mod template;

@@ -62,7 +62,7 @@ pub enum EngineError {
         /// The node.
         node: NodeId,
         /// Why.
-        source: kinfold_identity::GraphError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A materialization that this version cannot run.
     #[error("`{node}` is materialized as `{materialization}`, which is not supported yet")]

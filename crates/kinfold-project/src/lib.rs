@@ -6,6 +6,8 @@
 
 pub mod codes;
 pub mod diagnostic;
+pub mod identity;
+pub mod linkage;
 pub mod load;
 pub mod located;
 pub mod mapping;
@@ -19,7 +21,14 @@ pub mod template;
 pub mod yaml;
 
 pub use diagnostic::{Code, Diagnostic, FileId, Label, Severity, SourceFile, SourceMap, Span};
-pub use load::{EmbeddedPackage, LoadOptions, Loaded, load};
+pub use identity::{
+    IDENTITY_KEYS, IdentifierLimit, IdentifierRules, IdentityRules, Normalise, parse_limit,
+};
+pub use linkage::{
+    Clustering, ComparisonParameters, ComparisonRule, KeyRule, LINKAGE_KEYS, LevelCondition,
+    LevelParameters, LevelRule, LinkScope, LinkageParameters, LinkageRules,
+};
+pub use load::{EmbeddedPackage, LoadOptions, Loaded, identity_rules, linkage_rules, load};
 pub use located::{Located, Value, ValueKind};
 pub use mapping::{AllColumns, Expected, MappedField, MappedValue, Mapping, MappingTest, Nulls};
 pub use model::{

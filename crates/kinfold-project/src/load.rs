@@ -8,7 +8,10 @@ mod fields;
 mod files;
 mod generic_tests;
 mod hide;
+mod identity;
 mod jinja_blocks;
+mod linkage;
+mod linkage_parameters;
 mod mapping;
 mod packages;
 mod project_file;
@@ -23,12 +26,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, SourceMap};
+use crate::linkage::PARAMETERS_FILE;
 use crate::located::Value;
 use crate::model::Project;
 use crate::yaml;
 
 use checks::Declarations;
 use config_tree::Configs;
+pub use identity::identity_rules;
+pub use linkage::linkage_rules;
+
 use files::{Reading, extension, folders_below};
 use properties::{Nodes, PropertiesFile};
 use resources::PackageFiles;
@@ -138,6 +145,7 @@ fn load_project(
         connections: vec![],
         syncs: vec![],
         sync_schedules: BTreeMap::new(),
+        linkage_parameters: vec![],
         schedules: vec![],
         alerts: vec![],
     };
@@ -172,6 +180,7 @@ fn load_project(
             .get(index)
             .map(|package| package.vars.clone())
             .unwrap_or_default();
+        let mut parameters = vec![];
         let mut nodes = Nodes {
             model_positions: positions(project.models.iter().map(|n| (&n.package, &n.name)), name),
             seed_positions: positions(project.seeds.iter().map(|n| (&n.package, &n.name)), name),
@@ -183,6 +192,13 @@ fn load_project(
             configs: &mut configs,
         };
         for found in properties {
+            if let Some(model) = parameters_of(&found.path) {
+                let read = read_yaml(&files, &found.path, reading).and_then(|value| {
+                    linkage_parameters::read(&value, name, model, &mut reading.problems)
+                });
+                parameters.extend(read);
+                continue;
+            }
             let Some(value) = read_yaml(&files, &found.path, reading) else {
                 continue;
             };
@@ -199,6 +215,7 @@ fn load_project(
             };
             properties::apply(&value, &from, &mut nodes, &mut reading.problems);
         }
+        project.linkage_parameters.extend(parameters);
         let kinds = connections::Kinds {
             shipped: options.destinations,
             own: files.destinations(),
@@ -246,6 +263,13 @@ fn positions<'n>(
         .filter(|(_, (of, _))| *of == package)
         .map(|(position, (_, name))| (name.clone(), position))
         .collect()
+}
+
+/// The model of a file of trained parameters.
+fn parameters_of(path: &str) -> Option<&str> {
+    let name = path.rsplit('/').next()?;
+    name.strip_suffix(PARAMETERS_FILE)
+        .filter(|model| !model.is_empty())
 }
 
 fn is_yaml(path: &str) -> bool {

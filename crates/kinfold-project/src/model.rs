@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, FileId, SourceMap, Span};
+use crate::linkage::LinkageParameters;
 use crate::located::{Located, Value};
 use crate::node::NodeId;
 use crate::schedule::{Alert, BuildSchedule, Schedule};
@@ -47,6 +48,8 @@ pub struct Project {
     pub syncs: Vec<Sync>,
     /// When a server runs syncs, by their ids; one that is not here runs only if it is asked to.
     pub sync_schedules: BTreeMap<NodeId, Schedule>,
+    /// Trained parameters of linkages.
+    pub linkage_parameters: Vec<LinkageParameters>,
     /// Builds that a server runs, of the root package.
     pub schedules: Vec<BuildSchedule>,
     /// Whom a server tells about failures, of the root package.

@@ -171,6 +171,12 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = RowFormat::Table)]
         format: RowFormat,
     },
+    /// People and accounts.
+    Profile {
+        /// What to do.
+        #[command(subcommand)]
+        action: ProfileAction,
+    },
     /// Deliver published models to their destinations.
     Sync(SyncArguments),
     /// Run builds and syncs when they are due, and answer questions about them over HTTP.
@@ -245,6 +251,20 @@ pub struct SyncArguments {
     /// The run's clock (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Commands of `profile`.
+#[derive(Debug, Subcommand)]
+pub enum ProfileAction {
+    /// Print all that is published of one person: identifiers, traits, segments.
+    Show {
+        /// A canonical id, also one that was merged; `email:ann@example.com`; or the value of any identifier.
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The identity model, if several know the id.
+        #[arg(long, value_name = "MODEL")]
+        identity: Option<String>,
+    },
 }
 
 /// Commands of `connection`.

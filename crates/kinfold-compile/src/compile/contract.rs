@@ -6,13 +6,14 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit}
 
 use crate::bind::{Problem, closest};
 use crate::codes;
-use crate::render::Materialization;
+use crate::render::{Materialization, NodeConfig};
 
 /// What a column of a contract may be.
 #[derive(Clone, Copy)]
 enum Need {
     Text,
     Time,
+    Number,
 }
 
 impl Need {
@@ -25,6 +26,7 @@ impl Need {
                     DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null
                 ) || found.is_integer()
             }
+            Self::Number => found.is_numeric() || *found == DataType::Null,
             Self::Time => matches!(
                 found,
                 DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null
@@ -36,6 +38,7 @@ impl Need {
         match self {
             Self::Text => "text or a whole number",
             Self::Time => "a timestamp or a date",
+            Self::Number => "a number",
         }
     }
 }
@@ -47,11 +50,15 @@ const IDENTITY: &[(&str, Need)] = &[
     ("id_value", Need::Text),
     ("observed_at", Need::Time),
 ];
+/// Columns that an identity may have besides.
+const IDENTITY_OPTIONAL: &[(&str, Need)] = &[("link", Need::Text), ("weight", Need::Number)];
+const LINKAGE: &[(&str, Need)] = &[("source", Need::Text), ("record_id", Need::Text)];
 const KEYED: &[(&str, Need)] = &[("canonical_id", Need::Text)];
 
 /// What is wrong with the columns of a model for its materialization.
 pub(super) fn problems(materialized: Materialization, columns: &Schema) -> Vec<Problem> {
     let (needs, word) = match materialized {
+        Materialization::Linkage => (LINKAGE, "linkage"),
         Materialization::Identity => (IDENTITY, "identity"),
         Materialization::Profile => (KEYED, "profile"),
         Materialization::Segment => (KEYED, "segment"),
@@ -100,6 +107,22 @@ pub(super) fn problems(materialized: Materialization, columns: &Schema) -> Vec<P
             Ok(_) => {}
         }
     }
+    if materialized == Materialization::Identity {
+        for (name, need) in IDENTITY_OPTIONAL {
+            if let Ok(field) = columns.field_with_name(name)
+                && !need.accepts(field.data_type())
+            {
+                found.push(Problem::new(
+                    codes::CONTRACT,
+                    format!(
+                        "column `{name}` of materialization `{word}` is {}, not {}",
+                        field.data_type(),
+                        need.words()
+                    ),
+                ));
+            }
+        }
+    }
     let reserved: &[&str] = match materialized {
         Materialization::Segment => &["entered_at", "exited_at", "run_id"],
         Materialization::Profile => &["valid_from", "valid_to"],
@@ -126,6 +149,10 @@ fn time(name: &str) -> Field {
     )
 }
 
+fn number(name: &str) -> Field {
+    Field::new(name, DataType::Float64, true)
+}
+
 /// The same columns, all of which may be null.
 pub(super) fn nullable(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(
@@ -149,8 +176,9 @@ pub fn segment_extra_columns(query: &Schema) -> Vec<Field> {
 }
 
 /// Columns of the relation itself, given those of the query as they are stored.
-pub(super) fn own_schema(materialized: Materialization, query: &SchemaRef) -> SchemaRef {
-    match materialized {
+pub(super) fn own_schema(config: &NodeConfig, query: &SchemaRef) -> SchemaRef {
+    match config.materialized.value {
+        Materialization::Linkage => Arc::new(Schema::new(pair_fields(config))),
         Materialization::Identity => Arc::new(Schema::new(vec![
             text("id_type"),
             text("id_value"),
@@ -164,21 +192,37 @@ pub(super) fn own_schema(materialized: Materialization, query: &SchemaRef) -> Sc
             fields.extend(segment_extra_columns(query));
             Arc::new(Schema::new(fields))
         }
-        Materialization::Profile => Arc::new(Schema::new(
-            query
-                .fields()
-                .iter()
-                .map(|f| {
-                    if f.name() == "canonical_id" {
-                        text("canonical_id")
-                    } else {
-                        f.as_ref().clone()
-                    }
-                })
-                .collect::<Vec<_>>(),
-        )),
+        Materialization::Profile => Arc::new(Schema::new(profile_fields(query))),
         _ => Arc::clone(query),
     }
+}
+
+fn profile_fields(query: &Schema) -> Vec<Field> {
+    let fields = query.fields().iter();
+    let fields = fields.map(|f| match f.name().as_str() {
+        "canonical_id" => text("canonical_id"),
+        _ => f.as_ref().clone(),
+    });
+    fields.collect()
+}
+
+/// A pair of records, the smaller first, and what each comparison adds to its weight.
+fn pair_fields(config: &NodeConfig) -> Vec<Field> {
+    let mut fields = vec![
+        text("source_l"),
+        text("record_id_l"),
+        text("source_r"),
+        text("record_id_r"),
+        number("match_weight"),
+        number("match_probability"),
+        text("rule"),
+        Field::new("linked", DataType::Boolean, true),
+        number("prior_weight"),
+    ];
+    let comparisons = config.linkage.iter().flat_map(|rules| &rules.comparisons);
+    fields
+        .extend(comparisons.map(|comparison| number(&format!("{}_weight", comparison.name.value))));
+    fields
 }
 
 /// Columns of a companion; `None` for a suffix that the materialization does not publish.
@@ -189,6 +233,16 @@ pub fn companion_schema(
     query: &SchemaRef,
 ) -> Option<SchemaRef> {
     let fields = match (materialized, suffix) {
+        // Rows for an identity.
+        (Materialization::Linkage, "links") => vec![
+            text("source"),
+            text("record_id"),
+            text("id_type"),
+            text("id_value"),
+            time("observed_at"),
+            text("link"),
+            number("weight"),
+        ],
         (Materialization::Identity, "records") => {
             vec![text("source"), text("record_id"), text("canonical_id")]
         }
@@ -201,6 +255,15 @@ pub fn companion_schema(
             text("canonical_id"),
             Field::new("accepted", DataType::Boolean, true),
             text("rule"),
+            text("link"),
+            number("weight"),
+        ],
+        (Materialization::Identity, "alarms") => vec![
+            text("reason"),
+            text("id_type"),
+            text("id_value"),
+            text("canonical_id"),
+            Field::new("size", DataType::Int64, true),
         ],
         (Materialization::Identity, "changes") => vec![
             text("run_id"),
@@ -219,8 +282,7 @@ pub fn companion_schema(
             ]
         }
         (Materialization::Profile, "history") => {
-            let own = own_schema(materialized, query);
-            let mut fields: Vec<Field> = own.fields().iter().map(|f| f.as_ref().clone()).collect();
+            let mut fields = profile_fields(query);
             fields.push(time("valid_from"));
             fields.push(time("valid_to"));
             fields

@@ -1,7 +1,5 @@
 //! Syncs: key and mapping expressions bound to the model that is delivered.
 
-use std::ops::Range;
-
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use kinfold_project::sync::Reference;
@@ -10,11 +8,12 @@ use kinfold_project::{
     Span, Sync, codes,
 };
 
+use super::assembled::Assembled;
 use super::{
-    CompiledNode, Compiler, Determinism, Fingerprint, determinism, fingerprint, with_texts,
+    CompiledNode, Compiler, Determinism, Fingerprint, determinism, fingerprint, quoted, with_texts,
 };
+use crate::bind::Problem;
 use crate::bind::closest;
-use crate::bind::{Problem, expression_problem};
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{Materialization, Relation};
 
@@ -71,34 +70,7 @@ enum Value<'a> {
     Column(&'a str, Span),
 }
 
-/// SQL that is put together from expressions of a YAML file, with the way back.
-#[derive(Default)]
-struct Assembled {
-    text: String,
-    pieces: Vec<(Range<usize>, Span)>,
-}
-
 impl Assembled {
-    fn push(&mut self, text: &str) {
-        self.text.push_str(text);
-    }
-
-    /// Adds an expression that the user wrote at `span`.
-    fn expression(&mut self, written: &Located<String>, files: &SourceMap) {
-        let start = self.text.len();
-        self.text.push_str(&written.value);
-        let source = files.text(written.span);
-        // Quotes and folding stand between the file and the value; then the whole scalar is meant.
-        let span = match source.find(written.value.as_str()) {
-            Some(at) => {
-                let first = written.span.start as usize + at;
-                Span::new(written.span.file, first, first + written.value.len())
-            }
-            None => written.span,
-        };
-        self.pieces.push((start..self.text.len(), span));
-    }
-
     /// Adds what a field gets.
     fn value(&mut self, value: &MappedValue, files: &SourceMap) {
         match value {
@@ -126,13 +98,6 @@ impl Assembled {
         }
     }
 
-    /// Adds the name of a column, which was asked for at `span`.
-    fn column(&mut self, name: &str, span: Span) {
-        let start = self.text.len();
-        self.text.push_str(&quoted(name));
-        self.pieces.push((start..self.text.len(), span));
-    }
-
     fn select(fields: &[Field<'_>], from: &str, files: &SourceMap) -> Self {
         let mut sql = Self::default();
         sql.push("SELECT ");
@@ -148,38 +113,6 @@ impl Assembled {
         sql.push(" FROM ");
         sql.push(from);
         sql
-    }
-
-    /// What the user wrote and is not one expression.
-    fn unsound(&self) -> Vec<Problem> {
-        let problem = |piece: &Range<usize>| {
-            let problem = expression_problem(self.text.get(piece.clone())?)?;
-            // The place of a missing end is behind the text.
-            let range = problem.range.as_ref().filter(|r| r.end <= piece.len());
-            let range = range.filter(|r| !r.is_empty());
-            let range = range.map_or(piece.clone(), |r| {
-                piece.start + r.start..piece.start + r.end
-            });
-            Some(Problem {
-                range: Some(range),
-                ..problem
-            })
-        };
-        let pieces = self.pieces.iter();
-        pieces.filter_map(|(piece, _)| problem(piece)).collect()
-    }
-
-    fn origin(&self, range: &Range<usize>) -> Option<Span> {
-        let (piece, span) = self
-            .pieces
-            .iter()
-            .find(|(p, _)| p.start <= range.start && range.start < p.end)?;
-        if (span.end - span.start) as usize != piece.len() {
-            return Some(*span);
-        }
-        let at =
-            |offset: usize| span.start as usize + offset.min(piece.end).saturating_sub(piece.start);
-        Some(Span::new(span.file, at(range.start), at(range.end)))
     }
 }
 
@@ -433,8 +366,4 @@ fn from_clause(node: &CompiledNode, relation: &Relation, profile: Option<&Compil
         columns.join(", "),
         node.name.replace('"', "\"\"")
     )
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

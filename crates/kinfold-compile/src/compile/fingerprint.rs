@@ -5,7 +5,7 @@ use std::fmt;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
-use kinfold_project::{NodeId, Nulls};
+use kinfold_project::{LinkageParameters, NodeId, Nulls};
 use sqlparser::dialect::DuckDbDialect;
 use sqlparser::parser::Parser;
 
@@ -102,6 +102,20 @@ pub(super) fn of_query(
         }
     }
     parts.finish()
+}
+
+/// Other parameters give other weights.
+pub(super) fn with_parameters(
+    fingerprint: Fingerprint,
+    parameters: Option<&LinkageParameters>,
+) -> Fingerprint {
+    let Some(parameters) = parameters else {
+        return fingerprint;
+    };
+    Parts::new("linkage")
+        .with(&fingerprint.to_string())
+        .with(&parameters.to_yaml())
+        .finish()
 }
 
 fn is_view(node: &CompiledNode) -> bool {

@@ -1,8 +1,10 @@
 //! Stage *bind* for a whole project: every node, parents first, against its parents' columns.
 
+mod assembled;
 mod contract;
 mod delivery;
 mod fingerprint;
+mod linkage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,11 +13,12 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
-use kinfold_project::{Diagnostic, NodeId, Project, ResourceType, Span};
+use kinfold_project::{Diagnostic, LinkageParameters, NodeId, Project, ResourceType, Span};
 
 pub use contract::{companion_schema, segment_extra_columns};
 pub use delivery::{CompiledSync, MappingExample};
 pub use fingerprint::Fingerprint;
+pub use linkage::misfit;
 
 use crate::bind::{Binder, Problem, repeated_columns};
 use crate::codes;
@@ -93,6 +96,8 @@ pub struct CompiledNode {
     pub fingerprint: Fingerprint,
     /// Whether it depends on more than its input.
     pub determinism: Determinism,
+    /// The trained parameters of a linkage, if there are any and they fit its levels.
+    pub parameters: Option<LinkageParameters>,
     /// The SQL with places, of models and tests.
     pub sql: Option<RenderedSql>,
     /// What a generic data test is attached to.
@@ -122,6 +127,7 @@ pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
     let ordered: BTreeSet<&NodeId> = order.iter().collect();
     let unbound = nodes.filter(|id| !ordered.contains(id)).collect();
     let mut compiler = Compiler {
+        project: input.project,
         binder: Binder::new(input.session),
         storable: input.storable,
         inputs: input.inputs,
@@ -144,6 +150,7 @@ pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
 }
 
 struct Compiler<'a> {
+    project: &'a Project,
     binder: Binder,
     storable: &'a dyn Fn(&Schema) -> Result<Schema, NotStorable>,
     inputs: BTreeMap<NodeId, SchemaRef>,
@@ -208,7 +215,9 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        let parameters = self.fitting_parameters(node);
         let fingerprint = fingerprint::of_query(node, sql, &plan, &self.done.nodes);
+        let fingerprint = fingerprint::with_parameters(fingerprint, parameters.as_ref());
         let plan = match self.binder.expand(plan) {
             Ok(plan) => plan,
             Err(error) => {
@@ -220,6 +229,7 @@ impl Compiler<'_> {
             reads: self.reads(node, &plan)?,
             determinism: determinism(&plan),
             fingerprint,
+            parameters,
             ..unplanned(node)
         };
         if node.resource == ResourceType::Model {
@@ -278,11 +288,11 @@ impl Compiler<'_> {
             compiled.relation = Some(relation);
             return Some(());
         }
-        if !self.contract(node, columns) {
+        if !self.contract(node, columns) || !self.linkage(node, columns) {
             return None;
         }
         let stored = self.storable(node, columns)?;
-        let own = contract::own_schema(node.config.materialized.value, &stored);
+        let own = contract::own_schema(&node.config, &stored);
         self.register(node, RelationKey::own(node.id.clone()), &relation, &own)?;
         for companion in &node.companions {
             // A companion that this version does not publish: whoever reads it is told so there.
@@ -383,10 +393,15 @@ fn unplanned(node: &RenderedNode) -> CompiledNode {
         depends_on: node.depends_on.iter().map(|d| d.id.clone()).collect(),
         fingerprint: Fingerprint::default(),
         determinism: Determinism::Fixed,
+        parameters: None,
         sql: node.sql.clone(),
         tested: node.tested.clone(),
         place: node.place,
     }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A problem of the SQL at the place where the user wrote it.

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use kinfold_project::{Diagnostic, Located, ResourceType, Span};
+use kinfold_project::{
+    Diagnostic, IDENTITY_KEYS, IdentityRules, LINKAGE_KEYS, LinkageRules, Located, ResourceType,
+    Span, Value, identity_rules, linkage_rules,
+};
 use serde_json::Value as Json;
 
 use super::codes;
 use super::reference::{closest, suggest};
+use super::settings::{Setting, Settings, list};
 
 /// How a node becomes a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +27,8 @@ pub enum Materialization {
     Ephemeral,
     /// A table that keeps the history of its rows.
     Snapshot,
+    /// Pairs of records that may be of one person, with the weight of the evidence.
+    Linkage,
     /// Identifiers, resolved to canonical ids.
     Identity,
     /// One row per person or account.
@@ -33,12 +39,13 @@ pub enum Materialization {
 
 impl Materialization {
     /// Every materialization that a model may have.
-    pub const OF_MODELS: [Self; 8] = [
+    pub const OF_MODELS: [Self; 9] = [
         Self::View,
         Self::Table,
         Self::Incremental,
         Self::Ephemeral,
         Self::Snapshot,
+        Self::Linkage,
         Self::Identity,
         Self::Profile,
         Self::Segment,
@@ -54,6 +61,7 @@ impl Materialization {
             Self::Incremental => "incremental",
             Self::Ephemeral => "ephemeral",
             Self::Snapshot => "snapshot",
+            Self::Linkage => "linkage",
             Self::Identity => "identity",
             Self::Profile => "profile",
             Self::Segment => "segment",
@@ -64,7 +72,8 @@ impl Materialization {
     #[must_use]
     pub fn companions(self) -> &'static [&'static str] {
         match self {
-            Self::Identity => &["records", "edges", "changes"],
+            Self::Linkage => &["links"],
+            Self::Identity => &["records", "edges", "changes", "alarms"],
             Self::Profile => &["history", "provenance"],
             Self::Segment => &["history"],
             _ => &[],
@@ -117,69 +126,16 @@ pub struct NodeConfig {
     pub delimiter: Option<Located<u8>>,
     /// Seeds: whether the names of columns keep their case.
     pub quote_columns: bool,
+    /// Identities: the rules of their identifiers.
+    pub identity: IdentityRules,
+    /// Linkages: which records are compared, and how. `None` for other models, and if it cannot be read.
+    pub linkage: Option<LinkageRules>,
     /// `meta` of all layers, merged.
     pub meta: serde_json::Map<String, Json>,
     /// Every other key.
     pub extra: BTreeMap<String, Located<Json>>,
     /// Where each key was set, for diagnostics.
     pub places: BTreeMap<String, Span>,
-}
-
-/// The value of a key and its place.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Setting {
-    /// The value.
-    pub value: Json,
-    /// Where it was set.
-    pub span: Span,
-}
-
-/// Merged layers.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Settings(pub BTreeMap<String, Setting>);
-
-impl Settings {
-    /// Puts a key over the layers so far. Tags are added, `meta` is merged, the rest is replaced.
-    pub fn put(&mut self, key: &str, value: Json, span: Span) {
-        let merged = match (key, self.0.remove(key)) {
-            ("tags", Some(old)) => {
-                let mut tags = list(old.value);
-                tags.extend(list(value));
-                Json::Array(tags)
-            }
-            ("meta", Some(old)) => match (old.value, value) {
-                (Json::Object(mut all), Json::Object(new)) => {
-                    all.extend(new);
-                    Json::Object(all)
-                }
-                (_, new) => new,
-            },
-            (_, _) => value,
-        };
-        self.0.insert(
-            key.to_owned(),
-            Setting {
-                value: merged,
-                span,
-            },
-        );
-    }
-
-    /// The values without places.
-    pub fn json(&self) -> BTreeMap<String, Json> {
-        self.0
-            .iter()
-            .map(|(key, setting)| (key.clone(), setting.value.clone()))
-            .collect()
-    }
-}
-
-fn list(value: Json) -> Vec<Json> {
-    match value {
-        Json::Array(items) => items,
-        Json::Null => vec![],
-        other => vec![other],
-    }
 }
 
 /// Reads the merged layers of a node. `place` stands for what is nowhere set.
@@ -262,7 +218,11 @@ impl Reader {
                 .text(key)
                 .unwrap_or_else(|| Located::new(default.to_owned(), reader.place))
         };
+        let identity = self.identity(materialized.value);
+        let linkage = self.linkage(&materialized);
         NodeConfig {
+            identity,
+            linkage,
             materialized,
             schema: self.text("schema"),
             alias: self.text("alias"),
@@ -290,6 +250,34 @@ impl Reader {
                 .collect(),
             places: std::mem::take(&mut self.places),
         }
+    }
+
+    fn identity(&mut self, materialized: Materialization) -> IdentityRules {
+        if materialized != Materialization::Identity {
+            return IdentityRules::default();
+        }
+        let (rules, problems) = identity_rules(&self.placed(&IDENTITY_KEYS));
+        self.diagnostics.extend(problems);
+        rules
+    }
+
+    fn linkage(&mut self, materialized: &Located<Materialization>) -> Option<LinkageRules> {
+        if materialized.value != Materialization::Linkage {
+            return None;
+        }
+        let (rules, problems) = linkage_rules(&self.placed(&LINKAGE_KEYS), materialized.span);
+        self.diagnostics.extend(problems);
+        rules
+    }
+
+    /// Keys that are read part by part. They stay among the others too, since they are part of what the node means.
+    fn placed(&self, keys: &[&str]) -> Vec<(Located<String>, Value)> {
+        let found = keys.iter().filter_map(|key| {
+            let setting = self.settings.get(*key)?;
+            let name = Located::new((*key).to_owned(), setting.span);
+            Some((name, setting.placed.clone()?))
+        });
+        found.collect()
     }
 
     fn take(&mut self, key: &str) -> Option<Setting> {

@@ -11,7 +11,7 @@ use minijinja::value::Value;
 use serde_json::Value as Json;
 
 use super::condition::undefined;
-use super::config::{NodeConfig, Settings, read};
+use super::config::{NodeConfig, read};
 use super::decode::{Places, decode};
 use super::draft::{Draft, TestDraft, TestTemplate, drafts, target_name, words};
 use super::environment::environment;
@@ -22,6 +22,7 @@ use super::reference::{closest, find_ref, find_source, id as node_id};
 use super::registry::{Registry, Resolved, TemplateName, lock};
 use super::relation::{Companion, Relation, RelationValue};
 use super::run::{Records, Run};
+use super::settings::Settings;
 use super::template::{Piece, pieces};
 use super::value::{from_yaml, to_json};
 use super::{
@@ -116,7 +117,10 @@ impl<'p> Stage<'p> {
     fn layer(&mut self, draft: &Draft<'_>, layers: &[ConfigLayer], settings: &mut Settings) {
         for (key, value) in layers.iter().flat_map(|layer| &layer.entries) {
             match self.native(draft, value) {
-                Ok(value) => settings.put(&key.value, to_json(&value), key.span),
+                Ok(rendered) => {
+                    let rendered = to_json(&rendered);
+                    settings.put_written(&key.value, rendered, key.span, Some(value));
+                }
                 Err(problem) => self.diagnostics.push(*problem),
             }
         }

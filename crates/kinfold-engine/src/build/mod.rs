@@ -91,6 +91,9 @@ pub struct NodeResult {
     /// Records of a source that could not be read and went to its quarantine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<u64>,
+    /// Alarms of an identity, which are rows of its companion `__alarms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarms: Option<u64>,
     /// How long it took, milliseconds.
     pub elapsed_ms: u64,
 }
@@ -293,6 +296,10 @@ impl Run<'_> {
             version: table.as_ref().map(|t| t.version),
             table: table.map(|t| t.path),
             quarantined: outcome.quarantined,
+            alarms: outcome
+                .node
+                .as_ref()
+                .and_then(|node| node.companions.get("alarms")?.rows),
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         };
         if let Some(published) = outcome.node {
@@ -513,6 +520,7 @@ pub fn kind_of(node: &CompiledNode) -> &'static str {
             Materialization::Incremental => "incremental",
             Materialization::Ephemeral => "ephemeral",
             Materialization::Snapshot => "snapshot",
+            Materialization::Linkage => "linkage",
             Materialization::Identity => "identity",
             Materialization::Profile => "profile",
             Materialization::Segment => "segment",

@@ -151,6 +151,7 @@ mod tests {
             table: Some("main/orders".to_owned()),
             version: Some(4),
             quarantined: None,
+            alarms: None,
             elapsed_ms: 1500,
         };
         let compiled = CompiledProject::default();

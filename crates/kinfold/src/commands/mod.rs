@@ -6,6 +6,7 @@ mod demo;
 mod destination;
 mod init;
 mod list;
+mod person;
 mod query;
 mod reach;
 mod rejected;
@@ -19,7 +20,7 @@ use kinfold_engine::EngineError;
 use kinfold_engine::activate::{Decision, Scope};
 use kinfold_project::{Diagnostic, SourceMap};
 
-use crate::cli::{Cli, Command, ConnectionAction, DestinationAction, SyncAction};
+use crate::cli::{Cli, Command, ConnectionAction, DestinationAction, ProfileAction, SyncAction};
 use crate::report::Output;
 
 /// How a command that ran has ended.
@@ -78,6 +79,14 @@ pub enum CommandError {
         name: String,
         /// A name like it.
         close: Option<String>,
+    },
+    /// An id that more than one person has.
+    #[error("`{name}` may be any of {}: {}", .found.len(), .found.join(", "))]
+    Ambiguous {
+        /// The id that was asked for.
+        name: String,
+        /// The identities with the canonical ids.
+        found: Vec<String>,
     },
     /// The data of the demo could not be written.
     #[error(transparent)]
@@ -192,6 +201,9 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             resource_type,
         } => list::run(global, &selection, &resource_type, output).await,
         Command::Show { name, limit } => query::show(global, &name, limit, output).await,
+        Command::Profile {
+            action: ProfileAction::Show { id, identity },
+        } => person::show(global, &id, identity.as_deref(), output).await,
         Command::Query { sql, format } => query::run(global, sql, format, output).await,
         Command::Sync(arguments) => {
             let options = match arguments.action {

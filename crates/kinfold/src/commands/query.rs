@@ -90,6 +90,23 @@ async fn print_rows(
     Ok(Done { success: true })
 }
 
+/// All rows of a query whose result is small by nature.
+pub async fn rows_of(
+    engine: &Engine,
+    sql: &str,
+) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, CommandError> {
+    let mut stream = engine.query(sql).await?;
+    let mut kept = vec![];
+    while let Some(batch) = stream.next().await {
+        kept.push(batch.map_err(|e| CommandError::Engine(EngineError::from(e)))?);
+    }
+    let lines = ndjson(&kept)?;
+    let rows = lines.split(|b| *b == b'\n');
+    Ok(rows
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect())
+}
+
 pub async fn show(
     global: &Global,
     name: &str,

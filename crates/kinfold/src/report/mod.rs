@@ -178,6 +178,11 @@ pub(crate) fn node_line(result: &NodeResult, color: bool) -> String {
         Some(n) if n > 0 => format!(", {} quarantined", grouped(n)),
         _ => String::new(),
     };
+    let alarms = match result.alarms {
+        Some(1) => ", 1 alarm".to_owned(),
+        Some(n) if n > 1 => format!(", {} alarms", grouped(n)),
+        _ => String::new(),
+    };
     let time = if result.elapsed_ms >= 100 {
         format!(
             " in {:.1} s",
@@ -187,7 +192,7 @@ pub(crate) fn node_line(result: &NodeResult, color: bool) -> String {
         String::new()
     };
     format!(
-        "{:>7} {} {} ({}{rows}{quarantined}){time}",
+        "{:>7} {} {} ({}{rows}{quarantined}{alarms}){time}",
         paint(word, code, color),
         result.kind,
         short_name(result.id.as_str()),

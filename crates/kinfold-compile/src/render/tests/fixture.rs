@@ -75,6 +75,7 @@ impl Fixture {
                 connections: vec![],
                 syncs: vec![],
                 sync_schedules: BTreeMap::new(),
+                linkage_parameters: vec![],
                 schedules: vec![],
                 alerts: vec![],
             },

@@ -1,26 +1,33 @@
 //! Materialization `identity`: rows of observed identifiers → canonical ids that survive.
 //!
 //! The rows are read twice: once to learn which identifiers belong together, once to write what
-//! that means for each row. Only identifiers are kept in memory, never rows.
+//! that means for each row. If somebody breaks a rule they are read once more in between, and the rows
+//! of these people are kept until the weakest evidence is found. Of everybody else only identifiers
+//! are kept in memory.
+
+mod rows;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, RecordBatch, StringArray, StringBuilder,
-    TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+    ArrayRef, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
+    TimestampMicrosecondBuilder,
 };
-use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kinfold_compile::compile::{CompiledNode, Determinism};
 use kinfold_identity::{
-    BlockedValues, CanonicalId, ChangeKind, GraphBuilder, GraphError, Observation, Resolution,
-    ResolveOptions, Verdict,
+    BlockedValues, CanonicalId, ChangeKind, Checked, GraphBuilder, Resolution, ResolveOptions,
 };
+
+use rows::{Rows, RowsError, judged, previous_ids, text};
+use rules::Forms;
 
 use super::table::{Made, Mark};
 use super::{Pinned, Run};
@@ -28,8 +35,7 @@ use crate::EngineError;
 use crate::published::StoredTable;
 use crate::stream::under_schema;
 
-const ROWS: &str = include_str!("../../../../sql/materialize/identity_rows.sql");
-const RECORDS: &str = include_str!("../../../../sql/materialize/identity_records.sql");
+const RECORDS: &str = include_str!("../../../../../sql/materialize/identity_records.sql");
 
 /// Identifiers of one record batch of the result.
 const BATCH: usize = 8192;
@@ -52,14 +58,21 @@ impl Run<'_> {
                 materialization: "identity with a volatile function".to_owned(),
             });
         }
-        let mut builder = GraphBuilder::new(BlockedValues::default());
+        let rules = &node.config.identity;
+        let sql = rows::statement(plan.schema().as_arrow());
+        let forms = Arc::new(Forms::of(rules));
+        let mut builder = GraphBuilder::new(BlockedValues::default())
+            .with_rules(rules::rules_of(rules)?)
+            .map_err(|source| self.identity_error(node, source))?;
         let statement = self
             .engine
             .statement(false)
             .over_plan("query", plan, providers)?;
-        for mut stream in statement.streams(ROWS).await? {
+        for mut stream in statement.streams(&sql).await? {
             while let Some(batch) = stream.next().await {
-                observe(&mut builder, &batch?)
+                let batch = batch?;
+                Rows::of(&batch)?
+                    .observe(&mut builder, &forms)
                     .map_err(|source| self.identity_error(node, source))?;
                 if self.request.cancel.is_cancelled() {
                     return Err(EngineError::Cancelled);
@@ -67,18 +80,33 @@ impl Run<'_> {
             }
         }
         self.recall(node, &mut builder).await?;
+        let builder = match tokio::task::spawn_blocking(move || builder.check()).await? {
+            Checked::Sound(builder) => builder,
+            Checked::Failing(mut replay) => {
+                for mut stream in statement.streams(&sql).await? {
+                    while let Some(batch) = stream.next().await {
+                        let batch = batch?;
+                        Rows::of(&batch)?
+                            .replay(&mut replay, &forms)
+                            .map_err(|source| self.identity_error(node, source))?;
+                        if self.request.cancel.is_cancelled() {
+                            return Err(EngineError::Cancelled);
+                        }
+                    }
+                }
+                tokio::task::spawn_blocking(move || replay.finish()).await?
+            }
+        };
         let entity = node
             .config
             .entity
             .as_ref()
             .map_or("person", |e| e.value.as_str());
-        let salt = node
-            .config
-            .extra
-            .get("salt")
-            .and_then(|s| s.value.as_str())
-            .unwrap_or_default()
-            .to_owned();
+        let salt = rules
+            .salt
+            .as_ref()
+            .map(|salt| salt.value.clone())
+            .unwrap_or_default();
         let as_of = self.engine.clock.as_of.timestamp_micros();
         let entity = entity.to_owned();
         let resolution = tokio::task::spawn_blocking(move || {
@@ -97,7 +125,7 @@ impl Run<'_> {
             .replace(at, Arc::clone(schema), vec![identifiers], None)
             .await?;
         let companions = self
-            .identity_companions(node, providers, &resolution)
+            .identity_companions(node, (&sql, &forms), providers, &resolution)
             .await?;
         self.engine
             .mark(
@@ -113,10 +141,14 @@ impl Run<'_> {
             .map(|table| Made { table, companions })
     }
 
-    fn identity_error(&self, node: &CompiledNode, source: GraphError) -> EngineError {
+    fn identity_error(
+        &self,
+        node: &CompiledNode,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> EngineError {
         EngineError::Identity {
             node: node.id.clone(),
-            source,
+            source: source.into(),
         }
     }
 
@@ -165,6 +197,7 @@ impl Run<'_> {
     async fn identity_companions(
         &self,
         node: &CompiledNode,
+        (sql, forms): (&str, &Arc<Forms>),
         providers: Pinned<'_>,
         resolution: &Arc<Resolution>,
     ) -> Result<BTreeMap<String, StoredTable>, EngineError> {
@@ -175,10 +208,10 @@ impl Run<'_> {
                 .engine
                 .statement(false)
                 .over_plan("query", plan, providers)?;
-            let streams = statement.streams(ROWS).await?;
+            let streams = statement.streams(sql).await?;
             let judged = streams
                 .into_iter()
-                .map(|s| judged(s, Arc::clone(resolution), &edges.schema))
+                .map(|s| judged(s, Arc::clone(resolution), Arc::clone(forms), &edges.schema))
                 .collect();
             let at = (edges.relation.schema.as_str(), edges.relation.name.as_str());
             let table = self
@@ -208,6 +241,18 @@ impl Run<'_> {
                 made.insert("records".to_owned(), table);
             }
             made.insert("edges".to_owned(), table);
+        }
+        if let Some(alarms) = companion("alarms") {
+            let at = (
+                alarms.relation.schema.as_str(),
+                alarms.relation.name.as_str(),
+            );
+            let rows = alarm_rows(resolution, &alarms.schema);
+            let table = self
+                .engine
+                .replace(at, Arc::clone(&alarms.schema), vec![rows], None)
+                .await?;
+            made.insert("alarms".to_owned(), table);
         }
         if let Some(changes) = companion("changes") {
             let schema = &changes.schema;
@@ -275,7 +320,7 @@ impl Run<'_> {
                     Arc::new(
                         part.iter()
                             .map(|c| i64::try_from(c.identifiers).ok())
-                            .collect::<datafusion::arrow::array::Int64Array>(),
+                            .collect::<Int64Array>(),
                     ),
                 ];
                 if !emit(RecordBatch::try_new(Arc::clone(&columns), arrays)) {
@@ -284,96 +329,6 @@ impl Run<'_> {
             }
         })
     }
-}
-
-fn text(batch: &RecordBatch, column: usize) -> Result<&StringArray, DataFusionError> {
-    batch
-        .columns()
-        .get(column)
-        .and_then(|c| c.as_string_opt::<i32>())
-        .ok_or_else(|| {
-            DataFusionError::Internal(format!(
-                "column {column} of an identity statement is not text"
-            ))
-        })
-}
-
-fn times(
-    batch: &RecordBatch,
-    column: usize,
-) -> Result<&TimestampMicrosecondArray, DataFusionError> {
-    batch
-        .columns()
-        .get(column)
-        .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
-        .ok_or_else(|| {
-            DataFusionError::Internal(format!(
-                "column {column} of an identity statement is not a time"
-            ))
-        })
-}
-
-fn cell(values: &StringArray, row: usize) -> Option<&str> {
-    values.is_valid(row).then(|| values.value(row))
-}
-
-/// A failure while rows are read into the graph.
-enum Observed {
-    Batch(DataFusionError),
-    Graph(GraphError),
-}
-
-fn observe(builder: &mut GraphBuilder, batch: &RecordBatch) -> Result<(), GraphError> {
-    match observe_rows(builder, batch) {
-        Err(Observed::Graph(error)) => Err(error),
-        // The statement's columns are ours, so this cannot be a user's doing.
-        Err(Observed::Batch(error)) => {
-            tracing::error!(%error, "identity rows have unexpected columns");
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
-}
-
-fn observe_rows(builder: &mut GraphBuilder, batch: &RecordBatch) -> Result<(), Observed> {
-    let column = |i| text(batch, i).map_err(Observed::Batch);
-    let (source, record, id_type, id_value) = (column(0)?, column(1)?, column(2)?, column(3)?);
-    let observed_at = times(batch, 4).map_err(Observed::Batch)?;
-    for row in 0..batch.num_rows() {
-        let observation = Observation {
-            source: cell(source, row),
-            record_id: cell(record, row),
-            id_type: cell(id_type, row),
-            id_value: cell(id_value, row),
-            observed_at: observed_at.is_valid(row).then(|| observed_at.value(row)),
-        };
-        builder.observe(&observation).map_err(Observed::Graph)?;
-    }
-    Ok(())
-}
-
-fn previous_ids(builder: &mut GraphBuilder, batch: &RecordBatch) -> Result<(), GraphError> {
-    let (Ok(types), Ok(values), Ok(ids), Ok(minted)) = (
-        text(batch, 0),
-        text(batch, 1),
-        text(batch, 2),
-        times(batch, 3),
-    ) else {
-        return Ok(());
-    };
-    for row in 0..batch.num_rows() {
-        let id = cell(ids, row).and_then(|id| CanonicalId::from_str(id).ok());
-        if let (Some(id_type), Some(id_value), Some(id)) = (cell(types, row), cell(values, row), id)
-        {
-            let minted = if minted.is_valid(row) {
-                minted.value(row)
-            } else {
-                0
-            };
-            builder.previous(id_type, id_value, id, minted)?;
-        }
-    }
-    Ok(())
 }
 
 /// A stream of batches that a blocking task makes, a few ahead of the reader.
@@ -395,6 +350,31 @@ fn produce(
         receiver.recv().await.map(|batch| (batch, receiver))
     });
     Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), stream))
+}
+
+fn alarm_rows(resolution: &Arc<Resolution>, schema: &SchemaRef) -> SendableRecordBatchStream {
+    let (resolution, columns) = (Arc::clone(resolution), Arc::clone(schema));
+    produce(schema, move |emit| {
+        for part in resolution.alarms().chunks(BATCH) {
+            let mut texts: [StringBuilder; 4] = Default::default();
+            let [reasons, types, values, ids] = &mut texts;
+            for alarm in part {
+                reasons.append_value(alarm.reason.as_str());
+                types.append_value(alarm.id_type);
+                values.append_value(alarm.id_value);
+                ids.append_option(alarm.canonical_id.map(|id| id.to_string()));
+            }
+            let sizes = part.iter().map(|alarm| i64::try_from(alarm.size).ok());
+            let mut arrays: Vec<ArrayRef> = texts
+                .iter_mut()
+                .map(|builder| Arc::new(builder.finish()) as ArrayRef)
+                .collect();
+            arrays.push(Arc::new(sizes.collect::<Int64Array>()));
+            if !emit(RecordBatch::try_new(Arc::clone(&columns), arrays)) {
+                return;
+            }
+        }
+    })
 }
 
 fn identifiers(resolution: Arc<Resolution>, schema: &SchemaRef) -> SendableRecordBatchStream {
@@ -431,77 +411,4 @@ fn identifiers(resolution: Arc<Resolution>, schema: &SchemaRef) -> SendableRecor
             }
         }
     })
-}
-
-/// The rows of the model with what the resolution says of each; ignored rows are left out.
-fn judged(
-    rows: SendableRecordBatchStream,
-    resolution: Arc<Resolution>,
-    schema: &SchemaRef,
-) -> SendableRecordBatchStream {
-    let columns = Arc::clone(schema);
-    let judged = rows.and_then(move |batch| {
-        let result = judge(&batch, &resolution, &columns);
-        async move { result }
-    });
-    Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), judged))
-}
-
-fn judge(
-    batch: &RecordBatch,
-    resolution: &Resolution,
-    schema: &SchemaRef,
-) -> Result<RecordBatch, DataFusionError> {
-    let (source, record, id_type, id_value) = (
-        text(batch, 0)?,
-        text(batch, 1)?,
-        text(batch, 2)?,
-        text(batch, 3)?,
-    );
-    let observed_at = times(batch, 4)?;
-    let mut texts: [StringBuilder; 4] = Default::default();
-    let mut at = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-    let (mut ids, mut accepted, mut rules) = (
-        StringBuilder::new(),
-        BooleanBuilder::new(),
-        StringBuilder::new(),
-    );
-    for row in 0..batch.num_rows() {
-        let cells = [
-            cell(source, row),
-            cell(record, row),
-            cell(id_type, row),
-            cell(id_value, row),
-        ];
-        let named = cells
-            .iter()
-            .take(2)
-            .all(|c| c.is_some_and(|text| !text.trim().is_empty()));
-        let verdict = if named {
-            resolution.verdict(cells[2], cells[3])
-        } else {
-            Verdict::Ignored
-        };
-        let (id, ok, rule) = match verdict {
-            Verdict::Ignored => continue,
-            Verdict::Accepted(id) => (Some(id.to_string()), true, None),
-            Verdict::Rejected(rule) => (None, false, Some(rule.as_str())),
-        };
-        for (builder, value) in texts.iter_mut().zip(cells) {
-            builder.append_option(value);
-        }
-        at.append_option(observed_at.is_valid(row).then(|| observed_at.value(row)));
-        ids.append_option(id);
-        accepted.append_value(ok);
-        rules.append_option(rule);
-    }
-    let mut arrays: Vec<ArrayRef> = texts
-        .iter_mut()
-        .map(|b| Arc::new(b.finish()) as ArrayRef)
-        .collect();
-    arrays.push(Arc::new(at.finish()));
-    arrays.push(Arc::new(ids.finish()));
-    arrays.push(Arc::new(accepted.finish()));
-    arrays.push(Arc::new(rules.finish()));
-    Ok(RecordBatch::try_new(Arc::clone(schema), arrays)?)
 }
