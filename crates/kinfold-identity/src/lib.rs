@@ -27,10 +27,15 @@ mod canonical;
 mod change;
 mod graph;
 mod matching;
+mod nodes;
+mod observation;
 mod resolution;
+mod rules;
 
-pub use blocked::{BlockedValues, DEFAULT_BLOCKED, RejectionRule};
+pub use blocked::{BlockedValues, DEFAULT_BLOCKED};
 pub use canonical::CanonicalId;
 pub use change::{Aliases, Change, ChangeKind, Move};
-pub use graph::{GraphBuilder, GraphError, Observation, RowOutcome};
+pub use graph::{GraphBuilder, GraphError};
+pub use observation::{LinkKind, Observation, RowOutcome};
 pub use resolution::{Identifier, Resolution, ResolveOptions, Summary, Verdict};
+pub use rules::{Limit, Pattern, RejectionRule, Rules, RulesError, TypeRules};

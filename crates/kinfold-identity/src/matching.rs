@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 
 use crate::canonical::CanonicalId;
-use crate::graph::NONE;
+use crate::nodes::NONE;
 
 /// What an old id has in a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use crate::blocked::{BlockedValues, RejectionRule};
+use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
 use crate::change::{Change, ChangeKind, Move};
-use crate::graph::{GraphBuilder, NONE, Nodes, OldId, not_blank};
+use crate::graph::{GraphBuilder, OldId, not_blank};
 use crate::matching::{Overlap, keep_ids};
+use crate::nodes::{NONE, Nodes};
+use crate::rules::RejectionRule;
 
 /// What a resolution needs to know beside the rows.
 #[derive(Clone, Copy, Debug)]

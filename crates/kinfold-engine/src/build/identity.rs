@@ -18,8 +18,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 use kinfold_compile::compile::{CompiledNode, Determinism};
 use kinfold_identity::{
-    BlockedValues, CanonicalId, ChangeKind, GraphBuilder, GraphError, Observation, Resolution,
-    ResolveOptions, Verdict,
+    BlockedValues, CanonicalId, ChangeKind, GraphBuilder, GraphError, LinkKind, Observation,
+    Resolution, ResolveOptions, Verdict,
 };
 
 use super::table::{Made, Mark};
@@ -346,6 +346,7 @@ fn observe_rows(builder: &mut GraphBuilder, batch: &RecordBatch) -> Result<(), O
             id_type: cell(id_type, row),
             id_value: cell(id_value, row),
             observed_at: observed_at.is_valid(row).then(|| observed_at.value(row)),
+            link: LinkKind::None,
         };
         builder.observe(&observation).map_err(Observed::Graph)?;
     }
