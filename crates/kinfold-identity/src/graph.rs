@@ -4,9 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
+use crate::check::Checked;
+use crate::judgement::Judgement;
 use crate::nodes::{Fingerprint, FingerprintMap, NONE, Nodes, Words};
-use crate::observation::{Observation, RowOutcome};
+use crate::observation::{LinkKind, Observation, RowOutcome};
 use crate::resolution::{Resolution, ResolveOptions};
+use crate::rules::{RejectionRule, Rules, RulesError};
 
 /// Why rows could not be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,8 +49,9 @@ pub(crate) struct OldId {
 /// most one union, and nothing is stored per row.
 pub struct GraphBuilder {
     pub(crate) blocked: BlockedValues,
+    pub(crate) rules: Rules,
     pub(crate) nodes: Nodes,
-    sources: Words,
+    pub(crate) sources: Words,
     records: Records,
     pub(crate) old: Vec<OldId>,
     old_index: HashMap<CanonicalId, u32>,
@@ -55,6 +59,11 @@ pub struct GraphBuilder {
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
     pub(crate) ignored: u64,
+    /// Rows of each node, if a type has hubs: at least as many as records.
+    rows: Vec<u32>,
+    /// Which record forbids which node to be with its others.
+    pub(crate) excludes: Vec<(Fingerprint, u32)>,
+    pub(crate) judgement: Judgement,
     scratch: Vec<u8>,
 }
 
@@ -76,6 +85,7 @@ impl GraphBuilder {
     fn with_records(blocked: BlockedValues, records: Records) -> Self {
         Self {
             blocked,
+            rules: Rules::default(),
             nodes: Nodes::default(),
             sources: Words::default(),
             records,
@@ -85,8 +95,35 @@ impl GraphBuilder {
             accepted: 0,
             rejected: 0,
             ignored: 0,
+            rows: Vec::new(),
+            excludes: Vec::new(),
+            judgement: Judgement::default(),
             scratch: Vec::new(),
         }
+    }
+
+    /// The graph under rules. Blocked values, patterns and lengths hold from the first row on; limits
+    /// and the like are enforced by [`GraphBuilder::check`], once all rows are in.
+    ///
+    /// # Errors
+    /// If the rules make no sense, or rows came before them.
+    pub fn with_rules(mut self, rules: Rules) -> Result<Self, RulesError> {
+        rules.validate()?;
+        if self.nodes.len() > 0 || self.nodes.types.len() > 0 {
+            return Err(RulesError::AfterRows);
+        }
+        for of_type in &rules.types {
+            // So the index of a type named here is its place in the order of strength.
+            self.nodes
+                .types
+                .intern(&of_type.id_type, GraphError::TooManyIdTypes)
+                .map_err(|_| RulesError::TooManyTypes)?;
+            for value in &of_type.blocked_values {
+                self.blocked.block(Some(&of_type.id_type), value);
+            }
+        }
+        self.rules = rules;
+        Ok(self)
     }
 
     /// Takes one row.
@@ -103,20 +140,25 @@ impl GraphBuilder {
             self.ignored += 1;
             return Ok(RowOutcome::Ignored);
         };
-        if let Some(rule) = self.blocked.rejects(id_type, id_value) {
+        if let Some(rule) = self.looks(id_type, id_value) {
             self.rejected += 1;
             return Ok(RowOutcome::Rejected(rule));
         }
         let node = self.nodes.intern(&mut self.scratch, id_type, id_value)?;
+        if row.link == LinkKind::Exclude {
+            let record = self.record(source, record_id)?;
+            self.excludes.push((record, node));
+            self.rejected += 1;
+            return Ok(RowOutcome::Rejected(RejectionRule::Excluded));
+        }
         let at = node as usize;
+        self.count_row(node);
         self.nodes.observed[at] = true;
         if let Some(time) = row.observed_at {
             self.nodes.first[at] = self.nodes.first[at].min(time);
             self.nodes.last[at] = self.nodes.last[at].max(time);
         }
-        let source = self.sources.intern(source, GraphError::TooManySources)?;
-        let space = self.sources.space(source);
-        let record = Fingerprint::new(&mut self.scratch, space, record_id);
+        let record = self.record(source, record_id)?;
         let representative = match &mut self.records {
             Records::Anywhere(records) => *records.entry(record).or_insert(node),
             Records::Adjacent(Some((current, representative))) if *current == record => {
@@ -130,6 +172,32 @@ impl GraphBuilder {
         self.nodes.union(representative, node);
         self.accepted += 1;
         Ok(RowOutcome::Accepted)
+    }
+
+    fn looks(&self, id_type: &str, id_value: &str) -> Option<RejectionRule> {
+        looks(&self.blocked, &self.rules, &self.nodes, id_type, id_value)
+    }
+
+    fn record(&mut self, source: &str, record_id: &str) -> Result<Fingerprint, GraphError> {
+        let source = self.sources.intern(source, GraphError::TooManySources)?;
+        let space = self.sources.space(source);
+        Ok(Fingerprint::new(&mut self.scratch, space, record_id))
+    }
+
+    fn count_row(&mut self, node: u32) {
+        let of_type = self.rules.types.get(usize::from(self.nodes.kind(node)));
+        if of_type.is_some_and(|rules| rules.max_records.is_some()) {
+            let at = node as usize;
+            if self.rows.len() <= at {
+                self.rows.resize(at + 1, 0);
+            }
+            self.rows[at] = self.rows[at].saturating_add(1);
+        }
+    }
+
+    /// Rows of a node whose type has hubs.
+    pub(crate) fn rows(&self, node: u32) -> u32 {
+        self.rows.get(node as usize).copied().unwrap_or(0)
     }
 
     /// Takes one identifier of the assignment that was published before, with its canonical id and
@@ -175,11 +243,38 @@ impl GraphBuilder {
         self.retired.insert(canonical_id);
     }
 
-    /// Joins, matches the components with the previous ids, and mints the missing ids.
+    /// Finds the people who break a rule. With none, the graph is ready; else all rows are needed once
+    /// more, for these people's sake.
+    ///
+    /// The answer depends on rows only, so the previous assignment may be given before or after.
+    #[must_use]
+    pub fn check(self) -> Checked {
+        crate::check::check(self)
+    }
+
+    /// Joins, matches the components with the previous ids, and mints the missing ids. Limits, hubs,
+    /// exclusions and the like hold only if [`GraphBuilder::check`] was asked before.
     #[must_use]
     pub fn resolve(self, options: &ResolveOptions<'_>) -> Resolution {
         Resolution::new(self, options)
     }
+}
+
+/// The rule that refuses a value by its looks.
+pub(crate) fn looks(
+    blocked: &BlockedValues,
+    rules: &Rules,
+    nodes: &Nodes,
+    id_type: &str,
+    id_value: &str,
+) -> Option<RejectionRule> {
+    blocked.rejects(id_type, id_value).or_else(|| {
+        if rules.types.is_empty() {
+            return None;
+        }
+        let kind = nodes.types.get(id_type)?;
+        rules.types.get(usize::from(kind))?.rejects(id_value)
+    })
 }
 
 /// The text, unless it is only white space.

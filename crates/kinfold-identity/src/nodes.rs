@@ -218,6 +218,10 @@ impl Nodes {
         self.types.name(self.kind[node as usize])
     }
 
+    pub(crate) fn type_name(&self, kind: u16) -> &str {
+        self.types.name(kind)
+    }
+
     pub(crate) fn kind(&self, node: u32) -> u16 {
         self.kind[node as usize]
     }
@@ -260,6 +264,43 @@ impl Nodes {
             self.parent[node as usize] = above;
             node = above;
         }
+    }
+
+    /// Lets every node point to its root.
+    pub(crate) fn flatten(&mut self) {
+        for node in 0..self.len() {
+            // Parents have smaller indices, so the parent is flat already.
+            let parent = self.parent[node as usize];
+            self.parent[node as usize] = self.parent[parent as usize];
+        }
+    }
+
+    /// Root of a node, after [`Nodes::flatten`].
+    pub(crate) fn root_of(&self, node: u32) -> u32 {
+        self.parent[node as usize]
+    }
+
+    /// For each type its place in the order of strength: those named by rules, which have the lowest
+    /// indices, then the others by name.
+    pub(crate) fn strengths(&self, named: usize) -> Vec<u16> {
+        let mut kinds: Vec<u16> = (0_u16..).take(self.types.len()).collect();
+        let key = |kind: u16| {
+            let at = usize::from(kind);
+            (
+                at.min(named),
+                if at < named {
+                    ""
+                } else {
+                    self.types.name(kind)
+                },
+            )
+        };
+        kinds.sort_by(|a, b| key(*a).cmp(&key(*b)));
+        let mut strengths = vec![0; kinds.len()];
+        for (place, kind) in (0_u16..).zip(kinds) {
+            strengths[usize::from(kind)] = place;
+        }
+        strengths
     }
 
     /// Links the larger root under the smaller one.
