@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Instant;
 
-use kinfold_identity::{BlockedValues, GraphBuilder, Observation, Resolution, ResolveOptions};
+use kinfold_identity::{
+    BlockedValues, GraphBuilder, LinkKind, Observation, Resolution, ResolveOptions,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -89,6 +91,7 @@ fn observe_all(graph: &mut GraphBuilder, persons: u64, records: u64) -> Result<(
                 id_type: Some("anonymous_id"),
                 id_value: Some(&device),
                 observed_at: Some(i64::try_from(person + record)?),
+                link: LinkKind::None,
             };
             graph.observe(&row)?;
             if record % 4 < 3 {

@@ -1,30 +1,8 @@
 //! Identifier values that say nothing about a person.
 
 use std::collections::HashSet;
-use std::fmt;
 
-/// Why an edge between a record and an identifier was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RejectionRule {
-    /// The value is a placeholder that many people share.
-    BlockedValue,
-}
-
-impl RejectionRule {
-    /// The word in the edges relation: `blocked_value`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BlockedValue => "blocked_value",
-        }
-    }
-}
-
-impl fmt::Display for RejectionRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::rules::RejectionRule;
 
 /// Values that never join two records, whatever their type. Compared in lower case, without the
 /// white space around them.

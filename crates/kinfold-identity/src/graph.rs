@@ -1,41 +1,15 @@
 //! Rows in, a graph of identifiers out.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use crate::blocked::{BlockedValues, RejectionRule};
+use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
+use crate::check::Checked;
+use crate::judgement::Judgement;
+use crate::nodes::{Fingerprint, FingerprintMap, NONE, Nodes, Words};
+use crate::observation::{LinkKind, Observation, RowOutcome};
 use crate::resolution::{Resolution, ResolveOptions};
-
-/// Stands for "none" among dense indices.
-pub(crate) const NONE: u32 = u32::MAX;
-
-/// One row: a record of a source carried an identifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Observation<'a> {
-    /// Name of the source; record ids are unique within one.
-    pub source: Option<&'a str>,
-    /// The record.
-    pub record_id: Option<&'a str>,
-    /// Type of the identifier.
-    pub id_type: Option<&'a str>,
-    /// Value of the identifier, compared byte by byte.
-    pub id_value: Option<&'a str>,
-    /// When it was seen: microseconds since 1970 UTC.
-    pub observed_at: Option<i64>,
-}
-
-/// What became of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowOutcome {
-    /// The record now carries the identifier.
-    Accepted,
-    /// The identifier was refused.
-    Rejected(RejectionRule),
-    /// The row names no source, record, type or value (null or blank).
-    Ignored,
-}
+use crate::rules::{RejectionRule, Rules, RulesError};
 
 /// Why rows could not be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,223 +26,6 @@ pub enum GraphError {
     /// The previous assignment is not a function.
     #[error("an identifier has two canonical ids in the previous assignment: `{0}` and `{1}`")]
     PreviousConflict(CanonicalId, CanonicalId),
-}
-
-/// 128 bits of BLAKE3 over a key. Two of a billion keys are equal with a probability below 10⁻²⁰, so
-/// the text behind it need not be compared, nor kept for records.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint([u32; 4]);
-
-impl Fingerprint {
-    fn new(scratch: &mut Vec<u8>, space: u16, text: &str) -> Self {
-        scratch.clear();
-        scratch.extend_from_slice(&space.to_le_bytes());
-        scratch.extend_from_slice(text.as_bytes());
-        let hash = blake3::hash(scratch);
-        let mut words = [0_u32; 4];
-        for (word, bytes) in words.iter_mut().zip(hash.as_bytes().chunks_exact(4)) {
-            *word = bytes
-                .iter()
-                .rev()
-                .fold(0, |word, byte| (word << 8) | u32::from(*byte));
-        }
-        Self(words)
-    }
-}
-
-impl Hash for Fingerprint {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [low, high, ..] = self.0;
-        state.write_u64((u64::from(high) << 32) | u64::from(low));
-    }
-}
-
-/// A fingerprint is a hash already.
-#[derive(Default)]
-pub(crate) struct AlreadyHashed(u64);
-
-impl Hasher for AlreadyHashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
-type FingerprintMap = HashMap<Fingerprint, u32, BuildHasherDefault<AlreadyHashed>>;
-
-/// Few distinct words, as small numbers.
-#[derive(Default)]
-pub(crate) struct Words {
-    index: HashMap<String, u16>,
-    names: Vec<String>,
-}
-
-impl Words {
-    fn intern(&mut self, word: &str, error: GraphError) -> Result<u16, GraphError> {
-        if let Some(index) = self.index.get(word) {
-            return Ok(*index);
-        }
-        let index = u16::try_from(self.names.len()).map_err(|_| error)?;
-        if index == u16::MAX {
-            return Err(error);
-        }
-        self.names.push(word.to_owned());
-        self.index.insert(word.to_owned(), index);
-        Ok(index)
-    }
-
-    fn get(&self, word: &str) -> Option<u16> {
-        self.index.get(word).copied()
-    }
-
-    pub(crate) fn name(&self, index: u16) -> &str {
-        self.names
-            .get(usize::from(index))
-            .map_or("", String::as_str)
-    }
-
-    /// For each index the place of its word in alphabetical order.
-    pub(crate) fn ranks(&self) -> Vec<u16> {
-        let mut sorted: Vec<u16> = (0_u16..).take(self.names.len()).collect();
-        sorted.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
-        let mut ranks = vec![0; sorted.len()];
-        for (rank, index) in (0_u16..).zip(sorted) {
-            ranks[usize::from(index)] = rank;
-        }
-        ranks
-    }
-}
-
-/// All identifiers ever named, by dense index: one column per attribute.
-#[derive(Default)]
-pub(crate) struct Nodes {
-    index: FingerprintMap,
-    types: Words,
-    /// The values, one behind the other.
-    text: String,
-    /// Where each value ends in `text`.
-    ends: Vec<u64>,
-    kind: Vec<u16>,
-    /// Earliest and latest observation; `first > last` if none has a time.
-    first: Vec<i64>,
-    last: Vec<i64>,
-    /// Whether any row of this run has it.
-    observed: Vec<bool>,
-    /// Index of its previous canonical id.
-    pub(crate) previous: Vec<u32>,
-    /// Union-find.
-    parent: Vec<u32>,
-}
-
-impl Nodes {
-    fn intern(
-        &mut self,
-        scratch: &mut Vec<u8>,
-        id_type: &str,
-        value: &str,
-    ) -> Result<u32, GraphError> {
-        let kind = self.types.intern(id_type, GraphError::TooManyIdTypes)?;
-        match self.index.entry(Fingerprint::new(scratch, kind, value)) {
-            Entry::Occupied(entry) => Ok(*entry.get()),
-            Entry::Vacant(entry) => {
-                let node =
-                    u32::try_from(self.ends.len()).map_err(|_| GraphError::TooManyIdentifiers)?;
-                if node == NONE {
-                    return Err(GraphError::TooManyIdentifiers);
-                }
-                entry.insert(node);
-                self.text.push_str(value);
-                self.ends.push(self.text.len() as u64);
-                self.kind.push(kind);
-                self.first.push(i64::MAX);
-                self.last.push(i64::MIN);
-                self.observed.push(false);
-                self.previous.push(NONE);
-                self.parent.push(node);
-                Ok(node)
-            }
-        }
-    }
-
-    pub(crate) fn find_text(&self, id_type: &str, value: &str) -> Option<u32> {
-        let kind = self.types.get(id_type)?;
-        self.index
-            .get(&Fingerprint::new(&mut Vec::new(), kind, value))
-            .copied()
-    }
-
-    pub(crate) fn len(&self) -> u32 {
-        // `intern` keeps the number below 2³².
-        u32::try_from(self.ends.len()).unwrap_or(NONE)
-    }
-
-    pub(crate) fn observed(&self, node: u32) -> bool {
-        self.observed[node as usize]
-    }
-
-    pub(crate) fn id_type(&self, node: u32) -> &str {
-        self.types.name(self.kind[node as usize])
-    }
-
-    pub(crate) fn kind(&self, node: u32) -> u16 {
-        self.kind[node as usize]
-    }
-
-    pub(crate) fn type_ranks(&self) -> Vec<u16> {
-        self.types.ranks()
-    }
-
-    pub(crate) fn value(&self, node: u32) -> &str {
-        let at = node as usize;
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let range = usize::try_from(start).unwrap_or(usize::MAX)
-            ..usize::try_from(self.ends[at]).unwrap_or(usize::MAX);
-        self.text.get(range).unwrap_or_default()
-    }
-
-    pub(crate) fn first_seen(&self, node: u32) -> Option<i64> {
-        let at = node as usize;
-        (self.first[at] <= self.last[at]).then(|| self.first[at])
-    }
-
-    pub(crate) fn last_seen(&self, node: u32) -> Option<i64> {
-        let at = node as usize;
-        (self.first[at] <= self.last[at]).then(|| self.last[at])
-    }
-
-    /// Earliest observation, `i64::MAX` if there is none with a time.
-    pub(crate) fn earliest(&self, node: u32) -> i64 {
-        self.first[node as usize]
-    }
-
-    /// Root of the node's tree; halves the path.
-    pub(crate) fn root(&mut self, mut node: u32) -> u32 {
-        loop {
-            let parent = self.parent[node as usize];
-            if parent == node {
-                return node;
-            }
-            let above = self.parent[parent as usize];
-            self.parent[node as usize] = above;
-            node = above;
-        }
-    }
-
-    /// Links the larger root under the smaller one.
-    fn union(&mut self, a: u32, b: u32) {
-        let (a, b) = (self.root(a), self.root(b));
-        let (low, high) = if a < b { (a, b) } else { (b, a) };
-        self.parent[high as usize] = low;
-    }
 }
 
 /// How records are told apart.
@@ -292,8 +49,9 @@ pub(crate) struct OldId {
 /// most one union, and nothing is stored per row.
 pub struct GraphBuilder {
     pub(crate) blocked: BlockedValues,
+    pub(crate) rules: Rules,
     pub(crate) nodes: Nodes,
-    sources: Words,
+    pub(crate) sources: Words,
     records: Records,
     pub(crate) old: Vec<OldId>,
     old_index: HashMap<CanonicalId, u32>,
@@ -301,6 +59,11 @@ pub struct GraphBuilder {
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
     pub(crate) ignored: u64,
+    /// Rows of each node, if a type has hubs: at least as many as records.
+    rows: Vec<u32>,
+    /// Which record forbids which node to be with its others.
+    pub(crate) excludes: Vec<(Fingerprint, u32)>,
+    pub(crate) judgement: Judgement,
     scratch: Vec<u8>,
 }
 
@@ -322,6 +85,7 @@ impl GraphBuilder {
     fn with_records(blocked: BlockedValues, records: Records) -> Self {
         Self {
             blocked,
+            rules: Rules::default(),
             nodes: Nodes::default(),
             sources: Words::default(),
             records,
@@ -331,8 +95,35 @@ impl GraphBuilder {
             accepted: 0,
             rejected: 0,
             ignored: 0,
+            rows: Vec::new(),
+            excludes: Vec::new(),
+            judgement: Judgement::default(),
             scratch: Vec::new(),
         }
+    }
+
+    /// The graph under rules. Blocked values, patterns and lengths hold from the first row on; limits
+    /// and the like are enforced by [`GraphBuilder::check`], once all rows are in.
+    ///
+    /// # Errors
+    /// If the rules make no sense, or rows came before them.
+    pub fn with_rules(mut self, rules: Rules) -> Result<Self, RulesError> {
+        rules.validate()?;
+        if self.nodes.len() > 0 || self.nodes.types.len() > 0 {
+            return Err(RulesError::AfterRows);
+        }
+        for of_type in &rules.types {
+            // So the index of a type named here is its place in the order of strength.
+            self.nodes
+                .types
+                .intern(&of_type.id_type, GraphError::TooManyIdTypes)
+                .map_err(|_| RulesError::TooManyTypes)?;
+            for value in &of_type.blocked_values {
+                self.blocked.block(Some(&of_type.id_type), value);
+            }
+        }
+        self.rules = rules;
+        Ok(self)
     }
 
     /// Takes one row.
@@ -349,19 +140,25 @@ impl GraphBuilder {
             self.ignored += 1;
             return Ok(RowOutcome::Ignored);
         };
-        if let Some(rule) = self.blocked.rejects(id_type, id_value) {
+        if let Some(rule) = self.looks(id_type, id_value) {
             self.rejected += 1;
             return Ok(RowOutcome::Rejected(rule));
         }
         let node = self.nodes.intern(&mut self.scratch, id_type, id_value)?;
+        if row.link == LinkKind::Exclude {
+            let record = self.record(source, record_id)?;
+            self.excludes.push((record, node));
+            self.rejected += 1;
+            return Ok(RowOutcome::Rejected(RejectionRule::Excluded));
+        }
         let at = node as usize;
+        self.count_row(node);
         self.nodes.observed[at] = true;
         if let Some(time) = row.observed_at {
             self.nodes.first[at] = self.nodes.first[at].min(time);
             self.nodes.last[at] = self.nodes.last[at].max(time);
         }
-        let source = self.sources.intern(source, GraphError::TooManySources)?;
-        let record = Fingerprint::new(&mut self.scratch, source, record_id);
+        let record = self.record(source, record_id)?;
         let representative = match &mut self.records {
             Records::Anywhere(records) => *records.entry(record).or_insert(node),
             Records::Adjacent(Some((current, representative))) if *current == record => {
@@ -375,6 +172,32 @@ impl GraphBuilder {
         self.nodes.union(representative, node);
         self.accepted += 1;
         Ok(RowOutcome::Accepted)
+    }
+
+    fn looks(&self, id_type: &str, id_value: &str) -> Option<RejectionRule> {
+        looks(&self.blocked, &self.rules, &self.nodes, id_type, id_value)
+    }
+
+    fn record(&mut self, source: &str, record_id: &str) -> Result<Fingerprint, GraphError> {
+        let source = self.sources.intern(source, GraphError::TooManySources)?;
+        let space = self.sources.space(source);
+        Ok(Fingerprint::new(&mut self.scratch, space, record_id))
+    }
+
+    fn count_row(&mut self, node: u32) {
+        let of_type = self.rules.types.get(usize::from(self.nodes.kind(node)));
+        if of_type.is_some_and(|rules| rules.max_records.is_some()) {
+            let at = node as usize;
+            if self.rows.len() <= at {
+                self.rows.resize(at + 1, 0);
+            }
+            self.rows[at] = self.rows[at].saturating_add(1);
+        }
+    }
+
+    /// Rows of a node whose type has hubs.
+    pub(crate) fn rows(&self, node: u32) -> u32 {
+        self.rows.get(node as usize).copied().unwrap_or(0)
     }
 
     /// Takes one identifier of the assignment that was published before, with its canonical id and
@@ -420,11 +243,38 @@ impl GraphBuilder {
         self.retired.insert(canonical_id);
     }
 
-    /// Joins, matches the components with the previous ids, and mints the missing ids.
+    /// Finds the people who break a rule. With none, the graph is ready; else all rows are needed once
+    /// more, for these people's sake.
+    ///
+    /// The answer depends on rows only, so the previous assignment may be given before or after.
+    #[must_use]
+    pub fn check(self) -> Checked {
+        crate::check::check(self)
+    }
+
+    /// Joins, matches the components with the previous ids, and mints the missing ids. Limits, hubs,
+    /// exclusions and the like hold only if [`GraphBuilder::check`] was asked before.
     #[must_use]
     pub fn resolve(self, options: &ResolveOptions<'_>) -> Resolution {
         Resolution::new(self, options)
     }
+}
+
+/// The rule that refuses a value by its looks.
+pub(crate) fn looks(
+    blocked: &BlockedValues,
+    rules: &Rules,
+    nodes: &Nodes,
+    id_type: &str,
+    id_value: &str,
+) -> Option<RejectionRule> {
+    blocked.rejects(id_type, id_value).or_else(|| {
+        if rules.types.is_empty() {
+            return None;
+        }
+        let kind = nodes.types.get(id_type)?;
+        rules.types.get(usize::from(kind))?.rejects(id_value)
+    })
 }
 
 /// The text, unless it is only white space.

@@ -25,12 +25,24 @@
 mod blocked;
 mod canonical;
 mod change;
+mod check;
+mod forest;
 mod graph;
+mod judgement;
 mod matching;
+mod nodes;
+mod observation;
+mod replay;
 mod resolution;
+mod rules;
 
-pub use blocked::{BlockedValues, DEFAULT_BLOCKED, RejectionRule};
+pub use blocked::{BlockedValues, DEFAULT_BLOCKED};
 pub use canonical::CanonicalId;
 pub use change::{Aliases, Change, ChangeKind, Move};
-pub use graph::{GraphBuilder, GraphError, Observation, RowOutcome};
+pub use check::Checked;
+pub use graph::{GraphBuilder, GraphError};
+pub use judgement::{Alarm, AlarmReason, Rejection};
+pub use observation::{LinkKind, Observation, RowOutcome};
+pub use replay::Replay;
 pub use resolution::{Identifier, Resolution, ResolveOptions, Summary, Verdict};
+pub use rules::{Limit, Pattern, RejectionRule, Rules, RulesError, TypeRules};

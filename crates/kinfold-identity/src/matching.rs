@@ -1,7 +1,8 @@
 //! Which component keeps which canonical id.
 //!
 //! Old ids and new components are matched one to one by deferred acceptance (Gale and Shapley 1962):
-//! an old id asks for its parts, the strongest first, and a component keeps the oldest of those that
+//! an old id asks for its parts, the strongest first (that with the strongest type of identifier, then
+//! that with the most identifiers), and a component keeps the oldest of those that
 //! ask. So on a merge the oldest id survives, after a split the strongest part keeps the id, and where
 //! both happen at once an id that lost its strongest part takes the next one rather than vanish. All
 //! preferences are strict, hence there is exactly one outcome, whatever the order of the questions.
@@ -9,7 +10,7 @@
 use std::cmp::Reverse;
 
 use crate::canonical::CanonicalId;
-use crate::graph::NONE;
+use crate::nodes::NONE;
 
 /// What an old id has in a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,9 @@ pub(crate) struct Overlap {
     pub(crate) old: u32,
     /// Index of the component.
     pub(crate) component: u32,
+    /// Place of their strongest type in the order of strength, 0 being the strongest. Types that no
+    /// rule names share the last place.
+    pub(crate) strength: u16,
     /// Shared identifiers, at least one.
     pub(crate) identifiers: u64,
     /// Their earliest observation.
@@ -39,8 +43,14 @@ pub(crate) fn keep_ids(
     let mut starts: Vec<usize> = Vec::new();
     let mut start = 0;
     for group in overlaps.chunk_by_mut(|a, b| a.old == b.old) {
-        group
-            .sort_unstable_by_key(|part| (Reverse(part.identifiers), part.earliest, part.smallest));
+        group.sort_unstable_by_key(|part| {
+            (
+                part.strength,
+                Reverse(part.identifiers),
+                part.earliest,
+                part.smallest,
+            )
+        });
         starts.push(start);
         start += group.len();
     }

@@ -1,13 +1,18 @@
 //! The graph with its canonical ids.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashSet;
 
-use crate::blocked::{BlockedValues, RejectionRule};
+use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
 use crate::change::{Change, ChangeKind, Move};
-use crate::graph::{GraphBuilder, NONE, Nodes, OldId, not_blank};
+use crate::graph::{GraphBuilder, OldId, looks, not_blank};
+use crate::judgement::{Alarm, Judgement, Rejection};
 use crate::matching::{Overlap, keep_ids};
+use crate::nodes::{NONE, Nodes, Words};
+use crate::observation::{LinkKind, Observation};
+use crate::replay::record;
+use crate::rules::{RejectionRule, Rules};
 
 /// What a resolution needs to know beside the rows.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +78,9 @@ pub struct Summary {
 pub struct Resolution {
     nodes: Nodes,
     blocked: BlockedValues,
+    rules: Rules,
+    sources: Words,
+    judgement: Judgement,
     old: Vec<OldId>,
     /// Observed nodes by (type, value).
     order: Vec<u32>,
@@ -88,7 +96,10 @@ impl Resolution {
     pub(crate) fn new(builder: GraphBuilder, options: &ResolveOptions<'_>) -> Self {
         let GraphBuilder {
             blocked,
+            rules,
             mut nodes,
+            sources,
+            judgement,
             old,
             retired,
             accepted,
@@ -98,7 +109,7 @@ impl Resolution {
         } = builder;
         let order = in_order(&nodes);
         let (component, anchors, sizes) = components(&mut nodes, &order);
-        let mut overlaps = overlaps(&nodes, &order, &component);
+        let mut overlaps = overlaps(&nodes, &order, &component, rules.types.len());
         let holders = keep_ids(&mut overlaps, anchors.len(), |at| {
             let old = old[at as usize];
             (old.minted_at, old.id)
@@ -127,6 +138,9 @@ impl Resolution {
         Self {
             nodes,
             blocked,
+            rules,
+            sources,
+            judgement,
             old,
             order,
             component,
@@ -159,7 +173,7 @@ impl Resolution {
         let (Some(id_type), Some(id_value)) = (not_blank(id_type), not_blank(id_value)) else {
             return Verdict::Ignored;
         };
-        if let Some(rule) = self.blocked.rejects(id_type, id_value) {
+        if let Some(rule) = self.looks(id_type, id_value) {
             return Verdict::Rejected(rule);
         }
         match self
@@ -170,6 +184,93 @@ impl Resolution {
             Some(id) => Verdict::Accepted(id),
             None => Verdict::Ignored,
         }
+    }
+
+    /// What this row means, under rules: like [`Resolution::verdict`], but it also knows edges that a
+    /// rule rejected, which takes the record into account. The id of an accepted row is that of its
+    /// record.
+    #[must_use]
+    pub fn verdict_of(&self, row: &Observation<'_>) -> Verdict {
+        let (Some(source), Some(record_id), Some(id_type), Some(id_value)) = (
+            row.source,
+            row.record_id,
+            not_blank(row.id_type),
+            not_blank(row.id_value),
+        ) else {
+            return Verdict::Ignored;
+        };
+        if let Some(rule) = self.looks(id_type, id_value) {
+            return Verdict::Rejected(rule);
+        }
+        if row.link == LinkKind::Exclude {
+            return Verdict::Rejected(RejectionRule::Excluded);
+        }
+        let Some(node) = self.nodes.find_text(id_type, id_value) else {
+            return Verdict::Ignored;
+        };
+        let rejected = self.judgement.rejects(node, || {
+            record(&self.sources, &mut Vec::new(), source, record_id)
+        });
+        match (rejected, self.id_of(node)) {
+            (Some(rule), _) => Verdict::Rejected(rule),
+            (None, Some(id)) => Verdict::Accepted(id),
+            (None, None) => Verdict::Ignored,
+        }
+    }
+
+    fn looks(&self, id_type: &str, id_value: &str) -> Option<RejectionRule> {
+        looks(&self.blocked, &self.rules, &self.nodes, id_type, id_value)
+    }
+
+    /// What an operator should look at, by reason, then the largest first.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<Alarm<'_>> {
+        let mut alarms: Vec<Alarm<'_>> = self
+            .judgement
+            .alarms
+            .iter()
+            .map(|alarm| Alarm {
+                reason: alarm.reason,
+                size: alarm.size,
+                id_type: self.nodes.id_type(alarm.node),
+                id_value: self.nodes.value(alarm.node),
+                canonical_id: self.id_of(alarm.node),
+            })
+            .collect();
+        alarms.sort_unstable_by_key(|alarm| {
+            (
+                alarm.reason,
+                Reverse(alarm.size),
+                alarm.id_type,
+                alarm.id_value,
+            )
+        });
+        alarms
+    }
+
+    /// The edges that a rule on people rejected, in order; those of hubs are not listed, since the
+    /// alarm says it all.
+    #[must_use]
+    pub fn rejections(&self) -> Vec<Rejection<'_>> {
+        let mut rejections: Vec<Rejection<'_>> = self
+            .judgement
+            .edges
+            .iter()
+            .filter_map(|edge| {
+                Some(Rejection {
+                    id_type: self.nodes.id_type(edge.node),
+                    id_value: self.nodes.value(edge.node),
+                    canonical_id: self.id_of(edge.node)?,
+                    record_of: self.id_of(edge.with)?,
+                    rule: edge.rule,
+                    limited: edge.kind.map(|kind| self.nodes.type_name(kind)),
+                    count: edge.count,
+                    most: edge.most,
+                })
+            })
+            .collect();
+        rejections.sort_unstable();
+        rejections
     }
 
     /// What happened to canonical ids, by kind, then ids.
@@ -258,7 +359,8 @@ fn components(nodes: &mut Nodes, order: &[u32]) -> (Vec<u32>, Vec<u32>, Vec<u64>
 }
 
 /// What each old id has in each component, grouped by old id.
-fn overlaps(nodes: &Nodes, order: &[u32], component: &[u32]) -> Vec<Overlap> {
+fn overlaps(nodes: &Nodes, order: &[u32], component: &[u32], named: usize) -> Vec<Overlap> {
+    let last = u16::try_from(named).unwrap_or(u16::MAX);
     let mut pairs: Vec<(u32, u32, u32)> = (0_u32..)
         .zip(order)
         .filter(|(_, node)| nodes.previous[**node as usize] != NONE)
@@ -275,14 +377,20 @@ fn overlaps(nodes: &Nodes, order: &[u32], component: &[u32]) -> Vec<Overlap> {
         .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
         .filter_map(|group| {
             let (old, component, smallest) = *group.first()?;
-            let earliest = group
-                .iter()
-                .filter_map(|(_, _, place)| order.get(*place as usize));
+            let members = || {
+                group
+                    .iter()
+                    .filter_map(|(_, _, place)| order.get(*place as usize))
+            };
             Some(Overlap {
                 old,
                 component,
+                strength: members()
+                    .map(|node| nodes.kind(*node).min(last))
+                    .min()
+                    .unwrap_or(last),
                 identifiers: group.len() as u64,
-                earliest: earliest
+                earliest: members()
                     .map(|node| nodes.earliest(*node))
                     .min()
                     .unwrap_or(i64::MAX),

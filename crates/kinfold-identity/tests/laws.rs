@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use kinfold_identity::{
-    Aliases, BlockedValues, CanonicalId, Change, ChangeKind, GraphBuilder, Observation, Resolution,
-    ResolveOptions,
+    Aliases, BlockedValues, CanonicalId, Change, ChangeKind, GraphBuilder, LinkKind, Observation,
+    Resolution, ResolveOptions,
 };
 use proptest::prelude::*;
 
@@ -69,6 +69,7 @@ fn feed(
                 id_type: Some(row.id_type),
                 id_value: Some(&row.value),
                 observed_at: row.at,
+                link: LinkKind::None,
             })
             .unwrap();
     }

@@ -7,8 +7,8 @@
 )]
 
 use kinfold_identity::{
-    BlockedValues, CanonicalId, ChangeKind, GraphBuilder, GraphError, Observation, RejectionRule,
-    Resolution, ResolveOptions, RowOutcome, Verdict,
+    BlockedValues, CanonicalId, ChangeKind, GraphBuilder, GraphError, LinkKind, Observation,
+    RejectionRule, Resolution, ResolveOptions, RowOutcome, Verdict,
 };
 
 /// `"a b@3"`: one record that carries identifiers `a` and `b`, seen at 3.
@@ -24,6 +24,7 @@ fn graph(records: &[&str]) -> GraphBuilder {
                 id_type: Some("id"),
                 id_value: Some(value),
                 observed_at: at.parse().ok(),
+                link: LinkKind::None,
             };
             graph.observe(&row).unwrap();
         }
@@ -181,6 +182,7 @@ fn rows_without_a_name_are_ignored() {
         id_type: Some("t"),
         id_value: Some("v"),
         observed_at: None,
+        link: LinkKind::None,
     };
     let mut graph = GraphBuilder::new(BlockedValues::default());
     for row in [
@@ -228,6 +230,7 @@ fn records_of_two_sources_are_not_one() {
             id_type: Some("id"),
             id_value: Some(value),
             observed_at: Some(1),
+            link: LinkKind::None,
         };
         graph.observe(&row).unwrap();
     }
@@ -244,6 +247,7 @@ fn equal_values_of_two_types_are_two_identifiers() {
             id_type: Some(id_type),
             id_value: Some("ann"),
             observed_at: Some(1),
+            link: LinkKind::None,
         };
         graph.observe(&row).unwrap();
     }
@@ -291,6 +295,7 @@ fn too_many_types_are_an_error() {
             id_type: Some(&id_type),
             id_value: Some("v"),
             observed_at: None,
+            link: LinkKind::None,
         };
         last = graph.observe(&row);
         if last.is_err() {

@@ -1,0 +1,312 @@
+//! Identifiers as columns under dense indices, with the union-find over them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+use crate::graph::GraphError;
+
+/// Stands for "none" among dense indices.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Tells keys of different types or sources apart: a hash of the name, so that a fingerprint is the
+/// same in every run and whatever came first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Space([u8; 16]);
+
+impl Space {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut key = [0; 16];
+        for (to, from) in key.iter_mut().zip(blake3::hash(name.as_bytes()).as_bytes()) {
+            *to = *from;
+        }
+        Self(key)
+    }
+}
+
+/// 128 bits of BLAKE3 over a key. Two of a billion keys are equal with a probability below 10⁻²⁰, so
+/// the text behind it need not be compared, nor kept for records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fingerprint(pub(crate) [u32; 4]);
+
+impl Fingerprint {
+    pub(crate) fn new(scratch: &mut Vec<u8>, space: Space, text: &str) -> Self {
+        scratch.clear();
+        scratch.extend_from_slice(&space.0);
+        scratch.extend_from_slice(text.as_bytes());
+        let hash = blake3::hash(scratch);
+        let mut words = [0_u32; 4];
+        for (word, bytes) in words.iter_mut().zip(hash.as_bytes().chunks_exact(4)) {
+            *word = bytes
+                .iter()
+                .rev()
+                .fold(0, |word, byte| (word << 8) | u32::from(*byte));
+        }
+        Self(words)
+    }
+}
+
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [low, high, ..] = self.0;
+        state.write_u64((u64::from(high) << 32) | u64::from(low));
+    }
+}
+
+/// A fingerprint is a hash already.
+#[derive(Default)]
+pub(crate) struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+pub(crate) type FingerprintMap = HashMap<Fingerprint, u32, BuildHasherDefault<AlreadyHashed>>;
+
+/// Few distinct words, as small numbers.
+#[derive(Default)]
+pub(crate) struct Words {
+    index: HashMap<String, u16>,
+    names: Vec<String>,
+    spaces: Vec<Space>,
+}
+
+impl Words {
+    pub(crate) fn intern(&mut self, word: &str, error: GraphError) -> Result<u16, GraphError> {
+        if let Some(index) = self.index.get(word) {
+            return Ok(*index);
+        }
+        let index = u16::try_from(self.names.len()).map_err(|_| error)?;
+        if index == u16::MAX {
+            return Err(error);
+        }
+        self.names.push(word.to_owned());
+        self.spaces.push(Space::new(word));
+        self.index.insert(word.to_owned(), index);
+        Ok(index)
+    }
+
+    pub(crate) fn get(&self, word: &str) -> Option<u16> {
+        self.index.get(word).copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The space of a word by its index.
+    pub(crate) fn space(&self, index: u16) -> Space {
+        self.spaces
+            .get(usize::from(index))
+            .copied()
+            .unwrap_or(Space([0; 16]))
+    }
+
+    pub(crate) fn name(&self, index: u16) -> &str {
+        self.names
+            .get(usize::from(index))
+            .map_or("", String::as_str)
+    }
+
+    /// For each index the place of its word in alphabetical order.
+    pub(crate) fn ranks(&self) -> Vec<u16> {
+        let mut sorted: Vec<u16> = (0_u16..).take(self.names.len()).collect();
+        sorted.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, index) in (0_u16..).zip(sorted) {
+            ranks[usize::from(index)] = rank;
+        }
+        ranks
+    }
+}
+
+/// All identifiers ever named, by dense index: one column per attribute.
+#[derive(Default)]
+pub(crate) struct Nodes {
+    index: FingerprintMap,
+    pub(crate) types: Words,
+    /// The values, one behind the other.
+    text: String,
+    /// Where each value ends in `text`.
+    ends: Vec<u64>,
+    kind: Vec<u16>,
+    /// Earliest and latest observation; `first > last` if none has a time.
+    pub(crate) first: Vec<i64>,
+    pub(crate) last: Vec<i64>,
+    /// Whether any row of this run has it.
+    pub(crate) observed: Vec<bool>,
+    /// Index of its previous canonical id.
+    pub(crate) previous: Vec<u32>,
+    /// Union-find.
+    pub(crate) parent: Vec<u32>,
+}
+
+impl Nodes {
+    pub(crate) fn intern(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        id_type: &str,
+        value: &str,
+    ) -> Result<u32, GraphError> {
+        let kind = self.types.intern(id_type, GraphError::TooManyIdTypes)?;
+        match self
+            .index
+            .entry(Fingerprint::new(scratch, self.types.space(kind), value))
+        {
+            Entry::Occupied(entry) => Ok(*entry.get()),
+            Entry::Vacant(entry) => {
+                let node =
+                    u32::try_from(self.ends.len()).map_err(|_| GraphError::TooManyIdentifiers)?;
+                if node == NONE {
+                    return Err(GraphError::TooManyIdentifiers);
+                }
+                entry.insert(node);
+                self.text.push_str(value);
+                self.ends.push(self.text.len() as u64);
+                self.kind.push(kind);
+                self.first.push(i64::MAX);
+                self.last.push(i64::MIN);
+                self.observed.push(false);
+                self.previous.push(NONE);
+                self.parent.push(node);
+                Ok(node)
+            }
+        }
+    }
+
+    pub(crate) fn find_text(&self, id_type: &str, value: &str) -> Option<u32> {
+        self.find(&self.fingerprint(&mut Vec::new(), id_type, value)?)
+    }
+
+    /// Fingerprint of an identifier, if its type is known.
+    pub(crate) fn fingerprint(
+        &self,
+        scratch: &mut Vec<u8>,
+        id_type: &str,
+        value: &str,
+    ) -> Option<Fingerprint> {
+        let kind = self.types.get(id_type)?;
+        Some(Fingerprint::new(scratch, self.types.space(kind), value))
+    }
+
+    pub(crate) fn find(&self, identifier: &Fingerprint) -> Option<u32> {
+        self.index.get(identifier).copied()
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        // `intern` keeps the number below 2³².
+        u32::try_from(self.ends.len()).unwrap_or(NONE)
+    }
+
+    pub(crate) fn observed(&self, node: u32) -> bool {
+        self.observed[node as usize]
+    }
+
+    pub(crate) fn id_type(&self, node: u32) -> &str {
+        self.types.name(self.kind[node as usize])
+    }
+
+    pub(crate) fn type_name(&self, kind: u16) -> &str {
+        self.types.name(kind)
+    }
+
+    pub(crate) fn kind(&self, node: u32) -> u16 {
+        self.kind[node as usize]
+    }
+
+    pub(crate) fn type_ranks(&self) -> Vec<u16> {
+        self.types.ranks()
+    }
+
+    pub(crate) fn value(&self, node: u32) -> &str {
+        let at = node as usize;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let range = usize::try_from(start).unwrap_or(usize::MAX)
+            ..usize::try_from(self.ends[at]).unwrap_or(usize::MAX);
+        self.text.get(range).unwrap_or_default()
+    }
+
+    pub(crate) fn first_seen(&self, node: u32) -> Option<i64> {
+        let at = node as usize;
+        (self.first[at] <= self.last[at]).then(|| self.first[at])
+    }
+
+    pub(crate) fn last_seen(&self, node: u32) -> Option<i64> {
+        let at = node as usize;
+        (self.first[at] <= self.last[at]).then(|| self.last[at])
+    }
+
+    /// Earliest observation, `i64::MAX` if there is none with a time.
+    pub(crate) fn earliest(&self, node: u32) -> i64 {
+        self.first[node as usize]
+    }
+
+    /// Root of the node's tree; halves the path.
+    pub(crate) fn root(&mut self, mut node: u32) -> u32 {
+        loop {
+            let parent = self.parent[node as usize];
+            if parent == node {
+                return node;
+            }
+            let above = self.parent[parent as usize];
+            self.parent[node as usize] = above;
+            node = above;
+        }
+    }
+
+    /// Lets every node point to its root.
+    pub(crate) fn flatten(&mut self) {
+        for node in 0..self.len() {
+            // Parents have smaller indices, so the parent is flat already.
+            let parent = self.parent[node as usize];
+            self.parent[node as usize] = self.parent[parent as usize];
+        }
+    }
+
+    /// Root of a node, after [`Nodes::flatten`].
+    pub(crate) fn root_of(&self, node: u32) -> u32 {
+        self.parent[node as usize]
+    }
+
+    /// For each type its place in the order of strength: those named by rules, which have the lowest
+    /// indices, then the others by name.
+    pub(crate) fn strengths(&self, named: usize) -> Vec<u16> {
+        let mut kinds: Vec<u16> = (0_u16..).take(self.types.len()).collect();
+        let key = |kind: u16| {
+            let at = usize::from(kind);
+            (
+                at.min(named),
+                if at < named {
+                    ""
+                } else {
+                    self.types.name(kind)
+                },
+            )
+        };
+        kinds.sort_by(|a, b| key(*a).cmp(&key(*b)));
+        let mut strengths = vec![0; kinds.len()];
+        for (place, kind) in (0_u16..).zip(kinds) {
+            strengths[usize::from(kind)] = place;
+        }
+        strengths
+    }
+
+    /// Links the larger root under the smaller one.
+    pub(crate) fn union(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.root(a), self.root(b));
+        let (low, high) = if a < b { (a, b) } else { (b, a) };
+        self.parent[high as usize] = low;
+    }
+}
