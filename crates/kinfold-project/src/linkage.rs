@@ -248,7 +248,7 @@ pub struct LevelParameters {
 }
 
 /// The label of the level of all pairs that are on no other.
-pub const OTHERWISE: &str = "otherwise";
+pub const OTHERWISE: &str = "else";
 
 /// What the name of a file of parameters ends in, behind the name of its model.
 pub const PARAMETERS_FILE: &str = ".linkage.yml";

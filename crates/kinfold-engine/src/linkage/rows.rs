@@ -1,11 +1,11 @@
 //! The records of a linkage as columns in memory, and the keys by which they are brought together.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Schema};
 use datafusion::common::DataFusionError;
+use kinfold_identity::linkage::{Records, hash_key};
 use kinfold_project::linkage::LevelCondition;
 use kinfold_project::{KeyRule, LinkageRules};
 
@@ -39,22 +39,24 @@ fn kinds(condition: &LevelCondition, schema: &Schema, found: &mut Vec<(String, K
     if let LevelCondition::Not(part) = condition {
         return kinds(part, schema, found);
     }
-    let kind = kind_of(condition);
     for column in condition.columns() {
-        let list = schema
-            .field_with_name(column)
-            .is_ok_and(|f| matches!(f.data_type(), DataType::List(_) | DataType::LargeList(_)));
-        let kind = if list { Kind::Texts } else { kind };
-        found.push((column.to_owned(), kind));
+        found.push((column.to_owned(), kind_of(condition, column, schema)));
     }
 }
 
 /// The kind of column that a condition reads.
-pub(crate) fn kind_of(condition: &LevelCondition) -> Kind {
-    match condition {
-        LevelCondition::Days(..) => Kind::Date,
-        LevelCondition::Within(..) => Kind::Number,
-        LevelCondition::Overlap(..) | LevelCondition::BestJaroWinkler(..) => Kind::Texts,
+pub(crate) fn kind_of(condition: &LevelCondition, column: &str, schema: &Schema) -> Kind {
+    use LevelCondition as Is;
+    let found = schema.field_with_name(column).map(|field| field.data_type());
+    match (condition, found) {
+        (Is::Days(..), _) => Kind::Date,
+        (Is::Within(..), _) => Kind::Number,
+        (Is::Overlap(..) | Is::BestJaroWinkler(..), _)
+        | (_, Ok(DataType::List(_) | DataType::LargeList(_))) => Kind::Texts,
+        (
+            Is::Exact(_) | Is::Swapped(..) | Is::Damerau(..),
+            Ok(DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)),
+        ) => Kind::Date,
         _ => Kind::Text,
     }
 }
@@ -112,122 +114,54 @@ pub(crate) fn select(columns: &[(String, Kind)], keys: &[&KeyRule]) -> String {
     sql
 }
 
-/// A column in memory. Empty text is no value.
-#[derive(Debug)]
-pub(crate) enum Values {
-    /// Codes of distinct texts; `u32::MAX` for none.
-    Text { codes: Vec<u32>, texts: Texts },
-    /// Days since 1970; `i32::MIN` for none.
-    Date(Vec<i32>),
-    /// `NaN` for none.
-    Number(Vec<f64>),
-    /// Where the codes of each record end, and the codes.
-    Texts {
-        ends: Vec<u32>,
-        codes: Vec<u32>,
-        texts: Texts,
-    },
-}
-
-/// Distinct texts by code.
-#[derive(Debug, Default)]
-pub(crate) struct Texts {
-    index: HashMap<String, u32>,
-}
-
-impl Texts {
-    fn code(&mut self, text: &str) -> u32 {
-        if let Some(code) = self.index.get(text) {
-            return *code;
-        }
-        let code = u32::try_from(self.index.len()).unwrap_or(u32::MAX);
-        self.index.insert(text.to_owned(), code);
-        code
-    }
-
-    /// The texts in the order of their codes.
-    pub(crate) fn into_values(self) -> Vec<String> {
-        let mut pairs: Vec<(u32, String)> = self.index.into_iter().map(|(t, c)| (c, t)).collect();
-        pairs.sort_unstable_by_key(|(code, _)| *code);
-        pairs.into_iter().map(|(_, text)| text).collect()
-    }
-}
-
-/// The records of a linkage.
+/// The records of a linkage, as they were read.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
+    batches: Vec<RecordBatch>,
     /// Names of sources by code.
-    pub(crate) sources: Vec<String>,
-    source_index: BTreeMap<String, u16>,
-    /// Code of the source of each record.
-    pub(crate) source: Vec<u16>,
+    sources: Vec<String>,
+    source_of: Vec<u16>,
+    index: BTreeMap<String, u16>,
     /// Ids of the records, one behind the other.
     ids: String,
     ends: Vec<usize>,
-    /// A hash of source and id: what a record is known by, wherever it stands.
-    pub(crate) hashes: Vec<u64>,
-    /// The compared columns.
-    pub(crate) values: Vec<Values>,
-    /// For each rule the key of each record; 0 for none.
-    pub(crate) keys: Vec<Vec<u64>>,
     /// Rows without source or id.
     pub(crate) ignored: u64,
 }
 
 impl Rows {
-    pub(crate) fn new(columns: &[(String, Kind)], keys: usize) -> Self {
-        let values = columns.iter().map(|(_, kind)| match kind {
-            Kind::Text => Values::Text {
-                codes: vec![],
-                texts: Texts::default(),
-            },
-            Kind::Date => Values::Date(vec![]),
-            Kind::Number => Values::Number(vec![]),
-            Kind::Texts => Values::Texts {
-                ends: vec![],
-                codes: vec![],
-                texts: Texts::default(),
-            },
-        });
-        Self {
-            values: values.collect(),
-            keys: vec![vec![]; keys],
-            ..Self::default()
-        }
-    }
-
     pub(crate) fn len(&self) -> usize {
-        self.source.len()
+        self.ends.len()
     }
 
-    pub(crate) fn source(&self, record: usize) -> &str {
-        let code = self.source.get(record).copied().unwrap_or_default();
-        self.sources
-            .get(usize::from(code))
-            .map_or("", String::as_str)
+    /// Source and id of a row.
+    pub(crate) fn name(&self, row: u32) -> (&str, &str) {
+        let row = row as usize;
+        let source = self.source_of.get(row).copied().unwrap_or_default();
+        let source = self.sources.get(usize::from(source));
+        let start = row.checked_sub(1).and_then(|at| self.ends.get(at)).copied();
+        let end = self.ends.get(row).copied().unwrap_or_default();
+        let id = self.ids.get(start.unwrap_or_default()..end);
+        (source.map_or("", String::as_str), id.unwrap_or_default())
     }
 
-    pub(crate) fn id(&self, record: usize) -> &str {
-        let start = record.checked_sub(1).and_then(|at| self.ends.get(at));
-        let end = self.ends.get(record).copied().unwrap_or_default();
-        let start = start.copied().unwrap_or_default();
-        self.ids.get(start..end).unwrap_or_default()
-    }
-
-    /// Takes the rows of a batch of [`select`].
-    pub(crate) fn add(
-        &mut self,
-        batch: &RecordBatch,
-        keys: &[&KeyRule],
-    ) -> Result<(), DataFusionError> {
-        let (source, id) = (text(batch, 0)?, text(batch, 1)?);
-        let taken: Vec<usize> = (0..batch.num_rows())
-            .filter(|row| filled(source, *row).is_some() && filled(id, *row).is_some())
-            .collect();
-        self.ignored += (batch.num_rows() - taken.len()) as u64;
-        for row in &taken {
-            let (source, id) = (source.value(*row), id.value(*row));
-            let code = match self.source_index.get(source) {
+    /// Takes a batch of [`select`].
+    pub(crate) fn add(&mut self, batch: RecordBatch) -> Result<(), DataFusionError> {
+        let (source, id) = (text(&batch, 0)?, text(&batch, 1)?);
+        let named = |row: usize| filled(source, row).is_some() && filled(id, row).is_some();
+        let taken: Vec<bool> = (0..batch.num_rows()).map(named).collect();
+        let left_out = taken.iter().filter(|taken| !**taken).count();
+        let batch = match left_out {
+            0 => batch,
+            _ => {
+                self.ignored += left_out as u64;
+                datafusion::arrow::compute::filter_record_batch(&batch, &taken.into())?
+            }
+        };
+        let (source, id) = (text(&batch, 0)?, text(&batch, 1)?);
+        for row in 0..batch.num_rows() {
+            let (source, id) = (source.value(row), id.value(row));
+            let code = match self.index.get(source) {
                 Some(code) => *code,
                 None => {
                     let code = u16::try_from(self.sources.len()).map_err(|_| {
@@ -236,98 +170,134 @@ impl Rows {
                         )
                     })?;
                     self.sources.push(source.to_owned());
-                    self.source_index.insert(source.to_owned(), code);
+                    self.index.insert(source.to_owned(), code);
                     code
                 }
             };
-            self.source.push(code);
+            self.source_of.push(code);
             self.ids.push_str(id);
             self.ends.push(self.ids.len());
-            self.hashes.push(hash([source, id]));
         }
-        for (at, values) in self.values.iter_mut().enumerate() {
-            let column = batch.column(at + 2);
-            match values {
-                Values::Text { codes, texts } => {
-                    let column = text(batch, at + 2)?;
-                    codes.extend(taken.iter().map(|row| {
-                        filled(column, *row).map_or(u32::MAX, |text| texts.code(text))
-                    }));
-                }
-                Values::Date(days) => {
-                    let column = column
-                        .as_primitive_opt::<Date32Type>()
-                        .ok_or_else(unexpected)?;
-                    days.extend(taken.iter().map(|row| {
-                        if column.is_valid(*row) {
-                            column.value(*row)
-                        } else {
-                            i32::MIN
-                        }
-                    }));
-                }
-                Values::Number(numbers) => {
-                    let column = column
-                        .as_primitive_opt::<Float64Type>()
-                        .ok_or_else(unexpected)?;
-                    numbers.extend(taken.iter().map(|row| {
-                        if column.is_valid(*row) {
-                            column.value(*row)
-                        } else {
-                            f64::NAN
-                        }
-                    }));
-                }
-                Values::Texts { ends, codes, texts } => {
-                    let column = column.as_list_opt::<i32>().ok_or_else(unexpected)?;
-                    for row in &taken {
-                        if column.is_valid(*row) {
-                            let members = column.value(*row);
-                            let members =
-                                members.as_string_opt::<i32>().ok_or_else(unexpected)?;
-                            let mut own: Vec<u32> = (0..members.len())
-                                .filter_map(|m| filled(members, m))
-                                .map(|text| texts.code(text))
-                                .collect();
-                            own.sort_unstable();
-                            own.dedup();
-                            codes.extend(own);
-                        }
-                        ends.push(u32::try_from(codes.len()).unwrap_or(u32::MAX));
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    /// The records by column, in the order of `columns`, and for each rule the keys in the order of the rows.
+    /// What was read is given up on the way.
+    pub(crate) fn records(
+        &mut self,
+        columns: &[(String, Kind)],
+        rules: &[&KeyRule],
+    ) -> Result<(Records, Vec<Vec<u64>>), DataFusionError> {
+        let count = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        let hashes: Vec<u64> = (0..count)
+            .map(|row| {
+                let (source, id) = self.name(row);
+                hash_key(&[Some(source), Some(id)])
+            })
+            .collect();
+        // Codes follow the order of the names, not that of the rows.
+        let ranks: BTreeMap<&str, u16> = self.index.keys().map(String::as_str).zip(0..).collect();
+        let ranked: Vec<u16> = self
+            .source_of
+            .iter()
+            .map(|code| {
+                let name = self.sources.get(usize::from(*code));
+                name.and_then(|name| ranks.get(name.as_str()).copied())
+                    .unwrap_or_default()
+            })
+            .collect();
+        let mut records = Records::new(&hashes, &ranked).map_err(external)?;
+        let batches = std::mem::take(&mut self.batches);
+        for (at, (_, kind)) in columns.iter().enumerate() {
+            add_column(&mut records, &batches, at + 2, *kind)?;
+        }
+        let mut keys = vec![];
+        let mut column = 2 + columns.len();
+        for rule in rules {
+            let parts = rule.expressions.len();
+            let mut own = Vec::with_capacity(self.len());
+            for batch in &batches {
+                let texts: Result<Vec<&StringArray>, _> =
+                    (0..parts).map(|part| text(batch, column + part)).collect();
+                let texts = texts?;
+                let mut values: Vec<Option<&str>> = vec![None; parts];
+                for row in 0..batch.num_rows() {
+                    for (value, column) in values.iter_mut().zip(&texts) {
+                        *value = filled(column, row);
                     }
+                    own.push(hash_key(&values));
                 }
             }
+            column += parts;
+            keys.push(own);
         }
-        let mut column = 2 + self.values.len();
-        for (rule, found) in keys.iter().zip(&mut self.keys) {
-            let parts: Result<Vec<&StringArray>, _> = (0..rule.expressions.len())
-                .map(|part| text(batch, column + part))
-                .collect();
-            let parts = parts?;
-            column += parts.len();
-            found.extend(taken.iter().map(|row| {
-                let values: Option<Vec<&str>> =
-                    parts.iter().map(|part| filled(part, *row)).collect();
-                values.map_or(0, |values| hash(values).max(1))
-            }));
-        }
-        Ok(())
+        Ok((records, keys))
     }
 }
 
-/// 64 bits of BLAKE3 over texts with their lengths.
-fn hash<'t>(texts: impl IntoIterator<Item = &'t str>) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    for text in texts {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    }
-    let hash = hasher.finalize();
-    let mut word = [0; 8];
-    for (to, from) in word.iter_mut().zip(hash.as_bytes()) {
-        *to = *from;
-    }
-    u64::from_le_bytes(word)
+fn add_column(
+    records: &mut Records,
+    batches: &[RecordBatch],
+    at: usize,
+    kind: Kind,
+) -> Result<(), DataFusionError> {
+    let added = match kind {
+        Kind::Text => {
+            let columns: Result<Vec<&StringArray>, _> = batches.iter().map(|b| text(b, at)).collect();
+            let columns = columns?;
+            records.add_text(
+                columns
+                    .iter()
+                    .flat_map(|column| (0..column.len()).map(|row| filled(column, row))),
+            )
+        }
+        Kind::Date => {
+            let columns = typed(batches, at, |column| column.as_primitive_opt::<Date32Type>())?;
+            records.add_date(columns.iter().flat_map(|column| column.iter()))
+        }
+        Kind::Number => {
+            let columns = typed(batches, at, |column| column.as_primitive_opt::<Float64Type>())?;
+            records.add_number(columns.iter().flat_map(|column| column.iter()))
+        }
+        Kind::Texts => {
+            let columns = typed(batches, at, |column| column.as_list_opt::<i32>())?;
+            let mut values: Vec<Option<Vec<String>>> = vec![];
+            for column in columns {
+                for row in 0..column.len() {
+                    if column.is_null(row) {
+                        values.push(None);
+                        continue;
+                    }
+                    let members = column.value(row);
+                    let members = members.as_string_opt::<i32>().ok_or_else(unexpected)?;
+                    let members = (0..members.len()).filter_map(|m| filled(members, m));
+                    values.push(Some(members.map(str::to_owned).collect()));
+                }
+            }
+            records.add_text_array(values)
+        }
+    };
+    added.map(|_| ()).map_err(external)
+}
+
+fn typed<'b, T>(
+    batches: &'b [RecordBatch],
+    at: usize,
+    read: impl Fn(&'b dyn Array) -> Option<&'b T>,
+) -> Result<Vec<&'b T>, DataFusionError> {
+    batches
+        .iter()
+        .map(|batch| {
+            let column = batch.columns().get(at)?;
+            read(column.as_ref())
+        })
+        .map(|column| column.ok_or_else(unexpected))
+        .collect()
+}
+
+fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 /// The text of a row, unless there is none or only white space.

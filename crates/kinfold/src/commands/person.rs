@@ -20,8 +20,6 @@ pub struct Identity {
     /// The relation itself and its companions, as SQL names them.
     relation: String,
     changes: Option<String>,
-    /// Its edges.
-    pub edges: Option<String>,
 }
 
 /// Whom the command line means.
@@ -120,7 +118,7 @@ fn text(told: &Value, output: &Output) {
         ));
     }
     for profile in list("profiles") {
-        output.line(&format!("{}", word(&profile["model"])));
+        output.line(&word(&profile["model"]));
         let traits = profile["traits"].as_object().cloned().unwrap_or_default();
         for (name, value) in traits.iter().filter(|(name, _)| *name != "canonical_id") {
             output.line(&format!("  {name}: {}", word(value)));
@@ -179,7 +177,6 @@ pub fn identities(
                 name: name.to_owned(),
                 relation: relation(node)?,
                 changes: companion(node, "changes"),
-                edges: companion(node, "edges"),
             })
         })
         .collect();
@@ -243,7 +240,11 @@ pub async fn find(
     }
     if hits.len() > 1 {
         let ids = hits.iter().map(|hit| {
-            let Found { identity, canonical_id, .. } = hit;
+            let Found {
+                identity,
+                canonical_id,
+                ..
+            } = hit;
             format!("{} {canonical_id}", identity.name)
         });
         return Err(CommandError::Ambiguous {

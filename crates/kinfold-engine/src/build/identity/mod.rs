@@ -26,7 +26,7 @@ use kinfold_identity::{
     BlockedValues, CanonicalId, ChangeKind, Checked, GraphBuilder, Resolution, ResolveOptions,
 };
 
-use rows::{Rows, RowsError, judged, previous_ids, text};
+use rows::{Rows, judged, previous_ids, text};
 use rules::Forms;
 
 use super::table::{Made, Mark};

@@ -98,11 +98,9 @@ impl<'b> Rows<'b> {
     fn row(&self, row: usize, forms: &Forms) -> Result<Row<'b>, RowsError> {
         let [source, record_id, id_type, id_value] = self.texts.map(|column| cell(column, row));
         let id_value = match (id_type, id_value) {
-            (Some(id_type), Some(value)) if !forms.is_empty() => {
-                forms.form(id_type, value).map(|form| {
-                    Some(form.map_or(Cow::Borrowed(value), Cow::Owned))
-                })
-            }
+            (Some(id_type), Some(value)) if !forms.is_empty() => forms
+                .form(id_type, value)
+                .map(|form| Some(form.map_or(Cow::Borrowed(value), Cow::Owned))),
             (_, value) => Ok(value.map(Cow::Borrowed)),
         };
         let weight = self.weight.is_valid(row).then(|| self.weight.value(row));
@@ -219,12 +217,11 @@ fn judge(
             None if row.source.is_none() || row.record_id.is_none() => continue,
             None => {
                 // None of its type: refused before the graph.
-                for (builder, value) in texts.iter_mut().zip([
-                    row.source,
-                    row.record_id,
-                    row.id_type,
-                    shown,
-                ]) {
+                for (builder, value) in
+                    texts
+                        .iter_mut()
+                        .zip([row.source, row.record_id, row.id_type, shown])
+                {
                     builder.append_option(value);
                 }
                 at.append_option(row.observed_at);
