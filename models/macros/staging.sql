@@ -46,11 +46,16 @@ WHERE {{ source_column(entry, table, 'id') }} IS NOT NULL
 {%- endif -%}
 {%- endmacro %}
 
-{#- An identifier, or null for what programs write where they know none: those join strangers. -#}
+{#- An identifier, or null for what programs write where they know none: those join strangers. The variable
+    `blocked_identifiers` adds words, in lower case. -#}
 {% macro identifier(expression) -%}
+{%- set blocked = [
+    '-1', '[object object]', 'anonymous', 'false', 'guest', 'n/a', 'na', 'nan', 'nil', 'none', 'null', 'true',
+    'undefined', 'unknown',
+] + var('blocked_identifiers', []) -%}
 CASE
     WHEN regexp_like(trim({{ expression }}), '^[0-]*$') THEN NULL
-    WHEN lower(trim({{ expression }})) IN ({% for word in var('blocked_identifiers') %}'{{ word | replace("'", "''") }}'{{ ", " if not loop.last }}{% endfor %}) THEN NULL
+    WHEN lower(trim({{ expression }})) IN ({% for word in blocked %}'{{ word | replace("'", "''") }}'{{ ", " if not loop.last }}{% endfor %}) THEN NULL
     ELSE trim({{ expression }})
 END
 {%- endmacro %}

@@ -26,7 +26,7 @@ arrow_cast({{ expression }}, 'Timestamp(Microsecond, Some("UTC"))')
 
 {#- A point in time by the clock of the variable `time_zone`; for its date, hour and day of the week. -#}
 {% macro local(expression) -%}
-arrow_cast({{ expression }}, 'Timestamp(Microsecond, Some("{{ var('time_zone') }}"))')
+arrow_cast({{ utc(expression) }}, 'Timestamp(Microsecond, Some("{{ var('time_zone', 'UTC') }}"))')
 {%- endmacro %}
 
 {% macro local_date(expression) -%}
