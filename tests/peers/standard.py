@@ -2,7 +2,7 @@
 
     python tests/peers/standard.py KINFOLD [SEED [ROUNDS [PACKAGE]]]
 
-KINFOLD is the executable, SEED the first of ROUNDS seeds (1, 5). With PACKAGE, the folder of the package is read
+KINFOLD is the executable, SEED the first of ROUNDS seeds (1, 10). With PACKAGE, the folder of the package is read
 in place of the one that the executable carries. Needs nothing but Python.
 
 A round makes data with many ties, nulls, duplicates, late and future rows, and windows that begin or end exactly
@@ -52,21 +52,22 @@ RULES = ["source_priority", "most_recent", "first", "most_frequent", "longest", 
 
 # --- data ----------------------------------------------------------------------------------------------------
 
-def moment(chance: random.Random):
-    """A time on a grid of few points, so that rows share one, and edges of windows are hit."""
-    if chance.random() < 0.03:
-        return None
-    days = chance.choice([-1, 0, 0, 1, 2, 5, 7, 10, 14, 20, 30, 60, 90, 180])
-    return CLOCK - days * DAY + chance.choice([0, 0, -1, 1, 7200, -7200]) * datetime.timedelta(seconds=1)
+def moments(chance: random.Random, count: int) -> list:
+    """So few times that rows share them, among them the edges of windows, and none at all."""
+    grid = []
+    for _ in range(count):
+        days = chance.choice([-1, 0, 0, 1, 2, 5, 7, 10, 14, 20, 30, 60, 90, 180])
+        grid.append(CLOCK - days * DAY + chance.choice([0, 0, -1, 1, 7200, -7200]) * datetime.timedelta(seconds=1))
+    return grid + [None] * (count // 10)
 
 
 def observations(chance: random.Random) -> list:
-    rows = []
+    rows, times = [], moments(chance, 20)
     for number in range(chance.randint(20, 250)):
         rows.append({
             "person": chance.choice(["p1", "p2", "p3", "p4", "p5", None]),
             "id": f"e{chance.randint(0, 300)}",
-            "at": moment(chance),
+            "at": chance.choice(times),
             "kind": chance.choice(["a", "b", "c", None]),
             "word": chance.choice(["x", "y", "Z", "é", "ab", "", None, None]),
             "amount": chance.choice([D("1.00"), D("2.50"), D("10.01"), D("-3.00"), None]),
@@ -168,17 +169,17 @@ def traits(rows: list, made: list) -> dict:
 # --- golden attributes ---------------------------------------------------------------------------------------
 
 def claims(chance: random.Random) -> list:
-    rows = []
+    rows, times = [], moments(chance, chance.choice([3, 6, 12])) + [None]
     for number in range(chance.randint(10, 150)):
         says = chance.random()
         rows.append({
             "canonical_id": f"p{chance.randint(1, 4)}",
-            "attribute": chance.choice(["a1", "a2", "a3", "a4"]),
+            "attribute": chance.choice(["a1", "a2", "a3"]),
             "value": chance.choice(["Rome", "Oslo", "Bo", "9", "10", "-1.5", "été"]) if says > 0.25 else None,
             "cleared": says < 0.12,
             "source": chance.choice(["crm", "web", "shop"]),
             "record_id": f"r{number}",
-            "observed_at": moment(chance),
+            "observed_at": chance.choice(times),
         })
     return rows
 
@@ -250,8 +251,8 @@ def golden(rows: list, choices: dict, scope: str) -> dict:
 def events(chance: random.Random) -> list:
     rows, start = [], CLOCK - 20 * DAY
     for number in range(chance.randint(20, 200)):
-        at = start + datetime.timedelta(minutes=chance.choice([0, 10, 29, 30, 31, 60]) * chance.randint(0, 60))
-        at += datetime.timedelta(days=chance.choice([0, 0, 1, 12, 20]), seconds=chance.choice([0, 0, 1]))
+        at = start + datetime.timedelta(minutes=15 * chance.randint(0, 60), seconds=chance.choice([0, 0, 0, 1]))
+        at += chance.choice([0, 0, 1, 12, 20]) * DAY
         device, user = chance.choice(["d1", "d2", "d3", "d4", "d5", " undefined", None]), chance.choice(["u1", "u2", "null", "0", None, None])
         row = {
             "id": f"m{number}", "anonymous_id": device, "user_id": user, "timestamp": at,
@@ -532,7 +533,7 @@ def main() -> None:
     if not 2 <= len(sys.argv) <= 5:
         sys.exit(__doc__)
     kinfold = pathlib.Path(sys.argv[1]).absolute()
-    seed, rounds = (int(text) for text in (sys.argv[2:4] + ["1", "5"][len(sys.argv[2:4]):]))
+    seed, rounds = (int(text) for text in (sys.argv[2:4] + ["1", "10"][len(sys.argv[2:4]):]))
     package = pathlib.Path(sys.argv[4]).absolute() if len(sys.argv) > 4 else None
     problems, cells = [], 0
     for number in range(seed, seed + rounds):
