@@ -99,9 +99,20 @@ count(DISTINCT {{ value }}) FILTER (WHERE {{ seen(where, days, at) }})
     dictionary: `name`, `kind` (the macros above without `trait_`, and `most_frequent`, `least_frequent`, `top`),
     and the arguments of its macro. For the three kinds of frequency, `at_least` (1) is how often a value must be
     there, and of values that are there equally often the smallest comes first; `top` is the list of the first
-    `limit` (3). -#}
+    `limit` (3).
+
+    Kinds that look at different values group the rows by them first, once for all traits of one value: sets of
+    values within an aggregate would be kept in memory, one for each key. -#}
 {% macro traits(relation, definitions, key='canonical_id', at='occurred_at', id='message_id') -%}
-{%- set ranked = ['most_frequent', 'least_frequent', 'top'] -%}
+{%- set kinds_by_value = ['most_frequent', 'least_frequent', 'top', 'unique_count', 'unique_list', 'active_days'] -%}
+{%- set by_value = {} -%}
+{%- for trait in definitions if trait.kind in kinds_by_value -%}
+    {%- set value = local_date(at) if trait.kind == 'active_days' else trait.value -%}
+    {%- if value not in by_value -%}
+        {%- do by_value.update({value: []}) -%}
+    {%- endif -%}
+    {%- do by_value[value].append(trait) -%}
+{%- endfor -%}
 WITH observed AS (
     SELECT *
     FROM {{ relation }}
@@ -111,41 +122,45 @@ WITH observed AS (
 totals AS (
     SELECT
         {{ key }}
-        {%- for trait in definitions if trait.kind not in ranked %},
+        {%- for trait in definitions if trait.kind not in kinds_by_value %},
         {{ trait_of(trait, at, id) }} AS {{ trait.name }}
         {%- endfor %}
     FROM observed
     GROUP BY {{ key }}
 )
-{%- for trait in definitions if trait.kind in ranked %},
+{%- for value, group in by_value.items() %},
 
-{{ trait.name }}_counted AS (
+counted_{{ loop.index }} AS (
     SELECT
         {{ key }},
-        {{ trait.value }} AS value,
-        count(*) AS times
+        {{ value }} AS value
+        {%- for trait in group %},
+        {{ trait_count(trait.get('where', none), trait.get('days', none), at) }} AS {{ trait.name }}_times
+        {%- endfor %}
     FROM observed
-    WHERE {{ seen(trait.get('where', none), trait.get('days', none), at, trait.value) }}
-    GROUP BY {{ key }}, {{ trait.value }}
-    HAVING count(*) >= {{ trait.get('at_least', 1) }}
+    WHERE ({{ value }}) IS NOT NULL
+    GROUP BY {{ key }}, {{ value }}
 ),
 
-{{ trait.name }}_ranked AS (
+ranked_{{ loop.index }} AS (
     SELECT
-        {{ key }},
-        value,
+        *
+        {%- for trait in group if trait.kind in ['top', 'unique_list'] %},
         row_number() OVER (
-            PARTITION BY {{ key }} ORDER BY times {{ 'ASC' if trait.kind == 'least_frequent' else 'DESC' }}, value
-        ) AS position
-    FROM {{ trait.name }}_counted
+            PARTITION BY {{ key }}
+            ORDER BY {{ trait.name }}_times >= {{ trait.get('at_least', 1) }} DESC, {{ trait.name ~ '_times DESC, ' if trait.kind == 'top' }}value
+        ) AS {{ trait.name }}_position
+        {%- endfor %}
+    FROM counted_{{ loop.index }}
 ),
 
-{{ trait.name }}_chosen AS (
+chosen_{{ loop.index }} AS (
     SELECT
-        {{ key }},
-        {{ 'array_agg(value ORDER BY position)' if trait.kind == 'top' else 'min(value)' }} AS value
-    FROM {{ trait.name }}_ranked
-    WHERE position <= {{ trait.get('limit', 3) if trait.kind == 'top' else 1 }}
+        {{ key }}
+        {%- for trait in group %},
+        {{ trait_of_values(trait) }} AS {{ trait.name }}
+        {%- endfor %}
+    FROM ranked_{{ loop.index }}
     GROUP BY {{ key }}
 )
 {%- endfor %}
@@ -153,12 +168,26 @@ totals AS (
 SELECT
     totals.{{ key }}
     {%- for trait in definitions %},
-    {{ trait.name ~ '_chosen.value' if trait.kind in ranked else 'totals.' ~ trait.name }} AS {{ trait.name }}
+    {{ 'coalesce(' ~ trait.name ~ ', 0) AS ' ~ trait.name if trait.kind in ['unique_count', 'active_days'] else trait.name }}
     {%- endfor %}
 FROM totals
-{%- for trait in definitions if trait.kind in ranked %}
-LEFT JOIN {{ trait.name }}_chosen ON {{ trait.name }}_chosen.{{ key }} = totals.{{ key }}
+{%- for value in by_value %}
+LEFT JOIN chosen_{{ loop.index }} ON chosen_{{ loop.index }}.{{ key }} = totals.{{ key }}
 {%- endfor %}
+{%- endmacro %}
+
+{#- The aggregate of one definition over the values of a key, how often each is there, and its place in a list. -#}
+{% macro trait_of_values(trait) -%}
+{%- set there = trait.name ~ '_times >= ' ~ trait.get('at_least', 1) -%}
+{%- if trait.kind in ['unique_count', 'active_days'] -%}
+count(*) FILTER (WHERE {{ there }})
+{%- elif trait.kind in ['most_frequent', 'least_frequent'] -%}
+first_value(value ORDER BY {{ trait.name }}_times {{ 'DESC' if trait.kind == 'most_frequent' else 'ASC' }}, value) FILTER (WHERE {{ there }})
+{%- else -%}
+{%- set limit = trait.get('limit', 3 if trait.kind == 'top' else none) -%}
+array_agg(value ORDER BY {{ trait.name }}_position)
+            FILTER (WHERE {{ there }}{{ ' AND ' ~ trait.name ~ '_position <= ' ~ limit if limit is not none }})
+{%- endif -%}
 {%- endmacro %}
 
 {#- The aggregate of one definition. -#}
@@ -179,9 +208,6 @@ LEFT JOIN {{ trait.name }}_chosen ON {{ trait.name }}_chosen.{{ key }} = totals.
 {%- elif trait.kind == 'last_at' -%}{{ trait_last_at(where, days, at) }}
 {%- elif trait.kind == 'days_since_first' -%}{{ trait_days_since_first(where, days, at) }}
 {%- elif trait.kind == 'days_since_last' -%}{{ trait_days_since_last(where, days, at) }}
-{%- elif trait.kind == 'active_days' -%}{{ trait_active_days(where, days, at) }}
-{%- elif trait.kind == 'unique_count' -%}{{ trait_unique_count(trait.value, where, days, at) }}
-{%- elif trait.kind == 'unique_list' -%}{{ trait_unique_list(trait.value, where, days, at, trait.get('limit', none)) }}
 {%- else -%}{{ exceptions.raise_compiler_error("`" ~ trait.kind ~ "` of the trait `" ~ trait.name ~ "` is no kind of trait") }}
 {%- endif -%}
 {%- endmacro %}
