@@ -9,8 +9,15 @@
 {#- Pairs of entry and table, of those tables that the sources of a layout have. If there is none, one
     pair without an entry: it gives the columns and no rows. -#}
 {% macro tables_of(layout, tables) -%}
+{%- set known = ['tracks', 'pages', 'screens', 'identifies', 'groups', 'aliases', 'order_completed'] -%}
 {%- set found = [] -%}
 {%- for entry in var(layout ~ '_sources') -%}
+    {%- for key in entry if key not in ['source', 'tables', 'columns'] -%}
+        {{ exceptions.raise_compiler_error("`" ~ key ~ "` in `" ~ layout ~ "_sources` is none of `source`, `tables` and `columns`") }}
+    {%- endfor -%}
+    {%- for table in entry.tables if table not in known -%}
+        {{ exceptions.raise_compiler_error("`" ~ table ~ "` in `" ~ layout ~ "_sources` is none of the tables " ~ known | join(", ")) }}
+    {%- endfor -%}
     {%- for table in tables if table in entry.tables -%}
         {%- do found.append([entry, table]) -%}
     {%- endfor -%}
