@@ -1,6 +1,6 @@
 {#- Orders of each monthly cohort of first buyers, by months since the first order. -#}
-{{ config(materialized='table', enabled=var('orders_model', none) is not none) }}
-{%- if var('orders_model', none) is not none %}
+{{ config(materialized='table', enabled=has_orders()) }}
+{%- if has_orders() %}
 
 WITH orders AS (
     SELECT
@@ -8,7 +8,7 @@ WITH orders AS (
         amount,
         ordered_at,
         min(ordered_at) OVER (PARTITION BY canonical_id) AS first_order_at
-    FROM {{ ref(var('orders_model')) }}
+    FROM {{ ref(orders_model()) }}
 )
 
 SELECT

@@ -31,3 +31,8 @@ CASE
     ELSE {{ text }}
 END
 {%- endmacro %}
+
+{#- The domain of an address on the web, without `www.`. -#}
+{% macro website_domain(expression) -%}
+nullif(regexp_replace(regexp_replace(lower(trim({{ expression }})), '^([a-z]+:)?//', ''), '^(www\.)?([^/:?#]*).*$', '\2'), '')
+{%- endmacro %}

@@ -23,3 +23,12 @@ arrow_cast({{ expression }}, 'Timestamp(Microsecond, Some("UTC"))')
 {% macro month_number(expression) -%}
 (12 * date_part('year', {{ expression }}) + date_part('month', {{ expression }}))
 {%- endmacro %}
+
+{#- A point in time by the clock of the variable `time_zone`; for its date, hour and day of the week. -#}
+{% macro local(expression) -%}
+arrow_cast({{ utc(expression) }}, 'Timestamp(Microsecond, Some("{{ var('time_zone', 'UTC') }}"))')
+{%- endmacro %}
+
+{% macro local_date(expression) -%}
+CAST({{ local(expression) }} AS DATE)
+{%- endmacro %}

@@ -19,3 +19,12 @@ END
 {% macro consented(purpose) -%}
 coalesce(consent_{{ purpose }}, false)
 {%- endmacro %}
+
+{#- The model with one row per order: that of the variable, or what the sources of events know. -#}
+{% macro orders_model() -%}
+{{ return(var('orders_model', none) or ('person_orders' if has_events() else none)) }}
+{%- endmacro %}
+
+{% macro has_orders() -%}
+{{ return(orders_model() is not none) }}
+{%- endmacro %}

@@ -1,6 +1,16 @@
-{#- Recency, frequency and monetary value of every buyer, and the class of each. -#}
-{{ config(materialized='table', enabled=var('orders_model', none) is not none) }}
-{%- if var('orders_model', none) is not none %}
+{#- Recency, frequency and monetary value of every buyer, and the class of each. The limits of the scores are
+    those of the variables, or, where the relation `rfm_cut_points` has them, what is stored there. -#}
+{{ config(materialized='table', enabled=has_orders()) }}
+{%- if has_orders() %}
+{%- set stored = var('rfm_cut_points') %}
+{%- set limits = {} %}
+{%- for measure, fixed in [('recency', var('rfm_recency_days')), ('frequency', var('rfm_frequency')), ('monetary', var('rfm_monetary'))] %}
+    {%- set ends = [] %}
+    {%- for limit in fixed %}
+        {%- do ends.append('coalesce(c.' ~ measure ~ '_' ~ loop.index ~ ', ' ~ limit ~ ')' if stored else limit) %}
+    {%- endfor %}
+    {%- do limits.update({measure: ends}) %}
+{%- endfor %}
 
 WITH totals AS (
     SELECT
@@ -8,7 +18,7 @@ WITH totals AS (
         count(*) AS frequency,
         sum(amount) AS monetary,
         max(ordered_at) AS last_order_at
-    FROM {{ ref(var('orders_model')) }}
+    FROM {{ ref(orders_model()) }}
     GROUP BY canonical_id
 ),
 
@@ -21,6 +31,19 @@ measured AS (
         monetary
     FROM totals
 ),
+{%- if stored %}
+
+cut_points AS (
+    SELECT
+        {%- for measure in ['recency', 'frequency', 'monetary'] %}
+        {%- set last_measure = loop.last %}
+        {%- for class in range(1, 5) %}
+        max(upper_end_{{ class }}) FILTER (WHERE measure = '{{ measure }}') AS {{ measure }}_{{ class }}{{ "," if not (loop.last and last_measure) }}
+        {%- endfor %}
+        {%- endfor %}
+    FROM {{ ref(stored) }}
+),
+{%- endif %}
 
 scored AS (
     SELECT
@@ -29,10 +52,13 @@ scored AS (
         recency_days,
         frequency,
         monetary,
-        {{ score('recency_days', var('rfm_recency_days'), highest_first=true) }} AS recency_score,
-        {{ score('frequency', var('rfm_frequency')) }} AS frequency_score,
-        {{ score('monetary', var('rfm_monetary')) }} AS monetary_score
+        {{ score('recency_days', limits.recency, highest_first=true) }} AS recency_score,
+        {{ score('frequency', limits.frequency) }} AS frequency_score,
+        {{ score('monetary', limits.monetary) }} AS monetary_score
     FROM measured
+    {%- if stored %}
+    CROSS JOIN cut_points AS c
+    {%- endif %}
 )
 
 SELECT

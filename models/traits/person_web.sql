@@ -1,0 +1,30 @@
+{#- What each person does on websites and in apps. -#}
+{{ config(materialized='table', enabled=has_events()) }}
+{%- set view = "type IN ('page', 'screen')" %}
+{{ traits(ref('person_events'), [
+    {'name': 'first_seen_at', 'kind': 'first_at'},
+    {'name': 'last_seen_at', 'kind': 'last_at'},
+    {'name': 'days_since_first_seen', 'kind': 'days_since_first'},
+    {'name': 'days_since_last_seen', 'kind': 'days_since_last'},
+    {'name': 'events', 'kind': 'count'},
+    {'name': 'events_7d', 'kind': 'count', 'days': 7},
+    {'name': 'events_30d', 'kind': 'count', 'days': 30},
+    {'name': 'events_30d_change', 'kind': 'change', 'days': 30},
+    {'name': 'views', 'kind': 'count', 'where': view},
+    {'name': 'views_30d', 'kind': 'count', 'where': view, 'days': 30},
+    {'name': 'pages', 'kind': 'unique_count', 'value': 'page_path', 'where': view},
+    {'name': 'active_days_30d', 'kind': 'active_days', 'days': 30},
+    {'name': 'devices', 'kind': 'unique_count', 'value': 'anonymous_id'},
+    {'name': 'favourite_page', 'kind': 'most_frequent', 'value': 'page_path', 'where': view, 'at_least': 2},
+    {'name': 'favourite_event', 'kind': 'most_frequent', 'value': 'event', 'where': "type = 'track'"},
+    {'name': 'favourite_hour', 'kind': 'most_frequent', 'value': "date_part('hour', " ~ local('occurred_at') ~ ")"},
+    {'name': 'top_pages_30d', 'kind': 'top', 'value': 'page_path', 'where': view, 'days': 30, 'limit': 3},
+    {'name': 'last_page', 'kind': 'last', 'value': 'page_path', 'where': view},
+    {'name': 'first_referrer', 'kind': 'first', 'value': 'page_referrer'},
+    {'name': 'first_utm_source', 'kind': 'first', 'value': 'utm_source'},
+    {'name': 'first_utm_campaign', 'kind': 'first', 'value': 'utm_campaign'},
+    {'name': 'last_utm_source', 'kind': 'last', 'value': 'utm_source'},
+    {'name': 'last_utm_campaign', 'kind': 'last', 'value': 'utm_campaign'},
+    {'name': 'campaigns', 'kind': 'unique_list', 'value': 'utm_campaign', 'limit': 20},
+    {'name': 'locale', 'kind': 'last', 'value': 'locale'},
+]) }}

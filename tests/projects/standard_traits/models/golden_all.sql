@@ -1,0 +1,2 @@
+{{ config(materialized='table') }}
+{{ kinfold.golden_values(ref('claims'), {'most_recent': {'rules': ['most_recent']}}, clears='all') }}
