@@ -241,3 +241,18 @@ fn a_name_that_a_result_has_twice_is_shown_where_it_comes_again() {
         assert_eq!(&sql[found[0].range.clone().unwrap()], expected);
     }
 }
+
+#[test]
+fn many_statements_are_bound_within_one_task() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let binder = binder();
+    runtime.block_on(async {
+        for _ in 0..300 {
+            binder
+                .bind("SELECT order_id FROM main.orders UNION ALL SELECT 1")
+                .unwrap();
+        }
+    });
+}
