@@ -3,7 +3,7 @@
 use kinfold_project::SyncMode;
 
 use crate::manifest::{
-    Counted, Limit, Manifest, Match, Object, Operation, OperationName, Parameter, Window,
+    Counted, Limit, Manifest, Match, Object, Operation, OperationName, Parameter, Reaches, Window,
 };
 
 /// The page of a destination, as Markdown.
@@ -174,14 +174,14 @@ fn object_section(page: &mut String, object: &Object) {
         }
     }
     if let Some(removal) = &object.removal {
-        page.push_str(&format!(
-            "\nRemoving (`{}`: {}): {}\n",
-            removal.reaches.as_str(),
-            removal.reaches.about(),
-            removal.about.trim()
-        ));
+        let reaches = match removal.reaches {
+            Reaches::Membership => "ends a membership",
+            Reaches::Restorable => "can be taken back",
+            Reaches::Final => "is for good, so a `mirror` has to say `on_leave: delete` or `keep`",
+        };
+        page.push_str(&format!("\nRemoving {reaches}. {}\n", removal.about.trim()));
     } else if object.modes().contains(&SyncMode::Mirror) {
-        page.push_str("\nRemoving: rows are not removed; a `mirror` needs `on_leave: keep`");
+        page.push_str("\nNothing is removed: a `mirror` needs `on_leave: keep`");
         if object.operation(OperationName::Update).is_some() {
             page.push_str(" or `clear`");
         }
