@@ -188,7 +188,10 @@ pub(crate) fn key_hash(change: &Change) -> u64 {
 
 /// Cuts the plan into batches. A batch ends where the operation changes, where a key repeats, when it is
 /// full, and at every multiple of its operation's most rows in the plan's positions: so a plan whose
-/// acknowledged batches have been taken out is cut at the same places again.
+/// acknowledged batches have been taken out is cut at the same places again. Where the
+/// operation changes, the first batch after it is therefore a short one, which is one request more for each
+/// change at most: in a mirror one, between the rows that leave and the others. To count anew from there would
+/// save it, and after a crash the plan would be cut elsewhere.
 pub(crate) struct Batcher {
     run: Arc<Run>,
     /// Most rows of each operation's batches.

@@ -52,6 +52,18 @@ impl Capabilities {
     }
 }
 
+/// Whether [`Destination::check`] asks if the credentials are right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialsCheck {
+    /// It asks: if it succeeds, they were taken.
+    Asked,
+    /// There is nothing to ask by, so wrong ones are found out by the first batch, or never.
+    CannotAsk {
+        /// Why, for a person.
+        why: String,
+    },
+}
+
 /// When a destination wants the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
@@ -272,6 +284,11 @@ pub trait Destination: Send + Sync {
     fn max_rows(&self, operation: BatchOperation) -> usize {
         let _ = operation;
         self.capabilities().max_rows
+    }
+
+    /// Whether [`Destination::check`] asks if the credentials are right. Constant for the life of the destination.
+    fn credentials_check(&self) -> CredentialsCheck {
+        CredentialsCheck::Asked
     }
 
     /// Whether a delivery can start: reachable, credentials accepted, object and fields there. Writes nothing.

@@ -58,7 +58,7 @@ pub use change::{Change, ChangeSource, Operation, Previous, SourceError};
 pub use clock::{Clock, SystemClock};
 pub use deliver::deliver;
 pub use destination::{
-    Capabilities, Destination, DestinationError, RetryAfter, SendResult, Target,
+    Capabilities, CredentialsCheck, Destination, DestinationError, RetryAfter, SendResult, Target,
 };
 pub use http::{
     HttpAnswer, HttpClient, HttpClientOptions, HttpDestination, HttpOptions, HttpRequest, NoAnswer,

@@ -28,6 +28,23 @@ pub fn check(project: &Project, compiled: &[CompiledSync]) -> Vec<Diagnostic> {
         let manifest = manifests.get(sync.connection.value.as_str());
         let bound = compiled.iter().find(|compiled| compiled.id == sync.id);
         if let (Some(manifest), Some(bound)) = (manifest, bound)
+            // A rule that nobody has written stands where the mode does.
+            && sync.on_leave.span == sync.mode.span
+            && let Some(removal) = manifest.final_removal(&target_of(sync, bound))
+        {
+            found.push(
+                Diagnostic::error(
+                    codes::INVALID_SYNC,
+                    format!(
+                        "a mirror removes rows that leave, and from `{}` of `{}` that is for good: {}",
+                        sync.object.value, manifest.name, removal.about
+                    ),
+                    sync.mode.span,
+                )
+                .with_help("write `on_leave: delete` if it is meant, `on_leave: keep` if not"),
+            );
+        }
+        if let (Some(manifest), Some(bound)) = (manifest, bound)
             && let Err(error) = check_target(manifest, &target_of(sync, bound))
         {
             found.push(

@@ -6,18 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use kinfold_project::SyncMode;
 use kinfold_sync::{
-    Batch, BatchOperation, Capabilities, Destination, DestinationError, FailureClass, JobHandle,
-    JobState, Outcome, Reach, Run, SendResult, Target,
+    Batch, BatchOperation, Capabilities, CredentialsCheck, Destination, DestinationError,
+    FailureClass, JobHandle, JobState, Outcome, Reach, Run, SendResult, Target,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
 use super::account::Account;
-use super::call::Asked;
 use super::discovery;
 use super::group::Stopped;
 use super::job::HalfTold;
-use super::judge::{Judged, Purpose};
+use super::judge::Judged;
 use super::prepare::shown;
 use super::refuse;
 use super::rows::rows_of;
@@ -108,6 +107,11 @@ impl ManifestDestination {
 
     pub(super) fn object_path(&self) -> &str {
         &self.object_path
+    }
+
+    /// The mapped fields, those of the key first.
+    pub(super) fn fields(&self) -> &[String] {
+        &self.fields
     }
 
     pub(super) fn preparation(&self) -> &OnceCell<Map<String, Value>> {
@@ -204,7 +208,7 @@ impl ManifestDestination {
         (sendable, outcomes)
     }
 
-    fn error_of(&self, judged: &Judged) -> DestinationError {
+    pub(super) fn error_of(&self, judged: &Judged) -> DestinationError {
         let address = self.account.manifest().title.clone();
         let reason = judged.message.clone();
         match judged.verdict {
@@ -290,32 +294,13 @@ impl Destination for ManifestDestination {
         most_rows(self.forms(operation))
     }
 
+    fn credentials_check(&self) -> CredentialsCheck {
+        self.asks_about_credentials()
+    }
+
     async fn check(&self) -> Result<(), DestinationError> {
-        let now = self.account.now();
-        if let Some(call) = &self.account.manifest().check {
-            let asked = Asked {
-                call,
-                scope: self.scope(&now),
-                rows: 0,
-                purpose: Purpose::Read,
-                max_body: None,
-            };
-            let ran = self.account.run(&asked).await;
-            if !ran.judged.worked() {
-                return Err(self.error_of(&ran.judged));
-            }
-        } else if let Err(judged) = self.account.token(None).await {
-            return Err(self.error_of(&judged));
-        }
-        let Some(list) = &self.object().fields else {
-            return Ok(());
-        };
-        let Some(discover) = &list.discover else {
-            return Ok(());
-        };
-        let found = discovery::fields(&self.account, discover, self.scope(&now)).await;
-        let found = found.map_err(|judged| self.error_of(&judged))?;
-        discovery::check_fields(self.object(), &self.object_path, &self.fields, &found)
+        self.check_credentials().await?;
+        self.check_fields().await
     }
 
     async fn send(&self, batch: &Batch) -> SendResult {

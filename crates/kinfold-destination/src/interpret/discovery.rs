@@ -9,7 +9,7 @@ use super::call::Asked;
 use super::judge::{Judged, Purpose};
 use super::refuse;
 use crate::expression::{Root, Scope, sha256_hex};
-use crate::manifest::{Discover, Field, Manifest, Object, OperationName};
+use crate::manifest::{Discover, Field, Manifest, Object, OperationName, Reaches, Removal};
 use crate::template::scalar_text;
 
 fn invalid(option: &str, reason: String) -> DestinationError {
@@ -29,6 +29,15 @@ impl Manifest {
         let (object, arguments) = object_of(self, &target.object)?;
         check_target(self, object, target)?;
         refuse::check_sync(object, &arguments, target, None)
+    }
+
+    /// What becomes of rows that leave, if the sync deletes them and they are gone for good then. A mirror deletes
+    /// unless it says otherwise, so whoever checks a sync asks for the word `on_leave: delete` in this case.
+    #[must_use]
+    pub fn final_removal(&self, target: &Target) -> Option<&Removal> {
+        let (object, _) = object_of(self, &target.object).ok()?;
+        let removal = object.removal.as_ref();
+        removal.filter(|removal| target.deletes && removal.reaches == Reaches::Final)
     }
 }
 

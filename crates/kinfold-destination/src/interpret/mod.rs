@@ -5,6 +5,7 @@ mod answer;
 mod aws;
 mod body;
 mod call;
+mod check;
 mod destination;
 mod discovery;
 mod group;

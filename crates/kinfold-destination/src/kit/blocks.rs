@@ -22,6 +22,10 @@ pub(crate) const RESULT_WORDS: &[(&str, &str)] = &[
     ("no_answer", "a question about the job told nothing"),
     ("incomplete", "a call of `finish` failed"),
 ];
+pub(crate) const CHECK_WORDS: &[(&str, &str)] = &[
+    ("works", "they are taken"),
+    ("cannot_ask", "nothing is sent, and `no_check` says why"),
+];
 const MODE_WORDS: &[(&str, &str)] = &[
     ("insert", "adds rows"),
     ("update", "changes rows"),
@@ -48,20 +52,21 @@ block! {
         needed("about", Shape::Text, "What it shows."),
         needed("object", Shape::Text, "The object, as a sync names it: `list/42`."),
         key("mode", Shape::Word(MODE_WORDS), "The mode of the sync; `upsert` unless set."),
-        key("connection", Shape::TextMap, "Parameters of the connection. Made up ones: nothing in the folder may be a credential."),
+        key("connection", Shape::TextMap, "Parameters of the connection. Made up ones: nothing in the folder may be a credential. `example RSA key` stands for a private key of nobody, for what signs."),
         key("now", Shape::Text, "The time, RFC 3339; `2026-01-02T03:04:05Z` unless set."),
         key("stored", Shape::TextMap, "What is remembered from earlier runs: `token/refresh_token`, `object/<object>/<name>`."),
-        key("rows", Shape::Blocks(&ROW), "The rows of the batch: all of one operation. Needed but with `reach`."),
+        key("rows", Shape::Blocks(&ROW), "The rows of the batch: all of one operation. Needed but with `reach` and `check`."),
         needed("calls", Shape::Blocks(&RECORDED), "The requests in their order, and the answers."),
         key("finish", Shape::Bool, "Whether the run ends after the batch, so that `finish` is called."),
         key("outcomes", Shape::Any, "The outcome of each row: `delivered`, or `{rejected: <class>}`, `{retryable: <class>}`, `{unknown: <class>}` with, if wanted, `message`: a part of the message."),
         key("result", Shape::Word(RESULT_WORDS), "In the place of `outcomes`: what is said of the batch as a whole."),
         key("reach", Shape::Block(&REACH), "In the place of rows and `outcomes`: the object is asked for its [reach](#reach), and this is what it must tell."),
+        key("check", Shape::Word(CHECK_WORDS), "In the place of rows and `outcomes`: what comes of asking whether the credentials are right."),
         key("class", Shape::Text, "Beside `result`: the class of the failure."),
         key("message", Shape::Text, "Beside `result`: a part of the message."),
         key("wait", Shape::Duration, "Beside `result: throttled` or `pending`: for how long."),
         key("stored_after", Shape::TextMap, "What must be remembered afterwards."),
-    ], one of &["outcomes", "result", "reach"];
+    ], one of &["outcomes", "result", "reach", "check"];
 }
 
 block! {

@@ -17,6 +17,11 @@ pub(super) enum End {
     Asked(JobState),
     /// The object was asked for its reach.
     Told(Option<Reach>),
+    /// The credentials were taken, or could not be asked about.
+    Checked {
+        /// Whether they could.
+        asks: bool,
+    },
     /// Something without rows failed.
     Failed {
         /// The word of `result`.
@@ -59,6 +64,15 @@ pub(super) fn compare_end(
                 found.push(Mismatch::Result {
                     found: described(end, now),
                     expected: reach::shown(expected),
+                });
+            }
+        }
+        (ExpectedResult::Check { asks: expected }, _) => {
+            let same = matches!(end, End::Checked { asks } if asks == expected);
+            if !same {
+                found.push(Mismatch::Result {
+                    found: described(end, now),
+                    expected: check_word(*expected).to_owned(),
                 });
             }
         }
@@ -113,6 +127,14 @@ pub(super) fn compare_end(
     }
 }
 
+/// The word of an exchange for what came of asking about credentials.
+fn check_word(asks: bool) -> &'static str {
+    match asks {
+        true => "works",
+        false => "cannot_ask",
+    }
+}
+
 pub(super) fn fits(outcome: &Outcome, expected: &Expected) -> bool {
     let (class, message) = outcome.failure().unzip();
     outcome.as_str() == expected.outcome
@@ -156,6 +178,7 @@ pub(super) fn summary(
     };
     match end {
         End::Told(_) => ("reach", None, "", None),
+        End::Checked { asks } => (check_word(*asks), None, "", None),
         End::Failed {
             word,
             class,

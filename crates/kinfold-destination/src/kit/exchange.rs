@@ -1,4 +1,4 @@
-//! Recorded exchanges and faults: reading them, and whether they fit their manifest.
+//! Recorded exchanges and faults, and reading them.
 
 use std::time::Duration;
 
@@ -9,9 +9,8 @@ use kinfold_project::{
 use kinfold_sync::{Operation, Reach};
 use serde_json::Map;
 
-use super::blocks;
+use super::{blocks, example_key};
 use crate::codes;
-use crate::manifest::Manifest;
 use crate::manifest::fields::{Fields, text, wrong_type};
 use crate::template::Reading;
 
@@ -108,6 +107,11 @@ pub enum Result {
     },
     /// What the object tells of its reach.
     Reach(Reach),
+    /// The credentials are asked about: whether there is anything to ask by. They are taken then.
+    Check {
+        /// Whether the destination can be asked.
+        asks: bool,
+    },
 }
 
 /// The outcome that a row must have.
@@ -176,14 +180,22 @@ pub(crate) fn read_exchange(
     let result = match (fields.get("outcomes"), fields.written("reach")) {
         (Some(value), _) => Some(Result::Rows(outcomes(value, reading))),
         (None, Some(value)) => super::reach::read(value, reading).map(Result::Reach),
-        (None, None) => whole(&fields, reading),
+        (None, None) => match fields.word("check", reading) {
+            Some(word) => Some(Result::Check {
+                asks: word == "works",
+            }),
+            None => whole(&fields, reading),
+        },
     };
     Some(Exchange {
         name: name.to_owned(),
         about: fields.text("about", reading)?,
         object: fields.text("object", reading)?,
         mode: mode.unwrap_or(SyncMode::Upsert),
-        connection: texts(&fields, "connection", reading),
+        connection: texts(&fields, "connection", reading)
+            .into_iter()
+            .map(|(name, value)| (name, example_key::value_of(value)))
+            .collect(),
         now,
         stored: texts(&fields, "stored", reading),
         rows,
@@ -364,86 +376,4 @@ fn one_fault(name: &str, value: &Value, reading: &mut Reading<'_>) -> Option<Fau
         result: whole(&fields, reading)?,
         span: fields.span,
     })
-}
-
-/// Whether exchanges and faults fit their manifest, as far as can be said without replaying them.
-pub(crate) fn check(
-    manifest: &Manifest,
-    exchanges: &[Exchange],
-    faults: &[Fault],
-    problems: &mut Vec<Diagnostic>,
-) {
-    let mut wrong = |message: String, span: Span| {
-        problems.push(Diagnostic::error(codes::EXCHANGE, message, span));
-    };
-    for exchange in exchanges {
-        let name = exchange.object.split('/').next().unwrap_or_default();
-        if manifest.object(name).is_none() {
-            wrong(
-                format!("the manifest has no object `{name}`"),
-                exchange.span,
-            );
-        }
-        if let Result::Rows(rows) = &exchange.result
-            && rows.len() != exchange.rows.len()
-        {
-            let message = format!(
-                "there are {} rows and {} outcomes",
-                exchange.rows.len(),
-                rows.len()
-            );
-            wrong(message, exchange.span);
-        }
-        let asks = matches!(exchange.result, Result::Reach(_));
-        if exchange.rows.is_empty() && !asks {
-            wrong("a batch has at least one row".to_owned(), exchange.span);
-        }
-        if asks && (exchange.finish || !exchange.rows.is_empty()) {
-            let message = "`reach` is asked outside of runs: there are no rows and no end";
-            wrong(message.to_owned(), exchange.span);
-        }
-    }
-    for fault in faults {
-        match exchanges
-            .iter()
-            .find(|exchange| exchange.name == fault.exchange)
-        {
-            None => wrong(
-                format!("there is no exchange `{}`", fault.exchange),
-                fault.span,
-            ),
-            Some(exchange) if fault.call >= exchange.calls.len() => {
-                wrong(
-                    format!("`{}` has no call {}", fault.exchange, fault.call + 1),
-                    fault.span,
-                );
-            }
-            Some(_) => {}
-        }
-    }
-    for object in &manifest.objects {
-        let of_object =
-            |exchange: &&Exchange| exchange.object.split('/').next() == Some(object.name.as_str());
-        let mut own = exchanges.iter().filter(of_object);
-        if let Some(reach) = &object.reach
-            && !own.any(|exchange| matches!(exchange.result, Result::Reach(_)))
-        {
-            let message = format!("no exchange shows `reach` of `{}`", object.name);
-            problems.push(Diagnostic::warning(codes::INCOMPLETE, message, reach.span));
-        }
-        for (name, _) in &object.operations {
-            let shown = exchanges.iter().any(|exchange| {
-                let same = of_object(&exchange);
-                let operation = exchange.rows.first().map(|row| {
-                    let of_batch = kinfold_sync::BatchOperation::of(exchange.mode, row.operation);
-                    crate::manifest::OperationName::of(of_batch, exchange.mode)
-                });
-                same && operation == Some(*name)
-            });
-            if !shown {
-                let message = format!("no exchange shows `{}` of `{}`", name.as_str(), object.name);
-                problems.push(Diagnostic::warning(codes::INCOMPLETE, message, object.span));
-            }
-        }
-    }
 }

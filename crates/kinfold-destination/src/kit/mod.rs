@@ -8,7 +8,9 @@ pub(crate) mod blocks;
 mod clock;
 mod delivery;
 mod end;
+pub(crate) mod example_key;
 mod exchange;
+mod fit;
 mod mismatch;
 mod reach;
 mod replay;
@@ -20,7 +22,8 @@ pub use exchange::{
     Exchange, Expected, Fault, Recorded, RecordedAnswer, RecordedRequest, RecordedRow,
     Result as ExpectedResult,
 };
-pub(crate) use exchange::{check, read_exchange, read_faults, usual_now};
+pub(crate) use exchange::{read_exchange, read_faults, usual_now};
+pub(crate) use fit::check;
 pub use mismatch::Mismatch;
 pub(crate) use replay::record;
 pub use replay::{fault, replay};

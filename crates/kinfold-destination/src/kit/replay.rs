@@ -139,15 +139,20 @@ pub(super) async fn run(
         Ok(destination) => destination,
         Err(error) => return Ok((Vec::new(), End::failed(&error))),
     };
-    let mut end = if matches!(exchange.result, ExpectedResult::Reach(_)) {
-        destination
-            .reach()
-            .await
-            .map_or_else(|error| End::failed(&error), End::Told)
-    } else {
-        let batch = batch(exchange)
-            .ok_or_else(|| impossible("a row cannot be written as JSON".to_owned()))?;
-        send(manifest, exchange, &destination, &batch, &server, found).await
+    let mut end = match &exchange.result {
+        ExpectedResult::Reach(_) => {
+            let told = destination.reach().await;
+            told.map_or_else(|error| End::failed(&error), End::Told)
+        }
+        ExpectedResult::Check { .. } => {
+            let checked = destination.check_credentials().await;
+            checked.map_or_else(|error| End::failed(&error), |asks| End::Checked { asks })
+        }
+        _ => {
+            let batch = batch(exchange)
+                .ok_or_else(|| impossible("a row cannot be written as JSON".to_owned()))?;
+            send(manifest, exchange, &destination, &batch, &server, found).await
+        }
     };
     // A fault that came before says what became of the batch, and the end of the run says nothing more of it.
     if exchange.finish

@@ -36,7 +36,8 @@ block! {
         key("auth", Shape::Block(&AUTH), "Where credentials go, and where a token comes from."),
         key("limits", Shape::Blocks(&LIMIT), "What an account may do in a period."),
         key("rules", Shape::Blocks(&RULE), "What answers mean, for every call, after the call's own rules. What no rule says is said by the status."),
-        key("check", Shape::Block(&CALL), "A call that changes nothing and succeeds if the credentials are right."),
+        key("check", Shape::Block(&CALL), "A call that changes nothing and succeeds if the credentials are right. With `when` it is for some connections only."),
+        key("no_check", Shape::Text, "Why the destination cannot be asked whether credentials are right; shown in the place of an answer, on the page too. Beside a `check` with `when`: of the other connections."),
         key("clear_with", Shape::Any, "What empties a field, for `nulls: clear` and `on_leave: clear`; null unless set."),
         needed("objects", Shape::BlockMap(&OBJECT), "What can be written to."),
     ];
@@ -238,11 +239,22 @@ block! {
         key("finish", Shape::Blocks(&CALL), "Calls after the last batch of a run, if there was one."),
         key("reach", Shape::Block(&REACH), "How many people of the object the destination has found. Asked outside of runs."),
         key("refuse", Shape::Blocks(&REFUSAL), "Rows, or whole syncs, that are refused before anything is sent."),
+        key("removal", Shape::Block(&REMOVAL), "What `delete` does there, for the page and for whoever writes a sync."),
         key("append", Shape::OneOrMany(&OPERATION), "Sends every row once, as an event."),
         key("insert", Shape::OneOrMany(&OPERATION), "Adds rows; a row that exists is an error."),
         key("update", Shape::OneOrMany(&OPERATION), "Changes rows; a row that does not exist is an error. Also what `on_leave: clear` needs."),
         key("upsert", Shape::OneOrMany(&OPERATION), "Adds or changes rows, or adds people to an audience."),
         key("delete", Shape::OneOrMany(&OPERATION), "Deletes rows, or takes people from an audience. A row that does not exist is fine."),
+    ];
+}
+
+block! {
+    /// What removing does.
+    REMOVAL = "removal", "`removal`",
+    "What becomes of a row that is deleted. `mirror` deletes rows that leave unless a sync says otherwise, so this has to be what a person expects of that. What erases a person by law, blocks them from then on, or ends more than the record is no `delete`: make it an object with `append`, to which a sync sends those who are meant.",
+    [
+        needed("reaches", Shape::Word(super::removal::WORDS), "How far it goes."),
+        needed("about", Shape::Text, "What happens there, in a sentence."),
     ];
 }
 
@@ -371,6 +383,7 @@ pub static ALL: &[&Block] = &[
     &DISCOVER,
     &IDENTIFIER,
     &REACH,
+    &REMOVAL,
     &REFUSAL,
     &OPERATION,
     &CALL,

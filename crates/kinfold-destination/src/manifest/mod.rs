@@ -7,6 +7,7 @@ pub mod describe;
 pub(crate) mod fields;
 mod reach;
 mod read;
+mod removal;
 mod units;
 pub(crate) mod verdict;
 pub(crate) mod walk;
@@ -26,6 +27,7 @@ pub use call::{
 };
 pub use reach::Reach;
 pub use read::read;
+pub use removal::{Reaches, Removal};
 pub use verdict::Verdict;
 
 /// A manifest that was read and whose parts fit together.
@@ -55,6 +57,8 @@ pub struct Manifest {
     pub rules: Vec<Rule>,
     /// Whether the credentials are right.
     pub check: Option<Call>,
+    /// Why nothing, or not everything, can be asked.
+    pub no_check: Option<String>,
     /// What empties a field.
     pub clear_with: serde_json::Value,
     /// What can be written to.
@@ -182,6 +186,8 @@ pub struct Object {
     pub reach: Option<Reach>,
     /// Rows and syncs that it does not take.
     pub refuse: Vec<Refusal>,
+    /// What becomes of rows that are deleted.
+    pub removal: Option<Removal>,
     /// What can be done.
     pub operations: Vec<(OperationName, Vec<Operation>)>,
     /// Where it stands.
@@ -407,6 +413,7 @@ impl Object {
             finish: Vec::new(),
             reach: None,
             refuse: Vec::new(),
+            removal: None,
             operations: Vec::new(),
             span: Span::new(kinfold_project::FileId(0), 0, 0),
         }

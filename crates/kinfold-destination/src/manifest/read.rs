@@ -12,7 +12,7 @@ use kinfold_project::{Diagnostic, FileId, SourceMap, Value, ValueKind, suggest, 
 
 use super::describe::Block;
 use super::fields::{Fields, text, wrong_type};
-use super::{Auth, Aws, Counted, Limit, Manifest, Parameter, Window, blocks, check};
+use super::{Auth, Aws, Call, Counted, Limit, Manifest, Parameter, Window, blocks, check};
 use crate::codes;
 use crate::expression::{Kind, Names, Root};
 use crate::template::{Reading, Text};
@@ -105,6 +105,7 @@ fn manifest(value: &Value, reading: &mut Reading<'_>) -> Option<Manifest> {
     let check = fields
         .get("check")
         .and_then(|value| call::call(value, &place, &known, reading));
+    let no_check = no_check(&fields, check.as_ref(), reading);
     let objects = object::objects(&fields, &known, reading);
     Some(Manifest {
         name: name?,
@@ -119,11 +120,26 @@ fn manifest(value: &Value, reading: &mut Reading<'_>) -> Option<Manifest> {
         limits,
         rules,
         check,
+        no_check,
         clear_with: fields
             .get("clear_with")
             .map_or(serde_json::Value::Null, Value::to_json),
         objects,
     })
+}
+
+/// Why credentials cannot be checked. Beside a call for every connection it would say what is not so.
+fn no_check(
+    fields: &Fields<'_>,
+    check: Option<&Call>,
+    reading: &mut Reading<'_>,
+) -> Option<String> {
+    let why = fields.text("no_check", reading)?;
+    if check.is_some_and(|call| call.when.is_none()) {
+        let message = "`no_check` beside a `check` for every connection";
+        reading.error(codes::UNUSED, message, fields.span_of("no_check"));
+    }
+    Some(why)
 }
 
 /// A name that is a part of others.

@@ -1,6 +1,10 @@
 //! The page of one destination, generated from its manifest.
 
-use crate::manifest::{Counted, Limit, Manifest, Match, Object, Operation, Parameter, Window};
+use kinfold_project::SyncMode;
+
+use crate::manifest::{
+    Counted, Limit, Manifest, Match, Object, Operation, OperationName, Parameter, Reaches, Window,
+};
 
 /// The page of a destination, as Markdown.
 #[must_use]
@@ -53,6 +57,15 @@ pub fn destination_page(manifest: &Manifest) -> String {
             parameter.name,
             parameter.about,
             notes.join("; ")
+        ));
+    }
+    if let Some(why) = &manifest.no_check {
+        page.push_str(&format!(
+            "\n`kinfold connection check` cannot ask whether the credentials {}: {why}.\n",
+            match &manifest.check {
+                Some(_) => "of every connection are right",
+                None => "are right",
+            }
         ));
     }
     if !manifest.limits.is_empty() {
@@ -159,6 +172,20 @@ fn object_section(page: &mut String, object: &Object) {
                 attribution(form)
             ));
         }
+    }
+    if let Some(removal) = &object.removal {
+        let reaches = match removal.reaches {
+            Reaches::Membership => "ends a membership",
+            Reaches::Restorable => "can be taken back",
+            Reaches::Final => "is for good, so a `mirror` has to say `on_leave: delete` or `keep`",
+        };
+        page.push_str(&format!("\nRemoving {reaches}. {}\n", removal.about.trim()));
+    } else if object.modes().contains(&SyncMode::Mirror) {
+        page.push_str("\nNothing is removed: a `mirror` needs `on_leave: keep`");
+        if object.operation(OperationName::Update).is_some() {
+            page.push_str(" or `clear`");
+        }
+        page.push_str(".\n");
     }
     let forms = object.operations.iter().flat_map(|(_, forms)| forms);
     let refused = object

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::destination::limit_text;
 use super::traits;
 use crate::load::Folder;
-use crate::manifest::{Manifest, Object, Operation, OperationName};
+use crate::manifest::{Manifest, Object, Operation, OperationName, Reaches};
 
 /// A destination of the table.
 #[derive(Debug)]
@@ -46,7 +46,8 @@ pub fn destinations_page(listed: &[Listed<'_>], native: &[&str], adaptors: usize
         written in Rust, since they are no HTTP API of a vendor: {}.\n\n\
         How to read the table:\n\n\
         - **objects**: what can be written to, and the [modes](../reference/syncs.md) of a sync to it. Of `mirror` it \
-        says what can happen to rows that leave. An *audience* has members and no fields.\n\
+        says what can happen to rows that leave: *for good* is a record that is gone, *restorable* one that an archive \
+        or a trash keeps; else a membership ends. An *audience* has members and no fields.\n\
         - **rows, size**: most rows of a request in any operation, and the largest body and row where there is a limit.\n\
         - **refused rows**: how an answer says which rows it refuses: by their *index* in the request, a *pointer* into \
         it, an *echo* of a value, or a *result file*. Where it only *counts* them or says nothing (*none*), a refused \
@@ -113,7 +114,12 @@ fn modes(object: &Object) -> String {
         leaving.push("clear");
     }
     if can(OperationName::Delete) {
-        leaving.push("delete");
+        let reaches = object.removal.as_ref().map(|removal| removal.reaches);
+        leaving.push(match reaches {
+            Some(Reaches::Final) => "delete for good",
+            Some(Reaches::Restorable) => "delete, restorable",
+            _ => "delete",
+        });
     }
     let words: Vec<String> = object
         .modes()

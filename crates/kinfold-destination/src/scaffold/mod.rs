@@ -20,6 +20,7 @@ mod judgement;
 mod limits;
 mod look_up;
 mod objects;
+mod operation;
 mod outcome;
 mod points;
 mod prose;

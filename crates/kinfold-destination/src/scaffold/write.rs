@@ -9,10 +9,10 @@ use super::candidate::Candidate;
 use super::connection::{Connection, Given};
 use super::limits::Limits;
 use super::look_up::check;
-use super::objects::Object;
+use super::objects::{Object, Planned};
 use super::prose::line;
 use super::yaml::Yaml;
-use crate::manifest::OperationName;
+use crate::manifest::{OperationName, Reaches};
 
 /// The manifest.
 pub(super) fn manifest(
@@ -202,6 +202,17 @@ fn one(object: &Object) -> Yaml {
         fields.add("open", Yaml::Scalar(json!(true)));
     }
     yaml.add("fields", fields);
+    let deletes = |planned: &Planned| planned.name == OperationName::Delete;
+    if object.operations.iter().any(deletes) {
+        let note = "What does removing do: does a membership end, can the record be taken back, or is it gone? \
+                    What erases a person by law is no `delete`."
+            .to_owned();
+        let removal = Yaml::map([
+            ("reaches", Yaml::text(Reaches::Final.as_str())),
+            ("about", Yaml::text("The record is deleted.")),
+        ]);
+        yaml.add_with("removal", removal, todo(&[note]));
+    }
     for (at, planned) in object.operations.iter().enumerate() {
         let alone = at == 0 && !can_be_shown(object, planned.name);
         let notes = match alone {

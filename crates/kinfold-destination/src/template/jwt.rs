@@ -117,8 +117,9 @@ mod tests {
     use super::*;
     use crate::template::{Template, Text};
 
-    /// Made for this test: of nobody, for nothing.
-    const RSA: &str = include_str!("test_rsa.pem");
+    fn rsa() -> &'static str {
+        crate::kit::example_key::example_key()
+    }
 
     fn token(algorithm: JwtAlgorithm, key: &str) -> Result<String, JwtError> {
         let token = Jwt {
@@ -144,11 +145,11 @@ mod tests {
     #[test]
     fn rsa_signatures_can_be_verified() {
         // As a variable of the environment often has it.
-        for key in [RSA.to_owned(), RSA.replace('\n', "\\n")] {
+        for key in [rsa().to_owned(), rsa().replace('\n', "\\n")] {
             let (signed, head, signature) = parts(&token(JwtAlgorithm::Rs256, &key).unwrap());
             assert_eq!(head, json!({"alg": "RS256", "typ": "JWT", "kid": "k1"}));
-            let PrivateKeyDer::Pkcs8(der) = pem(RSA).unwrap() else {
-                return assert!(RSA.is_empty(), "the key is PKCS#8");
+            let PrivateKeyDer::Pkcs8(der) = pem(rsa()).unwrap() else {
+                return assert!(rsa().is_empty(), "the key is PKCS#8");
             };
             let pair = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
             let public =
@@ -176,7 +177,7 @@ mod tests {
     fn a_key_of_another_kind_is_an_error_and_is_not_shown() {
         for (algorithm, key) in [
             (JwtAlgorithm::Rs256, "swordfish"),
-            (JwtAlgorithm::Es256, RSA),
+            (JwtAlgorithm::Es256, rsa()),
             (JwtAlgorithm::Rs256, ""),
         ] {
             let error = token(algorithm, key).unwrap_err();

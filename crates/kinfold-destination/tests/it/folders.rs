@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kinfold_destination::manifest::OperationName;
 use kinfold_destination::{Folder, SHIPPED, kit, load, shipped};
 
 fn crate_folder(name: &str) -> PathBuf {
@@ -64,14 +65,16 @@ pub(super) async fn wrong(folder: &Folder) -> Vec<String> {
 #[tokio::test]
 async fn shipped_folders_are_without_a_warning_and_replay() {
     let mut all = Vec::new();
+    let mut replayed = 0;
     for shipped_folder in SHIPPED {
         let folder = shipped(shipped_folder.name).unwrap();
+        let wrong = wrong(&folder).await;
         assert!(
-            !folder.exchanges.is_empty() && !folder.faults.is_empty(),
-            "{}",
+            folder.manifest.is_some() && !folder.exchanges.is_empty() && !folder.faults.is_empty(),
+            "{}: {wrong:?}",
             shipped_folder.name
         );
-        let wrong = wrong(&folder).await;
+        replayed += folder.exchanges.len();
         all.extend(
             wrong
                 .into_iter()
@@ -79,6 +82,65 @@ async fn shipped_folders_are_without_a_warning_and_replay() {
         );
     }
     assert!(all.is_empty(), "\n{}\n", all.join("\n\n"));
+    // A list that was empty, or a file that was passed over, would prove nothing.
+    let on_disk = folders("destinations");
+    let recorded = on_disk.iter().map(|folder| {
+        let entries = std::fs::read_dir(folder.join("exchanges")).unwrap();
+        entries.count()
+    });
+    assert_eq!((SHIPPED.len(), replayed), (on_disk.len(), recorded.sum()));
+    assert!(SHIPPED.len() >= 33 && replayed > 300, "{replayed}");
+}
+
+/// Whether credentials are right is asked, and shown by an exchange, or it is said why it cannot be.
+#[test]
+fn shipped_folders_ask_about_credentials_or_say_why_not() {
+    let mut silent = Vec::new();
+    for shipped_folder in SHIPPED {
+        let folder = shipped(shipped_folder.name).unwrap();
+        let manifest = folder.manifest.unwrap();
+        let shows = |asked: bool| {
+            folder.exchanges.iter().any(|exchange| {
+                matches!(exchange.result, kit::ExpectedResult::Check { asks } if asks == asked)
+            })
+        };
+        // A token is asked for with the credentials.
+        let asked = manifest.check.is_some() || manifest.auth.token.is_some();
+        if manifest.check.is_some() {
+            assert!(shows(true), "{}", manifest.name);
+        }
+        if manifest.no_check.is_some() {
+            assert!(shows(false), "{}", manifest.name);
+            silent.push(manifest.name.clone());
+        } else {
+            assert!(asked, "{}", manifest.name);
+        }
+    }
+    assert_eq!(silent, ["amplitude", "braze", "posthog", "segment"]);
+}
+
+/// What a mirror does to rows that leave stands in the folder; what erases a person by law is no part of a mirror.
+#[test]
+fn shipped_folders_say_what_removing_does() {
+    let erasing = ["erase", "erasure", "privacy", "gdpr", "forget", "suppress"];
+    let mut by_reach = [0; 3];
+    for shipped_folder in SHIPPED {
+        let manifest = shipped(shipped_folder.name).unwrap().manifest.unwrap();
+        for object in &manifest.objects {
+            let place = format!("{} {}", manifest.name, object.name);
+            let deletes = object.operation(OperationName::Delete);
+            assert_eq!(deletes.is_some(), object.removal.is_some(), "{place}");
+            if let Some(removal) = &object.removal {
+                by_reach[removal.reaches as usize] += 1;
+            }
+            for call in deletes.into_iter().flatten().flat_map(|form| &form.calls) {
+                let address = format!("{:?}", call.url).to_lowercase();
+                let erases = erasing.iter().find(|word| address.contains(**word));
+                assert_eq!(erases, None, "{place}");
+            }
+        }
+    }
+    assert!(by_reach.iter().all(|count| *count > 5), "{by_reach:?}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod kinds;
 mod laws;
 mod people;
 mod refusals;
+mod removal;
 mod scaffold;
 mod secrets;
 mod specs;

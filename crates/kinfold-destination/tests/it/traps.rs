@@ -45,6 +45,7 @@ fn told(result: &ExpectedResult) -> String {
             one(word, class, message) + &wait.unwrap_or_default()
         }
         ExpectedResult::Reach(reach) => format!("{reach:?}"),
+        ExpectedResult::Check { asks } => format!("check {asks}"),
     }
 }
 

@@ -151,22 +151,21 @@ pub async fn run_sync(
 }
 
 /// Asks the destination of a sync whether it is there, takes the credentials, and has the object. Sends no row.
+/// Whether there was a way to ask about the credentials is part of the answer.
 ///
 /// # Errors
 /// [`ActivateError`] with what is missing or refused.
 pub async fn check_destination(
     engine: &Engine,
     request: &SyncRequest<'_>,
-) -> Result<(), EngineError> {
+) -> Result<kinfold_sync::CredentialsCheck, EngineError> {
     let made = destination::of(engine, request).await?;
     let checked = made.destination.check().await;
-    checked.map_err(|source| {
-        ActivateError::Destination {
-            sync: request.sync.name.value.clone(),
-            source,
-        }
-        .into()
-    })
+    checked.map_err(|source| ActivateError::Destination {
+        sync: request.sync.name.value.clone(),
+        source,
+    })?;
+    Ok(made.destination.credentials_check())
 }
 
 /// Asks the destination of a sync how many people it has found of those that were sent there; none if it does not

@@ -12,7 +12,7 @@ use kinfold_engine::activate::{
 };
 use kinfold_engine::{Engine, EngineOptions};
 use kinfold_project::{Connection, Sync};
-use kinfold_sync::{Budget, CancelToken, Reach};
+use kinfold_sync::{Budget, CancelToken, CredentialsCheck, Reach};
 use serde_json::json;
 
 use super::{CommandError, Done, reach};
@@ -108,6 +108,8 @@ pub enum Ended {
         kind: String,
         /// The object there.
         object: String,
+        /// Why it could not be asked whether the credentials are right; none if they were taken.
+        unasked: Option<String>,
     },
     /// Its destination was asked how many people it has found.
     Reached {
@@ -146,8 +148,10 @@ impl Ended {
                 connection,
                 kind,
                 object,
+                unasked,
             } => json!({
                 "name": name, "success": true, "connection": connection, "kind": kind, "object": object,
+                "credentials": if unasked.is_some() { "cannot_ask" } else { "taken" }, "why": unasked,
             }),
             Self::Reached { name, reach } => reach::json(name, reach.as_ref()),
             Self::Failed { name, error } => json!({
@@ -274,12 +278,16 @@ impl One<'_> {
         };
         if options.check {
             let checked = check_destination(self.engine, &request).await;
-            checked.map_err(|error| causes(&error))?;
+            let checked = checked.map_err(|error| causes(&error))?;
             return Ok(Ended::Checked {
                 name: sync.name.value.clone(),
                 connection: connection.name.value.clone(),
                 kind: connection.kind_name().to_owned(),
                 object: sync.object.value.clone(),
+                unasked: match checked {
+                    CredentialsCheck::Asked => None,
+                    CredentialsCheck::CannotAsk { why } => Some(why),
+                },
             });
         }
         if options.reach {
@@ -402,6 +410,19 @@ fn say(ended: &Ended, dry_run: bool, output: &Output) {
             connection,
             kind,
             object,
+            unasked: Some(why),
+        } => {
+            return output.say(&format!(
+                "connection {connection} ({kind}): could not ask whether the credentials are right, for `{object}` of \
+                 sync {name}: {why}"
+            ));
+        }
+        Ended::Checked {
+            name,
+            connection,
+            kind,
+            object,
+            unasked: None,
         } => {
             return output.say(&format!(
                 "connection {connection} ({kind}): works, and has `{object}` for sync {name}"

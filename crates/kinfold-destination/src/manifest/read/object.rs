@@ -5,7 +5,7 @@ use kinfold_project::{Diagnostic, Value};
 use super::super::fields::Fields;
 use super::super::{
     Argument, Discover, Field, FieldList, Identifier, Job, Object, Operation, OperationName,
-    Refusal, Verdict, blocks,
+    Reaches, Refusal, Removal, Verdict, blocks,
 };
 use super::call::{Place, call, calls};
 use super::reach::reach;
@@ -149,6 +149,7 @@ fn object(
         let help = format!("it can have {}", kinfold_project::suggest::one_of(names));
         reading.problems.push(problem.with_help(help));
     }
+    let removal = removal(fields, &operations, reading);
     Some(Object {
         name: name.to_owned(),
         about: fields.text("about", reading)?,
@@ -161,8 +162,37 @@ fn object(
         finish,
         reach,
         refuse,
+        removal,
         operations,
         span: fields.span,
+    })
+}
+
+/// What `delete` does, which has to be said where there is one.
+fn removal(
+    fields: &Fields<'_>,
+    operations: &[(OperationName, Vec<Operation>)],
+    reading: &mut Reading<'_>,
+) -> Option<Removal> {
+    let deletes = operations
+        .iter()
+        .any(|(name, _)| *name == OperationName::Delete);
+    let Some(value) = fields.get("removal") else {
+        if deletes {
+            let message = "`removal` does not say what `delete` does there";
+            let problem = Diagnostic::warning(codes::INCOMPLETE, message, fields.span);
+            reading.problems.push(problem);
+        }
+        return None;
+    };
+    if !deletes {
+        let message = "`removal` is about `delete`, which the object does not have";
+        reading.error(codes::UNUSED, message, fields.span_of("removal"));
+    }
+    let below = Fields::of(value, &blocks::REMOVAL, reading)?;
+    Some(Removal {
+        reaches: below.word("reaches", reading).and_then(Reaches::of_word)?,
+        about: below.text("about", reading)?,
     })
 }
 

@@ -43,14 +43,16 @@ impl Intercom {
             };
         }
         let body = request.json();
+        let archives = path.ends_with("/archive");
         let id = path
+            .trim_end_matches("/archive")
             .strip_prefix("/contacts/5a")
             .and_then(|id| id.parse().ok());
         let known = id.and_then(|id| self.records.row_of_id(id));
         match (request.method.as_str(), known) {
-            ("DELETE", Some(row)) => {
+            ("POST", Some(row)) if archives => {
                 self.records.delete(row);
-                VendorAnswer::json(200, &json!({"deleted": true}))
+                VendorAnswer::json(200, &json!({"archived": true}))
             }
             ("PUT", Some(row)) => self.write(row, &body),
             ("POST", None) if path == "/contacts" => {
@@ -104,9 +106,10 @@ impl VendorApi for Intercom {
     fn kind(&self, request: &VendorRequest) -> Kind {
         let word = match request.method.as_str() {
             "GET" => "find",
+            "POST" if request.path.ends_with("/archive") => "archive",
             "POST" => "create",
             "PUT" => "change",
-            _ => "delete",
+            _ => "other",
         };
         Kind {
             word,
