@@ -26,6 +26,7 @@ mod blocked;
 mod canonical;
 mod change;
 mod check;
+mod explain;
 mod forest;
 mod graph;
 mod judgement;
@@ -38,8 +39,9 @@ mod rules;
 
 pub use blocked::{BlockedValues, DEFAULT_BLOCKED};
 pub use canonical::CanonicalId;
-pub use change::{Aliases, Change, ChangeKind, Move};
+pub use change::{Aliases, Change, ChangeKind, Diff, Move};
 pub use check::Checked;
+pub use explain::{Because, EdgeRow, Explanation, Step, explain};
 pub use graph::{GraphBuilder, GraphError};
 pub use judgement::{Alarm, AlarmReason, Rejection};
 pub use observation::{LinkKind, Observation, RowOutcome};

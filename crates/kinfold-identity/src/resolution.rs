@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
-use crate::change::{Change, ChangeKind, Move};
+use crate::change::{Change, ChangeKind, Diff, Move};
 use crate::graph::{GraphBuilder, OldId, looks, not_blank};
 use crate::judgement::{Alarm, Judgement, Rejection};
 use crate::matching::{Overlap, keep_ids};
@@ -295,6 +295,12 @@ impl Resolution {
                 into,
             })
         })
+    }
+
+    /// The changes in numbers.
+    #[must_use]
+    pub fn diff(&self) -> Diff {
+        Diff::new(&self.changes, self.moves())
     }
 
     /// The counters.
