@@ -67,6 +67,63 @@ pub struct Move<'a> {
     pub into: Option<CanonicalId>,
 }
 
+/// How an assignment differs from the one before, in numbers: what a change of rules would do, if the
+/// resolution is not published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// Canonical ids that are new for identifiers that are new.
+    pub created: u64,
+    /// Canonical ids that became part of another.
+    pub merged: u64,
+    /// Canonical ids that are new for a part of another.
+    pub split: u64,
+    /// Pairs of canonical ids that were and are in use, of which one gave identifiers to the other.
+    pub reassigned: u64,
+    /// Canonical ids without identifiers.
+    pub deleted: u64,
+    /// Identifiers that had one canonical id and have another.
+    pub identifiers_moved: u64,
+    /// Identifiers that had none before.
+    pub identifiers_added: u64,
+    /// Identifiers that have none any more.
+    pub identifiers_removed: u64,
+    /// Distinct canonical ids, of before or after, that gave or took identifiers.
+    pub people_affected: u64,
+}
+
+impl Diff {
+    /// Counts changes and moves.
+    pub(crate) fn new<'a>(changes: &[Change], moves: impl Iterator<Item = Move<'a>>) -> Self {
+        let mut diff = Self::default();
+        let mut affected: Vec<CanonicalId> = Vec::new();
+        for change in changes {
+            let count = match change.kind {
+                ChangeKind::Created => &mut diff.created,
+                ChangeKind::Merged => &mut diff.merged,
+                ChangeKind::Split => &mut diff.split,
+                ChangeKind::Reassigned => &mut diff.reassigned,
+                ChangeKind::Deleted => &mut diff.deleted,
+            };
+            *count += 1;
+            if let (Some(from), Some(into)) = (change.from, change.into) {
+                affected.extend([from, into]);
+            }
+        }
+        affected.sort_unstable();
+        affected.dedup();
+        diff.people_affected = affected.len() as u64;
+        for step in moves {
+            match (step.from, step.into) {
+                (Some(_), Some(_)) => diff.identifiers_moved += 1,
+                (None, Some(_)) => diff.identifiers_added += 1,
+                (Some(_), None) => diff.identifiers_removed += 1,
+                (None, None) => {}
+            }
+        }
+        diff
+    }
+}
+
 /// The log of merges, read as a map from every id ever retired by one to the id that stands for it.
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {

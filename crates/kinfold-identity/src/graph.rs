@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
 use crate::check::Checked;
+use crate::index::Index;
 use crate::judgement::Judgement;
 use crate::nodes::{Fingerprint, FingerprintMap, NONE, Nodes, Words};
 use crate::observation::{LinkKind, Observation, RowOutcome};
@@ -64,6 +65,8 @@ pub struct GraphBuilder {
     /// Which record forbids which node to be with its others.
     pub(crate) excludes: Vec<(Fingerprint, u32)>,
     pub(crate) judgement: Judgement,
+    /// Hubs of an index: nobody's, whatever the rows at hand say.
+    pub(crate) known_hubs: HashSet<Fingerprint>,
     scratch: Vec<u8>,
 }
 
@@ -98,6 +101,7 @@ impl GraphBuilder {
             rows: Vec::new(),
             excludes: Vec::new(),
             judgement: Judgement::default(),
+            known_hubs: HashSet::new(),
             scratch: Vec::new(),
         }
     }
@@ -126,6 +130,17 @@ impl GraphBuilder {
         Ok(self)
     }
 
+    /// The graph of some groups of an index. It gets the rows that [`Touched::contains`] asks for and
+    /// no others, and takes the hubs among all rows from the index. So it also needs to be told, by
+    /// [`GraphBuilder::retire`], which canonical ids are in use among the rest.
+    ///
+    /// [`Touched::contains`]: crate::Touched::contains
+    #[must_use]
+    pub fn part_of(mut self, index: &Index) -> Self {
+        self.known_hubs = index.hubs().collect();
+        self
+    }
+
     /// Takes one row.
     ///
     /// # Errors
@@ -143,6 +158,12 @@ impl GraphBuilder {
         if let Some(rule) = self.looks(id_type, id_value) {
             self.rejected += 1;
             return Ok(RowOutcome::Rejected(rule));
+        }
+        if row.link != LinkKind::Exclude
+            && is_known_hub(&self.known_hubs, &self.nodes, id_type, id_value)
+        {
+            self.rejected += 1;
+            return Ok(RowOutcome::Rejected(RejectionRule::Hub));
         }
         let node = self.nodes.intern(&mut self.scratch, id_type, id_value)?;
         if row.link == LinkKind::Exclude {
@@ -258,6 +279,16 @@ impl GraphBuilder {
     pub fn resolve(self, options: &ResolveOptions<'_>) -> Resolution {
         Resolution::new(self, options)
     }
+}
+
+/// Whether an index says that a value is a hub.
+pub(crate) fn is_known_hub(
+    hubs: &HashSet<Fingerprint>,
+    nodes: &Nodes,
+    id_type: &str,
+    id_value: &str,
+) -> bool {
+    !hubs.is_empty() && hubs.contains(&nodes.any_fingerprint(id_type, id_value))
 }
 
 /// The rule that refuses a value by its looks.

@@ -68,6 +68,9 @@ pub(crate) struct Judgement {
     /// Their identifiers.
     pub(crate) contested: HashSet<u32>,
     pub(crate) alarms: Vec<RaisedAlarm>,
+    /// Of each node that was replayed: the first of those that it hangs together with, rules aside and
+    /// hubs apart.
+    pub(crate) groups: Vec<(u32, u32)>,
     /// Rows of rejected edges.
     pub(crate) rows: u64,
 }

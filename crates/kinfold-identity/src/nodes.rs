@@ -201,6 +201,17 @@ impl Nodes {
         Some(Fingerprint::new(scratch, self.types.space(kind), value))
     }
 
+    pub(crate) fn fingerprint_of(&self, scratch: &mut Vec<u8>, node: u32) -> Fingerprint {
+        Fingerprint::new(scratch, self.types.space(self.kind(node)), self.value(node))
+    }
+
+    /// Fingerprint of an identifier of whatever type.
+    pub(crate) fn any_fingerprint(&self, id_type: &str, value: &str) -> Fingerprint {
+        let scratch = &mut Vec::new();
+        self.fingerprint(scratch, id_type, value)
+            .unwrap_or_else(|| Fingerprint::new(scratch, Space::new(id_type), value))
+    }
+
     pub(crate) fn find(&self, identifier: &Fingerprint) -> Option<u32> {
         self.index.get(identifier).copied()
     }
@@ -251,6 +262,14 @@ impl Nodes {
     /// Earliest observation, `i64::MAX` if there is none with a time.
     pub(crate) fn earliest(&self, node: u32) -> i64 {
         self.first[node as usize]
+    }
+
+    /// Root of the node's tree.
+    pub(crate) fn root_above(&self, mut node: u32) -> u32 {
+        while self.parent[node as usize] != node {
+            node = self.parent[node as usize];
+        }
+        node
     }
 
     /// Root of the node's tree; halves the path.

@@ -169,7 +169,7 @@ impl Replay {
     pub fn finish(mut self) -> GraphBuilder {
         self.fold();
         self.drop_hubs();
-        self.alarm_too_large();
+        self.group();
         self.sort();
         let mut forest = self.forest();
         self.grow(&mut forest);
@@ -250,11 +250,8 @@ impl Replay {
         });
     }
 
-    /// Finds people who are too large even without hubs.
-    fn alarm_too_large(&mut self) {
-        let Some(most) = self.builder.rules.max_identifiers else {
-            return;
-        };
+    /// Groups those who hang together without hubs, and finds groups that are too large for one.
+    fn group(&mut self) {
         let mut whole = self.empty_forest(Vec::new());
         let behind = whole.identifiers();
         for edge in &self.edges {
@@ -263,9 +260,17 @@ impl Replay {
                 whole.union(a, b);
             }
         }
-        let mut large: Vec<(u32, u32)> = (0..behind).map(|at| (whole.root(at), at)).collect();
-        large.retain(|(root, _)| whole.count(*root, None) > most);
-        for (root, node) in self.firsts(large) {
+        let mut roots: Vec<(u32, u32)> = (0..behind).map(|at| (whole.root(at), at)).collect();
+        let global = &self.global;
+        self.builder.judgement.groups = roots
+            .iter()
+            .map(|(root, at)| (global[*at as usize], global[*root as usize]))
+            .collect();
+        let Some(most) = self.builder.rules.max_identifiers else {
+            return;
+        };
+        roots.retain(|(root, _)| whole.count(*root, None) > most);
+        for (root, node) in self.firsts(roots) {
             self.builder.judgement.alarms.push(RaisedAlarm {
                 reason: AlarmReason::TooLarge,
                 node,

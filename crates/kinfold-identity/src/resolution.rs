@@ -5,11 +5,12 @@ use std::collections::HashSet;
 
 use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
-use crate::change::{Change, ChangeKind, Move};
-use crate::graph::{GraphBuilder, OldId, looks, not_blank};
+use crate::change::{Change, ChangeKind, Diff, Move};
+use crate::graph::{GraphBuilder, OldId, is_known_hub, looks, not_blank};
+use crate::index::{Entry, Index};
 use crate::judgement::{Alarm, Judgement, Rejection};
 use crate::matching::{Overlap, keep_ids};
-use crate::nodes::{NONE, Nodes, Words};
+use crate::nodes::{Fingerprint, NONE, Nodes, Words};
 use crate::observation::{LinkKind, Observation};
 use crate::replay::record;
 use crate::rules::{RejectionRule, Rules};
@@ -81,6 +82,7 @@ pub struct Resolution {
     rules: Rules,
     sources: Words,
     judgement: Judgement,
+    known_hubs: HashSet<Fingerprint>,
     old: Vec<OldId>,
     /// Observed nodes by (type, value).
     order: Vec<u32>,
@@ -100,6 +102,7 @@ impl Resolution {
             mut nodes,
             sources,
             judgement,
+            known_hubs,
             old,
             retired,
             accepted,
@@ -141,6 +144,7 @@ impl Resolution {
             rules,
             sources,
             judgement,
+            known_hubs,
             old,
             order,
             component,
@@ -182,8 +186,15 @@ impl Resolution {
             .and_then(|node| self.id_of(node))
         {
             Some(id) => Verdict::Accepted(id),
+            None if self.is_hub(id_type, id_value) => Verdict::Rejected(RejectionRule::Hub),
             None => Verdict::Ignored,
         }
+    }
+
+    fn is_hub(&self, id_type: &str, id_value: &str) -> bool {
+        let node = self.nodes.find_text(id_type, id_value);
+        node.is_some_and(|node| self.judgement.hubs.contains(&node))
+            || is_known_hub(&self.known_hubs, &self.nodes, id_type, id_value)
     }
 
     /// What this row means, under rules: like [`Resolution::verdict`], but it also knows edges that a
@@ -204,6 +215,9 @@ impl Resolution {
         }
         if row.link == LinkKind::Exclude {
             return Verdict::Rejected(RejectionRule::Excluded);
+        }
+        if is_known_hub(&self.known_hubs, &self.nodes, id_type, id_value) {
+            return Verdict::Rejected(RejectionRule::Hub);
         }
         let Some(node) = self.nodes.find_text(id_type, id_value) else {
             return Verdict::Ignored;
@@ -295,6 +309,37 @@ impl Resolution {
                 into,
             })
         })
+    }
+
+    /// The groups of these identifiers, for the run after this one.
+    #[must_use]
+    pub fn index(&self) -> Index {
+        let mut group: Vec<u32> = (0..self.nodes.len())
+            .map(|node| self.nodes.root_above(node))
+            .collect();
+        for (node, first) in &self.judgement.groups {
+            group[*node as usize] = *first;
+        }
+        let mut scratch = Vec::new();
+        let mut entries: Vec<Entry> = Vec::with_capacity(self.order.len());
+        for node in 0..self.nodes.len() {
+            let hub = self.judgement.hubs.contains(&node);
+            if hub || self.nodes.observed(node) {
+                let observed = self.nodes.observed(node);
+                entries.push(Entry {
+                    key: self.nodes.fingerprint_of(&mut scratch, node),
+                    group: if observed { group[node as usize] } else { NONE },
+                    hub,
+                });
+            }
+        }
+        Index::new(entries)
+    }
+
+    /// The changes in numbers.
+    #[must_use]
+    pub fn diff(&self) -> Diff {
+        Diff::new(&self.changes, self.moves())
     }
 
     /// The counters.

@@ -334,6 +334,8 @@ proptest! {
 
     #[test]
     fn a_limit_that_comes_and_goes_leaves_the_ids(rows in rows(50), rules in rules()) {
+        // Exclusions hold without limits too, and which edges they cost depends on the order of types.
+        let rows: Vec<Row> = rows.into_iter().filter(|row| row.link != LinkKind::Exclude).collect();
         let first = assignment(&run(&rows, &Rules::default(), &Assignment::new(), 1));
         let limited = assignment(&run(&rows, &rules, &first, 2));
         let back = assignment(&run(&rows, &Rules::default(), &limited, 3));
