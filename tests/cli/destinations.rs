@@ -131,7 +131,11 @@ pub fn a_destination_that_is_down() {
 
 pub fn a_destination_that_fails_for_good() {
     let shop = Shop::new(PEOPLE);
+    // Whether a server that breaks has applied what it got, nobody knows; one that is not available has not.
     shop.crm.script(Script::always(Fault::Status(500)));
+    let report = shop.fails();
+    assert_eq!(report["unknown"], json!(PEOPLE), "{report}");
+    shop.crm.script(Script::always(Fault::Status(503)));
     let report = shop.fails();
     assert_eq!(report["retryable"], json!(PEOPLE), "{report}");
     shop.heals();

@@ -16,7 +16,15 @@ pub(super) struct Target {
 }
 
 /// The companions that any materialization may have.
-pub(super) const SUFFIXES: [&str; 5] = ["records", "edges", "changes", "history", "provenance"];
+pub(super) const SUFFIXES: [&str; 7] = [
+    "records",
+    "edges",
+    "changes",
+    "alarms",
+    "links",
+    "history",
+    "provenance",
+];
 
 /// Finds the model, seed or companion that `ref` names in a package.
 pub(super) fn find_ref(
