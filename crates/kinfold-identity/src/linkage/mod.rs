@@ -1,17 +1,29 @@
 //! Fellegi and Sunter's model ("A theory for record linkage", JASA 1969).
 
 mod blocking;
+mod cluster;
 mod comparison;
+mod em;
+mod evaluation;
 mod parallel;
 mod parameters;
 mod pattern;
 mod records;
+mod repair;
+mod scoring;
 mod similarity;
+mod training;
 
 pub use blocking::{Blocking, RuleCount, Scope};
+pub use cluster::{best_links, connected_components};
 pub use comparison::{Comparison, Condition, ELSE, Level, TermFrequency};
+pub use em::{EmOptions, Pattern, Session, TrainingRule, expectation_maximisation};
+pub use evaluation::{Quality, ThresholdQuality, b_cubed, cluster_pairs, pairs_by_threshold};
 pub use parameters::{ComparisonParameters, LevelParameters, Parameters};
 pub use records::{ColumnIndex, Records, hash_key};
+pub use repair::ClusterOptions;
+pub use scoring::{Explanation, Part, ScoreState, ScoredPair, Scorer};
+pub use training::{Linkage, TrainingProblem, USample};
 
 /// Why records could not be linked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
