@@ -22,6 +22,9 @@
 //! edges are written in a second pass over the same rows with [`Resolution::verdict`], because the
 //! canonical id of a row's identifier is that of its record.
 
+/// Probabilistic record linkage: which records of people are the same person, with no shared identifier.
+pub mod linkage;
+
 mod blocked;
 mod canonical;
 mod change;

@@ -1,0 +1,89 @@
+//! Fellegi and Sunter's model ("A theory for record linkage", JASA 1969).
+
+mod blocking;
+mod cluster;
+mod comparison;
+mod em;
+mod evaluation;
+mod parallel;
+mod parameters;
+mod pattern;
+mod records;
+mod repair;
+mod scoring;
+mod similarity;
+mod training;
+
+pub use blocking::{Blocking, RuleCount, Scope};
+pub use cluster::{best_links, connected_components};
+pub use comparison::{Comparison, Condition, ELSE, Level, TermFrequency};
+pub use em::{EmOptions, Pattern, Session, TrainingRule, expectation_maximisation};
+pub use evaluation::{Quality, ThresholdQuality, b_cubed, cluster_pairs, pairs_by_threshold};
+pub use parameters::{ComparisonParameters, LevelParameters, Parameters};
+pub use records::{ColumnIndex, Records, hash_key};
+pub use repair::ClusterOptions;
+pub use scoring::{Explanation, Part, ScoreState, ScoredPair, Scorer};
+pub use training::{Linkage, TrainingProblem, USample};
+
+/// Why records could not be linked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkageError {
+    /// Dense indices have 32 bits.
+    #[error("more than 4,294,967,295 records")]
+    TooManyRecords,
+    /// Dense indices have 32 bits.
+    #[error("a column has more than 4,294,967,294 distinct values")]
+    TooManyValues,
+    /// A column or a blocking rule does not fit the records.
+    #[error("{found} values for {expected} records")]
+    Length {
+        /// Values given.
+        found: usize,
+        /// Records there are.
+        expected: usize,
+    },
+    /// A comparison names a column that was not added.
+    #[error("comparison `{comparison}` uses column {column}, which does not exist")]
+    NoColumn {
+        /// Name of the comparison.
+        comparison: String,
+        /// Index of the column.
+        column: ColumnIndex,
+    },
+    /// A condition does not apply to the type of its column.
+    #[error(
+        "comparison `{comparison}` has a condition that does not apply to column {column}, of type {found}"
+    )]
+    ColumnKind {
+        /// Name of the comparison.
+        comparison: String,
+        /// Index of the column.
+        column: ColumnIndex,
+        /// Type of the column.
+        found: &'static str,
+    },
+    /// A comparison without levels says nothing.
+    #[error("comparison `{comparison}` must have from 1 to 250 levels")]
+    Levels {
+        /// Name of the comparison.
+        comparison: String,
+    },
+    /// Patterns are counted as one number.
+    #[error("the comparisons have more than 2⁶⁴ combinations of levels")]
+    TooManyPatterns,
+    /// Parameters are of another model.
+    #[error("the parameters do not fit comparison `{comparison}`")]
+    Parameters {
+        /// Name of the comparison.
+        comparison: String,
+    },
+    /// A share of true pairs that rules find.
+    #[error("a recall must be above 0 and at most 1")]
+    Recall,
+    /// The deterministic rules find more pairs than there can be.
+    #[error("the deterministic rules find more pairs than the recall given leaves room for")]
+    TooManyMatches,
+    /// No pair to learn from.
+    #[error("no pair of records can be compared")]
+    NoPairs,
+}

@@ -1,0 +1,286 @@
+//! The weight of the evidence that two records are the same person.
+
+use std::collections::HashSet;
+
+use super::blocking::Blocking;
+use super::comparison::Condition;
+use super::parameters::{FLOOR, Parameters, probability_of, weight_of};
+use super::pattern::{NULL, Scratch};
+use super::records::{Column, NO_TEXT};
+use super::similarity::ratio;
+use super::training::Linkage;
+use super::{LinkageError, Records};
+
+/// A pair and the weight of its evidence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoredPair {
+    /// The lesser record.
+    pub left: u32,
+    /// The other.
+    pub right: u32,
+    /// Log odds in bits that they are the same person.
+    pub weight: f64,
+}
+
+impl ScoredPair {
+    /// Probability that they are the same person.
+    #[must_use]
+    pub fn probability(&self) -> f64 {
+        probability_of(self.weight)
+    }
+}
+
+/// What one comparison adds to the weight of a pair.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Name of the comparison.
+    pub comparison: String,
+    /// Label of the level; none for the null level.
+    pub level: Option<String>,
+    /// Of the level, in bits.
+    pub weight: f64,
+    /// For the frequency of the value, in bits.
+    pub term_frequency: f64,
+}
+
+/// The weight of a pair, explained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// Of two records taken at random, in bits.
+    pub prior: f64,
+    /// Of each comparison, in its order.
+    pub parts: Vec<Part>,
+}
+
+impl Explanation {
+    /// The weight of the pair: the sum of all.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        self.parts.iter().fold(self.prior, |sum, part| {
+            sum + (part.weight + part.term_frequency)
+        })
+    }
+}
+
+/// Adds the frequency of a value to the weight of a level.
+#[derive(Debug)]
+struct Adjustment {
+    codes: Vec<u32>,
+    /// For each code `weight × (log₂ u − log₂ share)`.
+    bits: Vec<f64>,
+}
+
+impl Adjustment {
+    /// Of the more frequent of two values; of one if the other is missing.
+    fn bits(&self, left: u32, right: u32) -> f64 {
+        let of = |record: u32| {
+            let code = self.codes[record as usize];
+            (code != NO_TEXT).then(|| self.bits[code as usize])
+        };
+        match (of(left), of(right)) {
+            (Some(left), Some(right)) => left.min(right),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => 0.0,
+        }
+    }
+}
+
+/// Weights of pairs under given parameters.
+#[derive(Debug)]
+pub struct Scorer<'a> {
+    linkage: &'a Linkage<'a>,
+    prior: f64,
+    /// For each comparison and level, the null level first.
+    weights: Vec<Vec<f64>>,
+    adjustments: Vec<Vec<Option<Adjustment>>>,
+}
+
+impl<'a> Linkage<'a> {
+    /// Prepares weights.
+    ///
+    /// Frequencies of values are counted over records, or, if `entities` gives an entity for each
+    /// record, over entities: with many records to a person a rare value would seem frequent.
+    ///
+    /// # Errors
+    /// Parameters of another model, or entities of another length.
+    pub fn scorer(
+        &'a self,
+        parameters: &Parameters,
+        entities: Option<&[u32]>,
+    ) -> Result<Scorer<'a>, LinkageError> {
+        parameters.check(self.comparisons)?;
+        if let Some(entities) = entities.filter(|found| found.len() != self.records.len()) {
+            return Err(LinkageError::Length {
+                found: entities.len(),
+                expected: self.records.len(),
+            });
+        }
+        let mut weights = Vec::new();
+        let mut adjustments = Vec::new();
+        for (comparison, own) in self.comparisons.iter().zip(&parameters.comparisons) {
+            let of_levels = own
+                .levels
+                .iter()
+                .map(|level| (level.m.max(FLOOR) / level.u.max(FLOOR)).log2());
+            weights.push([0.0].into_iter().chain(of_levels).collect());
+            let mut of_levels: Vec<Option<Adjustment>> = vec![None];
+            for (level, own_level) in comparison.levels.iter().zip(&own.levels) {
+                let Some(frequency) = level.term_frequency else {
+                    of_levels.push(None);
+                    continue;
+                };
+                // Of equal values of the column, if there is a level for them.
+                let equal = comparison
+                    .levels
+                    .iter()
+                    .position(|level| level.condition == Condition::Exact(frequency.column))
+                    .map_or(own_level.u, |at| own.levels[at].u);
+                of_levels.push(adjustment(
+                    self.records,
+                    frequency.column,
+                    frequency.weight,
+                    equal.max(FLOOR),
+                    entities,
+                ));
+            }
+            of_levels.push(None);
+            adjustments.push(of_levels);
+        }
+        Ok(Scorer {
+            linkage: self,
+            prior: weight_of(parameters.prior),
+            weights,
+            adjustments,
+        })
+    }
+}
+
+fn adjustment(
+    records: &Records,
+    column: usize,
+    weight: f64,
+    equal: f64,
+    entities: Option<&[u32]>,
+) -> Option<Adjustment> {
+    let Some(Column::Text { codes, texts }) = records.column(column) else {
+        return None;
+    };
+    let mut counts = vec![0_usize; texts.len()];
+    let mut total = 0;
+    let mut met = HashSet::new();
+    for (record, code) in codes.iter().enumerate() {
+        let is_new = entities.is_none_or(|entities| met.insert((entities[record], *code)));
+        if *code != NO_TEXT && is_new {
+            counts[*code as usize] += 1;
+            total += 1;
+        }
+    }
+    let bits = counts
+        .iter()
+        .map(|count| weight * (equal.log2() - ratio((*count).max(1), total.max(1)).log2()))
+        .collect();
+    Some(Adjustment {
+        codes: codes.clone(),
+        bits,
+    })
+}
+
+/// What one thread keeps between pairs.
+#[derive(Debug)]
+pub struct ScoreState {
+    scratch: Scratch,
+    levels: Vec<u8>,
+}
+
+impl Scorer<'_> {
+    /// The state of one thread.
+    #[must_use]
+    pub fn state(&self) -> ScoreState {
+        ScoreState {
+            scratch: self.linkage.comparator.scratch(),
+            levels: vec![NULL; self.weights.len()],
+        }
+    }
+
+    /// The weight of a pair, in bits.
+    pub fn weight(&self, state: &mut ScoreState, left: u32, right: u32) -> f64 {
+        let ScoreState { scratch, levels } = state;
+        self.linkage
+            .comparator
+            .pattern(scratch, left, right, levels);
+        let mut sum = self.prior;
+        for (at, level) in levels.iter().enumerate() {
+            let level = usize::from(*level);
+            let adjustment = self.adjustments[at][level]
+                .as_ref()
+                .map_or(0.0, |adjustment| adjustment.bits(left, right));
+            sum += self.weights[at][level] + adjustment;
+        }
+        sum
+    }
+
+    /// The weight of a pair by comparison.
+    #[must_use]
+    pub fn explain(&self, left: u32, right: u32) -> Explanation {
+        let mut state = self.state();
+        let ScoreState { scratch, levels } = &mut state;
+        self.linkage
+            .comparator
+            .pattern(scratch, left, right, levels);
+        let parts = self
+            .linkage
+            .comparisons
+            .iter()
+            .zip(levels)
+            .enumerate()
+            .map(|(at, (comparison, level))| {
+                let level = usize::from(*level);
+                let label = level.checked_sub(1).map(|level| {
+                    let label = comparison
+                        .levels
+                        .get(level)
+                        .map(|level| level.label.as_str());
+                    label.unwrap_or(super::ELSE).to_owned()
+                });
+                Part {
+                    comparison: comparison.name.clone(),
+                    level: label,
+                    weight: self.weights[at][level],
+                    term_frequency: self.adjustments[at][level]
+                        .as_ref()
+                        .map_or(0.0, |adjustment| adjustment.bits(left, right)),
+                }
+            })
+            .collect();
+        Explanation {
+            prior: self.prior,
+            parts,
+        }
+    }
+
+    /// Pairs of the rules whose weight is at least `least`, in an order that depends on the records
+    /// and the rules alone.
+    #[must_use]
+    pub fn score(&self, blocking: &Blocking<'_>, least: f64) -> Vec<ScoredPair> {
+        let parts = blocking.visit(
+            self.linkage.threads,
+            || self.state(),
+            Vec::new,
+            |state, pairs, left, right| {
+                let weight = self.weight(state, left, right);
+                if weight >= least {
+                    pairs.push(ScoredPair {
+                        left,
+                        right,
+                        weight,
+                    });
+                }
+            },
+        );
+        parts.into_iter().flatten().collect()
+    }
+
+    pub(crate) const fn linkage(&self) -> &Linkage<'_> {
+        self.linkage
+    }
+}
