@@ -158,8 +158,9 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
 pub fn a_folder_of_the_project_is_a_destination() {
     let shop = Shop::new();
     let asked = shop.run(&["connection", "check"]).run().ok();
-    asked.says("connection crm (shop_crm): could not ask whether the credentials are right");
-    asked.says("its manifest has no `check`");
+    asked
+        .says("connection crm (shop_crm): could not ask whether the credentials are right")
+        .says("its manifest has no `check`");
     let first = shop.sync();
     assert_eq!(
         (&first["delivered"], &first["requests"]),

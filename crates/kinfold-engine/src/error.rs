@@ -64,6 +64,14 @@ pub enum EngineError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A linkage cannot be trained or built.
+    #[error("the linkage `{node}` cannot go on")]
+    Linkage {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: crate::build::LinkageFailure,
+    },
     /// A materialization that this version cannot run.
     #[error("`{node}` is materialized as `{materialization}`, which is not supported yet")]
     NotSupported {

@@ -171,6 +171,12 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = RowFormat::Table)]
         format: RowFormat,
     },
+    /// Who is who.
+    Identity {
+        /// What to do.
+        #[command(subcommand)]
+        action: IdentityAction,
+    },
     /// People and accounts.
     Profile {
         /// What to do.
@@ -251,6 +257,20 @@ pub struct SyncArguments {
     /// The run's clock (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Commands of `identity`.
+#[derive(Debug, Subcommand)]
+pub enum IdentityAction {
+    /// Find the parameters of a linkage in its records, and write them beside its model.
+    Train {
+        /// The model with materialization `linkage`.
+        #[arg(value_name = "MODEL")]
+        model: String,
+        /// Print them and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Commands of `profile`.

@@ -4,6 +4,7 @@ mod audit;
 mod identity;
 mod inputs;
 mod key;
+mod linkage;
 mod profile;
 mod segment;
 mod statement;
@@ -21,6 +22,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use key::{Inputs, node_key};
+
+pub use linkage::{LinkageFailure, Trained};
 
 use crate::lease::{Heartbeat, lease_time};
 use crate::published::{Published, PublishedNode};
@@ -368,6 +371,7 @@ impl Run<'_> {
             Materialization::Table | Materialization::Seed => {
                 self.table(node, &providers, &key).await?
             }
+            Materialization::Linkage => self.linkage(node, &providers, &key).await?,
             Materialization::Identity => self.identity(node, &providers, &key).await?,
             Materialization::Profile => self.profile(node, &providers, &key).await?,
             Materialization::Segment => self.segment(node, &providers, &key).await?,

@@ -86,10 +86,6 @@ impl<'a> Comparator<'a> {
         Ok(comparator)
     }
 
-    pub(crate) const fn records(&self) -> &'a Records {
-        self.records
-    }
-
     /// The state of one thread.
     pub(crate) fn scratch(&self) -> Scratch {
         Scratch {

@@ -6,6 +6,7 @@ mod demo;
 mod destination;
 mod init;
 mod list;
+mod identity;
 mod person;
 mod query;
 mod reach;
@@ -17,10 +18,11 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 use kinfold_engine::EngineError;
+use kinfold_engine::build::LinkageFailure;
 use kinfold_engine::activate::{Decision, Scope};
 use kinfold_project::{Diagnostic, SourceMap};
 
-use crate::cli::{Cli, Command, ConnectionAction, DestinationAction, ProfileAction, SyncAction};
+use crate::cli::{Cli, Command, ConnectionAction, DestinationAction, IdentityAction, ProfileAction, SyncAction};
 use crate::report::Output;
 
 /// How a command that ran has ended.
@@ -126,6 +128,13 @@ impl CommandError {
             Self::Unknown {
                 close: Some(close), ..
             } => Some(format!("did you mean `{close}`?")),
+            Self::Engine(EngineError::Linkage {
+                source: LinkageFailure::Untrained,
+                node,
+            }) => Some(format!(
+                "run `kinfold identity train {}`, look at the file that it writes, and commit it",
+                node.as_str().rsplit('.').next().unwrap_or_default()
+            )),
             Self::Engine(EngineError::NotBuilt(_)) => Some("run `kinfold build` first".to_owned()),
             Self::Engine(error) if asked_the_machine(error) => Some(
                 "no credentials were found: set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `access_key_id` \
@@ -201,6 +210,9 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             resource_type,
         } => list::run(global, &selection, &resource_type, output).await,
         Command::Show { name, limit } => query::show(global, &name, limit, output).await,
+        Command::Identity {
+            action: IdentityAction::Train { model, dry_run },
+        } => identity::train(global, &model, dry_run, output).await,
         Command::Profile {
             action: ProfileAction::Show { id, identity },
         } => person::show(global, &id, identity.as_deref(), output).await,

@@ -332,7 +332,7 @@ impl Run<'_> {
 }
 
 /// A stream of batches that a blocking task makes, a few ahead of the reader.
-fn produce(
+pub(super) fn produce(
     schema: &SchemaRef,
     make: impl FnOnce(&mut dyn FnMut(Result<RecordBatch, datafusion::arrow::error::ArrowError>) -> bool)
     + Send

@@ -9,11 +9,11 @@ use kinfold_identity::linkage::{Records, hash_key};
 use kinfold_project::linkage::LevelCondition;
 use kinfold_project::{KeyRule, LinkageRules};
 
-use crate::build::quoted;
+use super::super::statement::quoted;
 
 /// How a column is held, which follows from what is done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     Text,
     Date,
     Number,
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
 }
 
 /// The columns that the levels of a linkage compare; one may be held in several kinds.
-pub(crate) fn columns_of(rules: &LinkageRules, schema: &Schema) -> Vec<(String, Kind)> {
+pub(super) fn columns_of(rules: &LinkageRules, schema: &Schema) -> Vec<(String, Kind)> {
     let levels = rules.comparisons.iter().flat_map(|c| &c.levels);
     let mut found = vec![];
     for level in levels {
@@ -45,9 +45,11 @@ fn kinds(condition: &LevelCondition, schema: &Schema, found: &mut Vec<(String, K
 }
 
 /// The kind of column that a condition reads.
-pub(crate) fn kind_of(condition: &LevelCondition, column: &str, schema: &Schema) -> Kind {
+pub(super) fn kind_of(condition: &LevelCondition, column: &str, schema: &Schema) -> Kind {
     use LevelCondition as Is;
-    let found = schema.field_with_name(column).map(|field| field.data_type());
+    let found = schema
+        .field_with_name(column)
+        .map(|field| field.data_type());
     match (condition, found) {
         (Is::Days(..), _) => Kind::Date,
         (Is::Within(..), _) => Kind::Number,
@@ -62,7 +64,7 @@ pub(crate) fn kind_of(condition: &LevelCondition, column: &str, schema: &Schema)
 }
 
 /// Every distinct rule by which records are brought together, with its place.
-pub(crate) fn key_rules(rules: &LinkageRules) -> Vec<&KeyRule> {
+pub(super) fn key_rules(rules: &LinkageRules) -> Vec<&KeyRule> {
     let mut found: Vec<&KeyRule> = vec![];
     for rule in rules
         .blocking
@@ -78,7 +80,7 @@ pub(crate) fn key_rules(rules: &LinkageRules) -> Vec<&KeyRule> {
 }
 
 /// Whether two rules bring the same records together.
-pub(crate) fn same(a: &KeyRule, b: &KeyRule) -> bool {
+pub(super) fn same(a: &KeyRule, b: &KeyRule) -> bool {
     let texts = |rule: &KeyRule| -> Vec<String> {
         let expressions = rule.expressions.iter();
         let mut texts: Vec<String> = expressions.map(|e| e.value.trim().to_owned()).collect();
@@ -89,8 +91,10 @@ pub(crate) fn same(a: &KeyRule, b: &KeyRule) -> bool {
 }
 
 /// What reads the records: source, record_id, columns, parts of keys.
-pub(crate) fn select(columns: &[(String, Kind)], keys: &[&KeyRule]) -> String {
-    let mut sql = "SELECT CAST(source AS VARCHAR) AS source, CAST(record_id AS VARCHAR) AS record_id".to_owned();
+pub(super) fn select(columns: &[(String, Kind)], keys: &[&KeyRule]) -> String {
+    let mut sql =
+        "SELECT CAST(source AS VARCHAR) AS source, CAST(record_id AS VARCHAR) AS record_id"
+            .to_owned();
     for (at, (column, kind)) in columns.iter().enumerate() {
         let name = quoted(column);
         let cast = match kind {
@@ -116,7 +120,7 @@ pub(crate) fn select(columns: &[(String, Kind)], keys: &[&KeyRule]) -> String {
 
 /// The records of a linkage, as they were read.
 #[derive(Debug, Default)]
-pub(crate) struct Rows {
+pub(super) struct Rows {
     batches: Vec<RecordBatch>,
     /// Names of sources by code.
     sources: Vec<String>,
@@ -126,16 +130,16 @@ pub(crate) struct Rows {
     ids: String,
     ends: Vec<usize>,
     /// Rows without source or id.
-    pub(crate) ignored: u64,
+    pub(super) ignored: u64,
 }
 
 impl Rows {
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Source and id of a row.
-    pub(crate) fn name(&self, row: u32) -> (&str, &str) {
+    pub(super) fn name(&self, row: u32) -> (&str, &str) {
         let row = row as usize;
         let source = self.source_of.get(row).copied().unwrap_or_default();
         let source = self.sources.get(usize::from(source));
@@ -146,7 +150,7 @@ impl Rows {
     }
 
     /// Takes a batch of [`select`].
-    pub(crate) fn add(&mut self, batch: RecordBatch) -> Result<(), DataFusionError> {
+    pub(super) fn add(&mut self, batch: RecordBatch) -> Result<(), DataFusionError> {
         let (source, id) = (text(&batch, 0)?, text(&batch, 1)?);
         let named = |row: usize| filled(source, row).is_some() && filled(id, row).is_some();
         let taken: Vec<bool> = (0..batch.num_rows()).map(named).collect();
@@ -184,7 +188,7 @@ impl Rows {
 
     /// The records by column, in the order of `columns`, and for each rule the keys in the order of the rows.
     /// What was read is given up on the way.
-    pub(crate) fn records(
+    pub(super) fn records(
         &mut self,
         columns: &[(String, Kind)],
         rules: &[&KeyRule],
@@ -244,7 +248,8 @@ fn add_column(
 ) -> Result<(), DataFusionError> {
     let added = match kind {
         Kind::Text => {
-            let columns: Result<Vec<&StringArray>, _> = batches.iter().map(|b| text(b, at)).collect();
+            let columns: Result<Vec<&StringArray>, _> =
+                batches.iter().map(|b| text(b, at)).collect();
             let columns = columns?;
             records.add_text(
                 columns
@@ -253,11 +258,15 @@ fn add_column(
             )
         }
         Kind::Date => {
-            let columns = typed(batches, at, |column| column.as_primitive_opt::<Date32Type>())?;
+            let columns = typed(batches, at, |column| {
+                column.as_primitive_opt::<Date32Type>()
+            })?;
             records.add_date(columns.iter().flat_map(|column| column.iter()))
         }
         Kind::Number => {
-            let columns = typed(batches, at, |column| column.as_primitive_opt::<Float64Type>())?;
+            let columns = typed(batches, at, |column| {
+                column.as_primitive_opt::<Float64Type>()
+            })?;
             records.add_number(columns.iter().flat_map(|column| column.iter()))
         }
         Kind::Texts => {
@@ -314,5 +323,7 @@ fn text(batch: &RecordBatch, column: usize) -> Result<&StringArray, DataFusionEr
 }
 
 fn unexpected() -> DataFusionError {
-    DataFusionError::Internal("a column of a linkage is not of the type that was asked for".to_owned())
+    DataFusionError::Internal(
+        "a column of a linkage is not of the type that was asked for".to_owned(),
+    )
 }
