@@ -198,6 +198,10 @@ impl Linkage<'_> {
     }
 }
 
+/// Pairs that each level is taken to have beside those met, so that a level that matches of a small
+/// table do not have is rare among them, not impossible.
+const PSEUDO_COUNT: f64 = 0.5;
+
 /// One session: `u` stays, `m` and the share of matches are learned, comparisons that are fixed are
 /// left out.
 pub fn expectation_maximisation(
@@ -260,8 +264,9 @@ pub fn expectation_maximisation(
             if total <= 0.0 {
                 continue;
             }
+            let smoothed = total + PSEUDO_COUNT * as_float(sums.len() as u64);
             for (m, sum) in m.iter_mut().zip(sums) {
-                let next = (sum / total).max(FLOOR);
+                let next = (sum + PSEUDO_COUNT) / smoothed;
                 change = change.max((next - *m).abs());
                 *m = next;
             }

@@ -5,7 +5,9 @@ use std::cmp::Ordering;
 use super::LinkageError;
 use super::comparison::{Comparison, Condition, TermFrequency};
 use super::records::{Column, ColumnIndex, NO_DATE, Records, mix};
-use super::similarity::{damerau_levenshtein, jaccard, jaro, jaro_winkler, levenshtein, ratio};
+use super::similarity::{
+    damerau_levenshtein, jaccard, jaro, jaro_winkler, levenshtein, nearest, ratio,
+};
 
 /// How similar two values are, computed once for all levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,14 @@ enum Test {
     Not(Box<Test>),
 }
 
+/// A measure of a column and its loosest bar: what is beyond it need not be exact.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    kind: Measure,
+    column: ColumnIndex,
+    bar: f64,
+}
+
 #[derive(Debug)]
 struct Aspect {
     columns: Vec<ColumnIndex>,
@@ -46,7 +56,7 @@ struct Aspect {
 pub(crate) struct Comparator<'a> {
     records: &'a Records,
     aspects: Vec<Aspect>,
-    measures: Vec<(Measure, ColumnIndex)>,
+    measures: Vec<Measured>,
 }
 
 /// The null level.
@@ -221,7 +231,7 @@ impl<'a> Comparator<'a> {
         if !scratch.values[measure].is_nan() {
             return scratch.values[measure];
         }
-        let (kind, column) = self.measures[measure];
+        let Measured { kind, column, bar } = self.measures[measure];
         let memo = &mut scratch.memo[measure * MEMO..(measure + 1) * MEMO];
         let value = match self.column(column) {
             Some(column) if column.is_missing(left) || column.is_missing(right) => f64::NAN,
@@ -229,19 +239,24 @@ impl<'a> Comparator<'a> {
                 memo,
                 codes[left as usize],
                 codes[right as usize],
-                |left, right| distance(kind, texts.get(left), texts.get(right)),
+                |left, right| measured(kind, bar, texts.get(left), texts.get(right)),
             ),
-            Some(Column::Date(days)) => {
-                let left = date_text(days[left as usize]);
-                let right = date_text(days[right as usize]);
-                distance(kind, &left, &right)
-            }
+            Some(Column::Date(days)) => memoised(
+                memo,
+                days[left as usize].cast_unsigned(),
+                days[right as usize].cast_unsigned(),
+                |left, right| {
+                    let left = date_text(left.cast_signed());
+                    let right = date_text(right.cast_signed());
+                    measured(kind, bar, &left, &right)
+                },
+            ),
             Some(column @ Column::TextArray { texts, .. }) => {
                 let mut best = 0.0_f64;
                 for left in column.array(left) {
                     for right in column.array(right) {
                         best = best.max(memoised(memo, *left, *right, |left, right| {
-                            distance(kind, texts.get(left), texts.get(right))
+                            measured(kind, bar, texts.get(left), texts.get(right))
                         }));
                     }
                 }
@@ -272,33 +287,41 @@ impl<'a> Comparator<'a> {
             }
             Condition::Jaro(column, bar) => {
                 used(column);
-                Test::AtLeast(self.add(name, Measure::Jaro, *column)?, *bar)
+                Test::AtLeast(self.add(name, Measure::Jaro, *column, *bar)?, *bar)
             }
             Condition::JaroWinkler(column, bar) => {
                 used(column);
-                Test::AtLeast(self.add(name, Measure::JaroWinkler, *column)?, *bar)
+                Test::AtLeast(self.add(name, Measure::JaroWinkler, *column, *bar)?, *bar)
             }
             Condition::Jaccard(column, bar) => {
                 used(column);
-                Test::AtLeast(self.add(name, Measure::Jaccard, *column)?, *bar)
+                Test::AtLeast(self.add(name, Measure::Jaccard, *column, *bar)?, *bar)
             }
             Condition::Levenshtein(column, edits) => {
                 used(column);
                 Test::AtMost(
-                    self.add(name, Measure::Levenshtein, *column)?,
+                    self.add(name, Measure::Levenshtein, *column, f64::from(*edits))?,
                     f64::from(*edits),
                 )
             }
             Condition::DamerauLevenshtein(column, edits) => {
                 used(column);
                 Test::AtMost(
-                    self.add(name, Measure::DamerauLevenshtein, *column)?,
+                    self.add(
+                        name,
+                        Measure::DamerauLevenshtein,
+                        *column,
+                        f64::from(*edits),
+                    )?,
                     f64::from(*edits),
                 )
             }
             Condition::ArrayJaroWinkler(column, bar) => {
                 used(column);
-                Test::AtLeast(self.add(name, Measure::ArrayJaroWinkler, *column)?, *bar)
+                Test::AtLeast(
+                    self.add(name, Measure::ArrayJaroWinkler, *column, *bar)?,
+                    *bar,
+                )
             }
             Condition::DateWithin(column, days) => {
                 self.expect(name, *column, &["date"])?;
@@ -356,6 +379,7 @@ impl<'a> Comparator<'a> {
         name: &str,
         kind: Measure,
         column: ColumnIndex,
+        bar: f64,
     ) -> Result<usize, LinkageError> {
         let kinds: &[&str] = match kind {
             Measure::DamerauLevenshtein => &["text", "date"],
@@ -363,14 +387,18 @@ impl<'a> Comparator<'a> {
             _ => &["text"],
         };
         self.expect(name, column, kinds)?;
-        let known = self
-            .measures
-            .iter()
-            .position(|known| *known == (kind, column));
-        Ok(known.unwrap_or_else(|| {
-            self.measures.push((kind, column));
-            self.measures.len() - 1
-        }))
+        let same = |known: &Measured| known.kind == kind && known.column == column;
+        if let Some(at) = self.measures.iter().position(same) {
+            let known = &mut self.measures[at].bar;
+            *known = if kind.is_distance() {
+                known.max(bar)
+            } else {
+                known.min(bar)
+            };
+            return Ok(at);
+        }
+        self.measures.push(Measured { kind, column, bar });
+        Ok(self.measures.len() - 1)
     }
 
     fn expect(
@@ -415,7 +443,7 @@ struct Memo {
 }
 
 /// Places for each measure: names repeat a lot, and a miss costs only the computation.
-const MEMO: usize = 1 << 14;
+const MEMO: usize = 1 << 15;
 
 /// The value of a pair of codes, the same for either order.
 fn memoised(
@@ -439,14 +467,34 @@ fn memoised(
     }
 }
 
-/// Jaro depends on the order of its texts in rare cases, so the lesser goes first.
-fn distance(kind: Measure, left: &str, right: &str) -> f64 {
+impl Measure {
+    /// Whether less is nearer.
+    const fn is_distance(self) -> bool {
+        matches!(self, Self::Levenshtein | Self::DamerauLevenshtein)
+    }
+}
+
+/// A measure of two texts; beyond the bar any value beyond it.
+fn measured(kind: Measure, bar: f64, left: &str, right: &str) -> f64 {
+    // Jaro depends on the order of its texts in rare cases, so the lesser goes first.
     let (left, right) = if left <= right {
         (left, right)
     } else {
         (right, left)
     };
+    let bound = || nearest(left, right);
     match kind {
+        Measure::Levenshtein | Measure::DamerauLevenshtein
+            if bound().is_some_and(|bound| bound.edits > bar) =>
+        {
+            f64::INFINITY
+        }
+        Measure::Jaro if bound().is_some_and(|bound| bound.jaro < bar) => 0.0,
+        Measure::JaroWinkler | Measure::ArrayJaroWinkler
+            if bound().is_some_and(|bound| bound.jaro_winkler < bar) =>
+        {
+            0.0
+        }
         Measure::Jaro => jaro(left, right),
         Measure::JaroWinkler | Measure::ArrayJaroWinkler => jaro_winkler(left, right),
         Measure::Levenshtein => ratio(levenshtein(left, right), 1),
@@ -501,7 +549,7 @@ mod tests {
         assert_eq!(date_text(0), "1970-01-01");
         assert_eq!(date_text(-1), "1969-12-31");
         assert_eq!(date_text(19_782), "2024-02-29");
-        assert_eq!(date_text(-124_187), "1629-12-26");
+        assert_eq!(date_text(-124_187), "1629-12-27");
     }
 
     #[test]

@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod addresses;
 mod model;
 mod people;
 mod table;

@@ -78,6 +78,15 @@ impl Model {
     pub fn run(&self, threads: usize) -> Outcome {
         let time = Instant::now();
         let lap = |what: &str| eprintln!("{:8.2} s {what}", time.elapsed().as_secs_f64());
+        let knob = |name: &str, value: f64| {
+            std::env::var(name).map_or(value, |text| text.parse().unwrap())
+        };
+        let cluster = ClusterOptions {
+            connect: knob("CONNECT", self.cluster.connect),
+            merge: knob("MERGE", self.cluster.merge),
+            limit: knob("LIMIT", self.cluster.limit),
+            ..self.cluster
+        };
         let entities = self.records.arrange(&self.entities).unwrap();
         let strict = self.keys(&self.strict);
         let rules = self.keys(&self.blocking);
@@ -146,12 +155,12 @@ impl Model {
         let scorer = linkage.scorer(&parameters, None).unwrap();
         let pairs = scorer.score(&blocking, -10.0);
         lap(&format!("{} pairs scored", pairs.len()));
-        let clusters = scorer.cluster(&pairs, self.cluster);
+        let clusters = scorer.cluster(&pairs, cluster);
         lap("clusters");
         let scorer = linkage.scorer(&parameters, Some(&clusters)).unwrap();
         let pairs = scorer.score(&blocking, -10.0);
         lap("second scores");
-        let clusters = scorer.cluster(&pairs, self.cluster);
+        let clusters = scorer.cluster(&pairs, cluster);
         lap("second clusters");
         let best_links = best_links(&self.records, &pairs, self.cluster.connect);
         Outcome {
@@ -165,6 +174,19 @@ impl Model {
 }
 
 impl Outcome {
+    pub fn clusters(&self) -> Quality {
+        cluster_pairs(&self.clusters, &self.entities)
+    }
+
+    pub fn best_links(&self) -> Quality {
+        cluster_pairs(&self.best_links, &self.entities)
+    }
+
+    /// Of the pairs of at least a weight, each taken by itself.
+    pub fn pairs_from(&self, weight: f64) -> Quality {
+        pairs_by_threshold(&self.pairs, &self.entities, self.truth(), &[weight])[0].quality
+    }
+
     pub fn truth(&self) -> u64 {
         let mut sorted = self.entities.clone();
         sorted.sort_unstable();
@@ -203,7 +225,8 @@ impl Outcome {
                 ),
             );
         }
-        show("clusters", cluster_pairs(&self.clusters, &self.entities));
+        show("best links", self.best_links());
+        show("clusters", self.clusters());
         show("b-cubed", b_cubed(&self.clusters, &self.entities));
     }
 }
