@@ -75,6 +75,8 @@ fn file_of(workspace: &Workspace, node: &CompiledNode) -> PathBuf {
     let mut models = workspace.project.models.iter();
     let own = models.find(|model| model.id == node.id);
     let path = own.map(|model| workspace.files().path(model.file));
-    let path = workspace.root.join(path.unwrap_or_else(|| "models".as_ref()));
+    let path = workspace
+        .root
+        .join(path.unwrap_or_else(|| "models".as_ref()));
     path.with_file_name(format!("{}{PARAMETERS_FILE}", node.name))
 }

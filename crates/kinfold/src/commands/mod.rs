@@ -4,9 +4,9 @@ pub mod build;
 mod check;
 mod demo;
 mod destination;
+mod identity;
 mod init;
 mod list;
-mod identity;
 mod person;
 mod query;
 mod reach;
@@ -18,11 +18,13 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 use kinfold_engine::EngineError;
-use kinfold_engine::build::LinkageFailure;
 use kinfold_engine::activate::{Decision, Scope};
+use kinfold_engine::build::LinkageFailure;
 use kinfold_project::{Diagnostic, SourceMap};
 
-use crate::cli::{Cli, Command, ConnectionAction, DestinationAction, IdentityAction, ProfileAction, SyncAction};
+use crate::cli::{
+    Cli, Command, ConnectionAction, DestinationAction, IdentityAction, ProfileAction, SyncAction,
+};
 use crate::report::Output;
 
 /// How a command that ran has ended.
