@@ -34,9 +34,11 @@ mod judgement;
 mod matching;
 mod nodes;
 mod observation;
+mod order;
 mod replay;
 mod resolution;
 mod rules;
+mod table;
 
 pub use blocked::{BlockedValues, DEFAULT_BLOCKED};
 pub use canonical::CanonicalId;

@@ -1,10 +1,10 @@
 //! Identifiers as columns under dense indices, with the union-find over them.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
 use crate::graph::GraphError;
+use crate::table::Table;
 
 /// Stands for "none" among dense indices.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -30,11 +30,22 @@ impl Space {
 pub(crate) struct Fingerprint(pub(crate) [u32; 4]);
 
 impl Fingerprint {
-    pub(crate) fn new(scratch: &mut Vec<u8>, space: Space, text: &str) -> Self {
-        scratch.clear();
-        scratch.extend_from_slice(&space.0);
-        scratch.extend_from_slice(text.as_bytes());
-        let hash = blake3::hash(scratch);
+    pub(crate) fn new(space: Space, text: &str) -> Self {
+        let Space(space) = space;
+        let mut key = [0; 128];
+        let hash = match key.get_mut(..space.len() + text.len()) {
+            Some(key) => {
+                let (head, tail) = key.split_at_mut(space.len());
+                head.copy_from_slice(&space);
+                tail.copy_from_slice(text.as_bytes());
+                blake3::hash(key)
+            }
+            None => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(&space).update(text.as_bytes());
+                hasher.finalize()
+            }
+        };
         let mut words = [0_u32; 4];
         for (word, bytes) in words.iter_mut().zip(hash.as_bytes().chunks_exact(4)) {
             *word = bytes
@@ -73,8 +84,6 @@ impl Hasher for AlreadyHashed {
     }
 }
 
-pub(crate) type FingerprintMap = HashMap<Fingerprint, u32, BuildHasherDefault<AlreadyHashed>>;
-
 /// Few distinct words, as small numbers.
 #[derive(Default)]
 pub(crate) struct Words {
@@ -85,8 +94,8 @@ pub(crate) struct Words {
 
 impl Words {
     pub(crate) fn intern(&mut self, word: &str, error: GraphError) -> Result<u16, GraphError> {
-        if let Some(index) = self.index.get(word) {
-            return Ok(*index);
+        if let Some(index) = self.get(word) {
+            return Ok(index);
         }
         let index = u16::try_from(self.names.len()).map_err(|_| error)?;
         if index == u16::MAX {
@@ -99,7 +108,12 @@ impl Words {
     }
 
     pub(crate) fn get(&self, word: &str) -> Option<u16> {
-        self.index.get(word).copied()
+        // To compare a few words is faster than to hash one.
+        let first = self.names.iter().take(8).position(|name| name == word);
+        match first.map(u16::try_from) {
+            Some(Ok(index)) => Some(index),
+            _ => self.index.get(word).copied(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -135,7 +149,7 @@ impl Words {
 /// All identifiers ever named, by dense index: one column per attribute.
 #[derive(Default)]
 pub(crate) struct Nodes {
-    index: FingerprintMap,
+    index: Table,
     pub(crate) types: Words,
     /// The values, one behind the other.
     text: String,
@@ -154,66 +168,49 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    pub(crate) fn intern(
-        &mut self,
-        scratch: &mut Vec<u8>,
-        id_type: &str,
-        value: &str,
-    ) -> Result<u32, GraphError> {
+    pub(crate) fn intern(&mut self, id_type: &str, value: &str) -> Result<u32, GraphError> {
         let kind = self.types.intern(id_type, GraphError::TooManyIdTypes)?;
-        match self
-            .index
-            .entry(Fingerprint::new(scratch, self.types.space(kind), value))
-        {
-            Entry::Occupied(entry) => Ok(*entry.get()),
-            Entry::Vacant(entry) => {
-                let node =
-                    u32::try_from(self.ends.len()).map_err(|_| GraphError::TooManyIdentifiers)?;
-                if node == NONE {
-                    return Err(GraphError::TooManyIdentifiers);
-                }
-                entry.insert(node);
-                self.text.push_str(value);
-                self.ends.push(self.text.len() as u64);
-                self.kind.push(kind);
-                self.first.push(i64::MAX);
-                self.last.push(i64::MIN);
-                self.observed.push(false);
-                self.previous.push(NONE);
-                self.parent.push(node);
-                Ok(node)
-            }
+        let key = Fingerprint::new(self.types.space(kind), value);
+        let next = match u32::try_from(self.ends.len()) {
+            Ok(next) if next != NONE => next,
+            _ => return self.find(&key).ok_or(GraphError::TooManyIdentifiers),
+        };
+        let node = self.index.get_or_insert(&key, next);
+        if node == next {
+            self.text.push_str(value);
+            self.ends.push(self.text.len() as u64);
+            self.kind.push(kind);
+            self.first.push(i64::MAX);
+            self.last.push(i64::MIN);
+            self.observed.push(false);
+            self.previous.push(NONE);
+            self.parent.push(node);
         }
+        Ok(node)
     }
 
     pub(crate) fn find_text(&self, id_type: &str, value: &str) -> Option<u32> {
-        self.find(&self.fingerprint(&mut Vec::new(), id_type, value)?)
+        self.find(&self.fingerprint(id_type, value)?)
     }
 
     /// Fingerprint of an identifier, if its type is known.
-    pub(crate) fn fingerprint(
-        &self,
-        scratch: &mut Vec<u8>,
-        id_type: &str,
-        value: &str,
-    ) -> Option<Fingerprint> {
+    pub(crate) fn fingerprint(&self, id_type: &str, value: &str) -> Option<Fingerprint> {
         let kind = self.types.get(id_type)?;
-        Some(Fingerprint::new(scratch, self.types.space(kind), value))
+        Some(Fingerprint::new(self.types.space(kind), value))
     }
 
-    pub(crate) fn fingerprint_of(&self, scratch: &mut Vec<u8>, node: u32) -> Fingerprint {
-        Fingerprint::new(scratch, self.types.space(self.kind(node)), self.value(node))
+    pub(crate) fn fingerprint_of(&self, node: u32) -> Fingerprint {
+        Fingerprint::new(self.types.space(self.kind(node)), self.value(node))
     }
 
     /// Fingerprint of an identifier of whatever type.
     pub(crate) fn any_fingerprint(&self, id_type: &str, value: &str) -> Fingerprint {
-        let scratch = &mut Vec::new();
-        self.fingerprint(scratch, id_type, value)
-            .unwrap_or_else(|| Fingerprint::new(scratch, Space::new(id_type), value))
+        self.fingerprint(id_type, value)
+            .unwrap_or_else(|| Fingerprint::new(Space::new(id_type), value))
     }
 
     pub(crate) fn find(&self, identifier: &Fingerprint) -> Option<u32> {
-        self.index.get(identifier).copied()
+        self.index.get(identifier)
     }
 
     pub(crate) fn len(&self) -> u32 {

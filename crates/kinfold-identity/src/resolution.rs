@@ -1,6 +1,6 @@
 //! The graph with its canonical ids.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use crate::blocked::BlockedValues;
@@ -12,6 +12,7 @@ use crate::judgement::{Alarm, Judgement, Rejection};
 use crate::matching::{Overlap, keep_ids};
 use crate::nodes::{Fingerprint, NONE, Nodes, Words};
 use crate::observation::{LinkKind, Observation};
+use crate::order::in_order;
 use crate::replay::record;
 use crate::rules::{RejectionRule, Rules};
 
@@ -96,6 +97,8 @@ pub struct Resolution {
 
 impl Resolution {
     pub(crate) fn new(builder: GraphBuilder, options: &ResolveOptions<'_>) -> Self {
+        let mut builder = builder;
+        builder.forget_records();
         let GraphBuilder {
             blocked,
             rules,
@@ -222,9 +225,9 @@ impl Resolution {
         let Some(node) = self.nodes.find_text(id_type, id_value) else {
             return Verdict::Ignored;
         };
-        let rejected = self.judgement.rejects(node, || {
-            record(&self.sources, &mut Vec::new(), source, record_id)
-        });
+        let rejected = self
+            .judgement
+            .rejects(node, || record(&self.sources, source, record_id));
         match (rejected, self.id_of(node)) {
             (Some(rule), _) => Verdict::Rejected(rule),
             (None, Some(id)) => Verdict::Accepted(id),
@@ -320,14 +323,13 @@ impl Resolution {
         for (node, first) in &self.judgement.groups {
             group[*node as usize] = *first;
         }
-        let mut scratch = Vec::new();
         let mut entries: Vec<Entry> = Vec::with_capacity(self.order.len());
         for node in 0..self.nodes.len() {
             let hub = self.judgement.hubs.contains(&node);
             if hub || self.nodes.observed(node) {
                 let observed = self.nodes.observed(node);
                 entries.push(Entry {
-                    key: self.nodes.fingerprint_of(&mut scratch, node),
+                    key: self.nodes.fingerprint_of(node),
                     group: if observed { group[node as usize] } else { NONE },
                     hub,
                 });
@@ -352,31 +354,6 @@ impl Resolution {
         let component = *self.component.get(node as usize)?;
         self.ids.get(component as usize).map(|(id, _)| *id)
     }
-}
-
-/// Observed nodes by (type, value).
-fn in_order(nodes: &Nodes) -> Vec<u32> {
-    let ranks = nodes.type_ranks();
-    // The first bytes of the value decide most comparisons without a look at the text.
-    let mut keyed: Vec<(u16, u64, u32)> = (0..nodes.len())
-        .filter(|node| nodes.observed(*node))
-        .map(|node| {
-            let mut head = [0_u8; 8];
-            for (to, from) in head.iter_mut().zip(nodes.value(node).bytes()) {
-                *to = from;
-            }
-            (
-                ranks[usize::from(nodes.kind(node))],
-                u64::from_be_bytes(head),
-                node,
-            )
-        })
-        .collect();
-    keyed.sort_unstable_by(|a, b| match (a.0, a.1).cmp(&(b.0, b.1)) {
-        Ordering::Equal => nodes.value(a.2).cmp(nodes.value(b.2)),
-        decided => decided,
-    });
-    keyed.into_iter().map(|(_, _, node)| node).collect()
 }
 
 /// Component of each node, and anchor and size of each component. Components are numbered by their
