@@ -45,6 +45,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             peak_memory()
         )
     };
+    let mut bytes = 0;
+    each_row(persons, shared, |row| {
+        bytes += row.id_value.map_or(0, str::len);
+        Ok(())
+    })?;
+    told(&format!("{bytes} bytes of values made, for comparison"))?;
     let blocked = BlockedValues::default();
     let graph = if grouped {
         GraphBuilder::grouped_by_record(blocked)

@@ -176,10 +176,11 @@ impl GraphBuilder {
         }
         let at = node as usize;
         self.count_row(node);
-        self.nodes.observed[at] = true;
+        let seen = &mut self.nodes.all[at];
+        seen.observed = true;
         if let Some(time) = row.observed_at {
-            self.nodes.first[at] = self.nodes.first[at].min(time);
-            self.nodes.last[at] = self.nodes.last[at].max(time);
+            seen.first = seen.first.min(time);
+            seen.last = seen.last.max(time);
         }
         let record = self.record(source, record_id)?;
         let representative = match &mut self.records {
@@ -264,7 +265,7 @@ impl GraphBuilder {
             known.minted_at = known.minted_at.min(minted_at);
         }
         let node = self.nodes.intern(id_type, id_value)?;
-        let slot = &mut self.nodes.previous[node as usize];
+        let slot = &mut self.nodes.all[node as usize].previous;
         if *slot != NONE && *slot != old {
             let other = self
                 .old

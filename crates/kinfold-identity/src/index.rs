@@ -147,12 +147,12 @@ impl Index {
             .map(|entry| entry.group)
             .max()
             .map_or(0, |most| most.saturating_add(1));
-        entries.extend(part.entries().filter_map(|entry| match entry.group {
-            NONE => Some(entry),
-            group => Some(Entry {
+        entries.extend(part.entries().map(|entry| match entry.group {
+            NONE => entry,
+            group => Entry {
                 group: group.saturating_add(above),
                 ..entry
-            }),
+            },
         }));
         Self::new(entries)
     }

@@ -146,7 +146,23 @@ impl Words {
     }
 }
 
-/// All identifiers ever named, by dense index: one column per attribute.
+/// An identifier without its text. All of it is within one line of the cache, since a row looks at most
+/// of it.
+pub(crate) struct Node {
+    /// Earliest and latest observation; `first > last` if none has a time.
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    /// Union-find.
+    pub(crate) parent: u32,
+    /// Index of its previous canonical id.
+    pub(crate) previous: u32,
+    /// Index of its type.
+    kind: u16,
+    /// Whether any row of this run has it.
+    pub(crate) observed: bool,
+}
+
+/// All identifiers ever named, by dense index.
 #[derive(Default)]
 pub(crate) struct Nodes {
     index: Table,
@@ -155,16 +171,7 @@ pub(crate) struct Nodes {
     text: String,
     /// Where each value ends in `text`.
     ends: Vec<u64>,
-    kind: Vec<u16>,
-    /// Earliest and latest observation; `first > last` if none has a time.
-    pub(crate) first: Vec<i64>,
-    pub(crate) last: Vec<i64>,
-    /// Whether any row of this run has it.
-    pub(crate) observed: Vec<bool>,
-    /// Index of its previous canonical id.
-    pub(crate) previous: Vec<u32>,
-    /// Union-find.
-    pub(crate) parent: Vec<u32>,
+    pub(crate) all: Vec<Node>,
 }
 
 impl Nodes {
@@ -179,12 +186,14 @@ impl Nodes {
         if node == next {
             self.text.push_str(value);
             self.ends.push(self.text.len() as u64);
-            self.kind.push(kind);
-            self.first.push(i64::MAX);
-            self.last.push(i64::MIN);
-            self.observed.push(false);
-            self.previous.push(NONE);
-            self.parent.push(node);
+            self.all.push(Node {
+                first: i64::MAX,
+                last: i64::MIN,
+                parent: node,
+                previous: NONE,
+                kind,
+                observed: false,
+            });
         }
         Ok(node)
     }
@@ -219,11 +228,11 @@ impl Nodes {
     }
 
     pub(crate) fn observed(&self, node: u32) -> bool {
-        self.observed[node as usize]
+        self.all[node as usize].observed
     }
 
     pub(crate) fn id_type(&self, node: u32) -> &str {
-        self.types.name(self.kind[node as usize])
+        self.types.name(self.all[node as usize].kind)
     }
 
     pub(crate) fn type_name(&self, kind: u16) -> &str {
@@ -231,7 +240,7 @@ impl Nodes {
     }
 
     pub(crate) fn kind(&self, node: u32) -> u16 {
-        self.kind[node as usize]
+        self.all[node as usize].kind
     }
 
     pub(crate) fn type_ranks(&self) -> Vec<u16> {
@@ -248,23 +257,23 @@ impl Nodes {
 
     pub(crate) fn first_seen(&self, node: u32) -> Option<i64> {
         let at = node as usize;
-        (self.first[at] <= self.last[at]).then(|| self.first[at])
+        (self.all[at].first <= self.all[at].last).then(|| self.all[at].first)
     }
 
     pub(crate) fn last_seen(&self, node: u32) -> Option<i64> {
         let at = node as usize;
-        (self.first[at] <= self.last[at]).then(|| self.last[at])
+        (self.all[at].first <= self.all[at].last).then(|| self.all[at].last)
     }
 
     /// Earliest observation, `i64::MAX` if there is none with a time.
     pub(crate) fn earliest(&self, node: u32) -> i64 {
-        self.first[node as usize]
+        self.all[node as usize].first
     }
 
     /// Root of the node's tree.
     pub(crate) fn root_above(&self, mut node: u32) -> u32 {
-        while self.parent[node as usize] != node {
-            node = self.parent[node as usize];
+        while self.all[node as usize].parent != node {
+            node = self.all[node as usize].parent;
         }
         node
     }
@@ -272,12 +281,12 @@ impl Nodes {
     /// Root of the node's tree; halves the path.
     pub(crate) fn root(&mut self, mut node: u32) -> u32 {
         loop {
-            let parent = self.parent[node as usize];
+            let parent = self.all[node as usize].parent;
             if parent == node {
                 return node;
             }
-            let above = self.parent[parent as usize];
-            self.parent[node as usize] = above;
+            let above = self.all[parent as usize].parent;
+            self.all[node as usize].parent = above;
             node = above;
         }
     }
@@ -286,14 +295,14 @@ impl Nodes {
     pub(crate) fn flatten(&mut self) {
         for node in 0..self.len() {
             // Parents have smaller indices, so the parent is flat already.
-            let parent = self.parent[node as usize];
-            self.parent[node as usize] = self.parent[parent as usize];
+            let parent = self.all[node as usize].parent;
+            self.all[node as usize].parent = self.all[parent as usize].parent;
         }
     }
 
     /// Root of a node, after [`Nodes::flatten`].
     pub(crate) fn root_of(&self, node: u32) -> u32 {
-        self.parent[node as usize]
+        self.all[node as usize].parent
     }
 
     /// For each type its place in the order of strength: those named by rules, which have the lowest
@@ -323,6 +332,6 @@ impl Nodes {
     pub(crate) fn union(&mut self, a: u32, b: u32) {
         let (a, b) = (self.root(a), self.root(b));
         let (low, high) = if a < b { (a, b) } else { (b, a) };
-        self.parent[high as usize] = low;
+        self.all[high as usize].parent = low;
     }
 }

@@ -173,7 +173,7 @@ impl Replay {
         self.grow(&mut forest);
         for (at, node) in (0_u32..).zip(&self.global) {
             let root = forest.root(at);
-            self.builder.nodes.parent[*node as usize] = self.global[root as usize];
+            self.builder.nodes.all[*node as usize].parent = self.global[root as usize];
         }
         let judgement = &mut self.builder.judgement;
         self.builder.accepted = self.builder.accepted.saturating_sub(judgement.rows);
@@ -221,7 +221,7 @@ impl Replay {
                 is_hub[at] = true;
                 builder.judgement.hubs.insert(*node);
                 // It is nobody's, unless somebody decided otherwise.
-                builder.nodes.observed[*node as usize] = false;
+                builder.nodes.all[*node as usize].observed = false;
                 builder.judgement.alarms.push(RaisedAlarm {
                     reason: AlarmReason::Hub,
                     node: *node,
@@ -236,7 +236,7 @@ impl Replay {
             }
             let node = global[edge.node as usize];
             if edge.evidence == decided {
-                builder.nodes.observed[node as usize] = true;
+                builder.nodes.all[node as usize].observed = true;
                 builder.judgement.decided.insert(EdgeKey {
                     record: record_keys[edge.record as usize],
                     node,

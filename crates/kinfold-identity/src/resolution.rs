@@ -5,16 +5,17 @@ use std::collections::HashSet;
 
 use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
-use crate::change::{Change, ChangeKind, Diff, Move};
+use crate::change::{Change, Diff, Move};
 use crate::graph::{GraphBuilder, OldId, is_known_hub, looks, not_blank};
 use crate::index::{Entry, Index};
 use crate::judgement::{Alarm, Judgement, Rejection};
-use crate::matching::{Overlap, keep_ids};
+use crate::matching::keep_ids;
 use crate::nodes::{Fingerprint, NONE, Nodes, Words};
 use crate::observation::{LinkKind, Observation};
 use crate::order::in_order;
 use crate::replay::record;
 use crate::rules::{RejectionRule, Rules};
+use crate::transition::{changes, overlaps};
 
 /// What a resolution needs to know beside the rows.
 #[derive(Clone, Copy, Debug)]
@@ -302,7 +303,7 @@ impl Resolution {
         (0..self.nodes.len()).filter_map(|node| {
             let from = self
                 .old
-                .get(self.nodes.previous[node as usize] as usize)
+                .get(self.nodes.all[node as usize].previous as usize)
                 .map(|old| old.id);
             let into = self.id_of(node);
             (from != into).then(|| Move {
@@ -380,48 +381,6 @@ fn components(nodes: &mut Nodes, order: &[u32]) -> (Vec<u32>, Vec<u32>, Vec<u64>
     (component, anchors, sizes)
 }
 
-/// What each old id has in each component, grouped by old id.
-fn overlaps(nodes: &Nodes, order: &[u32], component: &[u32], named: usize) -> Vec<Overlap> {
-    let last = u16::try_from(named).unwrap_or(u16::MAX);
-    let mut pairs: Vec<(u32, u32, u32)> = (0_u32..)
-        .zip(order)
-        .filter(|(_, node)| nodes.previous[**node as usize] != NONE)
-        .map(|(place, node)| {
-            (
-                nodes.previous[*node as usize],
-                component[*node as usize],
-                place,
-            )
-        })
-        .collect();
-    pairs.sort_unstable();
-    pairs
-        .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
-        .filter_map(|group| {
-            let (old, component, smallest) = *group.first()?;
-            let members = || {
-                group
-                    .iter()
-                    .filter_map(|(_, _, place)| order.get(*place as usize))
-            };
-            Some(Overlap {
-                old,
-                component,
-                strength: members()
-                    .map(|node| nodes.kind(*node).min(last))
-                    .min()
-                    .unwrap_or(last),
-                identifiers: group.len() as u64,
-                earliest: members()
-                    .map(|node| nodes.earliest(*node))
-                    .min()
-                    .unwrap_or(i64::MAX),
-                smallest,
-            })
-        })
-        .collect()
-}
-
 /// A new id for the component with this anchor, one that was never used.
 fn mint(
     used: &mut HashSet<CanonicalId>,
@@ -438,71 +397,4 @@ fn mint(
         }
         attempt += 1;
     }
-}
-
-fn changes(
-    nodes: &Nodes,
-    old: &[OldId],
-    overlaps: &[Overlap],
-    holders: &[u32],
-    ids: &[(CanonicalId, i64)],
-    sizes: &[u64],
-) -> Vec<Change> {
-    let mut in_use = vec![false; old.len()];
-    for holder in holders.iter().filter(|holder| **holder != NONE) {
-        in_use[*holder as usize] = true;
-    }
-    let mut changes = Vec::new();
-    let mut known = vec![false; ids.len()];
-    let mut alive = vec![false; old.len()];
-    for group in overlaps.chunk_by(|a, b| a.old == b.old) {
-        for (place, overlap) in group.iter().enumerate() {
-            let (from, to) = (overlap.old as usize, overlap.component as usize);
-            known[to] = true;
-            alive[from] = true;
-            if holders[to] == overlap.old {
-                continue;
-            }
-            let kind = match (holders[to], in_use[from], place) {
-                (NONE, ..) => ChangeKind::Split,
-                // The strongest part comes first: that is where a retired id lives on.
-                (_, false, 0) => ChangeKind::Merged,
-                _ => ChangeKind::Reassigned,
-            };
-            changes.push(Change {
-                kind,
-                from: Some(old[from].id),
-                into: Some(ids[to].0),
-                identifiers: overlap.identifiers,
-            });
-        }
-    }
-    for (at, (id, _)) in ids.iter().enumerate() {
-        if !known[at] {
-            changes.push(Change {
-                kind: ChangeKind::Created,
-                from: None,
-                into: Some(*id),
-                identifiers: sizes[at],
-            });
-        }
-    }
-    let mut lost = vec![0_u64; old.len()];
-    for node in 0..nodes.len() {
-        if let Some(count) = lost.get_mut(nodes.previous[node as usize] as usize) {
-            *count += 1;
-        }
-    }
-    for (at, old) in old.iter().enumerate() {
-        if !alive[at] {
-            changes.push(Change {
-                kind: ChangeKind::Deleted,
-                from: Some(old.id),
-                into: None,
-                identifiers: lost[at],
-            });
-        }
-    }
-    changes.sort_unstable();
-    changes
 }

@@ -216,10 +216,10 @@ fn oracle(rows: &[Row], rules: &Rules) -> Oracle {
         (*strength, place(&key.0), Reverse(*last), *first)
     });
     // Parts of records and keys; a record is a key with a type that no row has.
-    let mut parts: Vec<(BTreeSet<String>, BTreeSet<Key>)> = Vec::new();
+    type Part = (BTreeSet<String>, BTreeSet<Key>);
+    let mut parts: Vec<Part> = Vec::new();
     for ((record, key), (strength, ..)) in sorted {
-        let mut find = |is: &dyn Fn(&(BTreeSet<String>, BTreeSet<Key>)) -> bool,
-                        new: (BTreeSet<String>, BTreeSet<Key>)| {
+        let mut find = |is: &dyn Fn(&Part) -> bool, new: Part| {
             parts.iter().position(is).unwrap_or_else(|| {
                 parts.push(new);
                 parts.len() - 1
