@@ -36,6 +36,8 @@ pub struct BlockedValues {
     everywhere: HashSet<String>,
     of_type: HashSet<(String, String)>,
     longest: usize,
+    /// Bit `n`: some blocked value has `n` bytes; the last bit: 63 or more.
+    lengths: u64,
     zeros: bool,
 }
 
@@ -61,6 +63,7 @@ impl BlockedValues {
             everywhere: HashSet::new(),
             of_type: HashSet::new(),
             longest: 0,
+            lengths: 0,
             zeros: false,
         }
     }
@@ -70,6 +73,7 @@ impl BlockedValues {
     pub fn block(&mut self, id_type: Option<&str>, value: &str) {
         let value = value.trim().to_lowercase();
         self.longest = self.longest.max(value.len());
+        self.lengths |= 1 << value.len().min(63);
         match id_type {
             Some(id_type) => self.of_type.insert((id_type.to_owned(), value)),
             None => self.everywhere.insert(value),
@@ -87,6 +91,9 @@ impl BlockedValues {
         // Lower case of other alphabets may be shorter (that of `İ` by a third), so those get room.
         let room = if value.is_ascii() { 1 } else { 3 };
         if value.len() > self.longest.saturating_mul(room) {
+            return None;
+        }
+        if value.is_ascii() && self.lengths & (1 << value.len().min(63)) == 0 {
             return None;
         }
         let lower = value.to_lowercase();

@@ -7,10 +7,11 @@ use crate::canonical::CanonicalId;
 use crate::check::Checked;
 use crate::index::Index;
 use crate::judgement::Judgement;
-use crate::nodes::{Fingerprint, FingerprintMap, NONE, Nodes, Words};
+use crate::nodes::{Fingerprint, NONE, Nodes, Words};
 use crate::observation::{LinkKind, Observation, RowOutcome};
 use crate::resolution::{Resolution, ResolveOptions};
 use crate::rules::{RejectionRule, Rules, RulesError};
+use crate::table::Table;
 
 /// Why rows could not be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +33,7 @@ pub enum GraphError {
 /// How records are told apart.
 enum Records {
     /// Rows of a record may lie anywhere: record → its first accepted identifier.
-    Anywhere(FingerprintMap),
+    Anywhere(Table),
     /// Rows of a record follow each other.
     Adjacent(Option<(Fingerprint, u32)>),
 }
@@ -67,14 +68,15 @@ pub struct GraphBuilder {
     pub(crate) judgement: Judgement,
     /// Hubs of an index: nobody's, whatever the rows at hand say.
     pub(crate) known_hubs: HashSet<Fingerprint>,
-    scratch: Vec<u8>,
+    /// The record of the row before, by source and id: rows of a record are often neighbours.
+    recent: Option<(u16, String, Fingerprint)>,
 }
 
 impl GraphBuilder {
     /// A graph without rows, for rows in any order.
     #[must_use]
     pub fn new(blocked: BlockedValues) -> Self {
-        Self::with_records(blocked, Records::Anywhere(FingerprintMap::default()))
+        Self::with_records(blocked, Records::Anywhere(Table::default()))
     }
 
     /// A graph whose caller promises that the rows of one `(source, record_id)` follow each other, as
@@ -102,7 +104,7 @@ impl GraphBuilder {
             excludes: Vec::new(),
             judgement: Judgement::default(),
             known_hubs: HashSet::new(),
-            scratch: Vec::new(),
+            recent: None,
         }
     }
 
@@ -165,7 +167,7 @@ impl GraphBuilder {
             self.rejected += 1;
             return Ok(RowOutcome::Rejected(RejectionRule::Hub));
         }
-        let node = self.nodes.intern(&mut self.scratch, id_type, id_value)?;
+        let node = self.nodes.intern(id_type, id_value)?;
         if row.link == LinkKind::Exclude {
             let record = self.record(source, record_id)?;
             self.excludes.push((record, node));
@@ -174,14 +176,15 @@ impl GraphBuilder {
         }
         let at = node as usize;
         self.count_row(node);
-        self.nodes.observed[at] = true;
+        let seen = &mut self.nodes.all[at];
+        seen.observed = true;
         if let Some(time) = row.observed_at {
-            self.nodes.first[at] = self.nodes.first[at].min(time);
-            self.nodes.last[at] = self.nodes.last[at].max(time);
+            seen.first = seen.first.min(time);
+            seen.last = seen.last.max(time);
         }
         let record = self.record(source, record_id)?;
         let representative = match &mut self.records {
-            Records::Anywhere(records) => *records.entry(record).or_insert(node),
+            Records::Anywhere(records) => records.get_or_insert(&record, node),
             Records::Adjacent(Some((current, representative))) if *current == record => {
                 *representative
             }
@@ -201,8 +204,21 @@ impl GraphBuilder {
 
     fn record(&mut self, source: &str, record_id: &str) -> Result<Fingerprint, GraphError> {
         let source = self.sources.intern(source, GraphError::TooManySources)?;
-        let space = self.sources.space(source);
-        Ok(Fingerprint::new(&mut self.scratch, space, record_id))
+        if let Some((same, id, record)) = &self.recent
+            && *same == source
+            && id == record_id
+        {
+            return Ok(*record);
+        }
+        let record = Fingerprint::new(self.sources.space(source), record_id);
+        let (recent, id, fingerprint) = self
+            .recent
+            .get_or_insert_with(|| (source, String::new(), record));
+        *recent = source;
+        id.clear();
+        id.push_str(record_id);
+        *fingerprint = record;
+        Ok(record)
     }
 
     fn count_row(&mut self, node: u32) {
@@ -214,6 +230,11 @@ impl GraphBuilder {
             }
             self.rows[at] = self.rows[at].saturating_add(1);
         }
+    }
+
+    /// Forgets the records, which only further rows would need.
+    pub(crate) fn forget_records(&mut self) {
+        self.records = Records::Adjacent(None);
     }
 
     /// Rows of a node whose type has hubs.
@@ -243,8 +264,8 @@ impl GraphBuilder {
         } else if let Some(known) = self.old.get_mut(old as usize) {
             known.minted_at = known.minted_at.min(minted_at);
         }
-        let node = self.nodes.intern(&mut self.scratch, id_type, id_value)?;
-        let slot = &mut self.nodes.previous[node as usize];
+        let node = self.nodes.intern(id_type, id_value)?;
+        let slot = &mut self.nodes.all[node as usize].previous;
         if *slot != NONE && *slot != old {
             let other = self
                 .old

@@ -224,8 +224,7 @@ impl Touched<'_> {
                 space
             }
         };
-        self.index
-            .get(Fingerprint::new(&mut Vec::new(), space, id_value))
+        self.index.get(Fingerprint::new(space, id_value))
     }
 
     /// Whether everything has to be resolved, since a hub lost a row and may be a hub no longer.
@@ -250,7 +249,7 @@ impl Touched<'_> {
             .copied()
             .unwrap_or_else(|| Space::new(id_type));
         self.index
-            .get(Fingerprint::new(&mut Vec::new(), space, id_value))
+            .get(Fingerprint::new(space, id_value))
             .is_none_or(|known| self.groups.contains(&known.group))
     }
 }

@@ -6,21 +6,32 @@
 //! run to run.
 //!
 //! ```text
-//! GraphBuilder::observe   every row, any order        ┐
-//! GraphBuilder::previous  the assignment published    ├─ GraphBuilder::resolve ─▶ Resolution
-//! GraphBuilder::retire    ids that are in use no more ┘
+//! GraphBuilder::with_rules  limits, hubs, values that join nobody   ┐
+//! GraphBuilder::observe     every row, any order                    │
+//! GraphBuilder::check ─▶ Sound, or Failing: Replay::observe         ├─ GraphBuilder::resolve
+//!                        with every row again, Replay::finish       │       │
+//! GraphBuilder::previous    the assignment published                │       ▼
+//! GraphBuilder::retire      ids that are in use no more             ┘   Resolution
+//! Resolution::verdict_of    every row again: whose it is, or which rule refused it
 //! ```
 //!
-//! The result depends on the set of rows and on the previous assignment, never on their order, on
-//! batches or on threads. Nothing here does I/O.
+//! The result depends on the set of rows, the rules and the previous assignment, never on the order of
+//! rows, on batches or on threads. Nothing here does I/O.
+//!
+//! # Rules
+//!
+//! Without rules, the people are the connected components. Under [`Rules`], components that break none
+//! stay as they are. The rows of the others are believed one by one, the best evidence first, unless a
+//! row would join what a rule keeps apart; see [`Replay`].
 //!
 //! # Memory
 //!
-//! At the peak about 160 bytes for each distinct identifier of 25 bytes, and 40 for each distinct
+//! At the peak about 130 bytes for each distinct identifier of 20 bytes, and 16 to 43 for each distinct
 //! record, whose text is not kept. A caller that feeds the rows grouped by record uses
-//! [`GraphBuilder::grouped_by_record`] and pays for identifiers only. Rows are not kept: records and
-//! edges are written in a second pass over the same rows with [`Resolution::verdict`], because the
-//! canonical id of a row's identifier is that of its record.
+//! [`GraphBuilder::grouped_by_record`] and pays for identifiers only. Rows are not kept, but for those of
+//! people who break a rule: see [`Replay`]. Records and edges are written in a last pass over the same
+//! rows with [`Resolution::verdict_of`], because the canonical id of an accepted row's identifier is that
+//! of its record.
 
 /// Probabilistic record linkage: which records of people are the same person, with no shared identifier.
 pub mod linkage;
@@ -37,9 +48,12 @@ mod judgement;
 mod matching;
 mod nodes;
 mod observation;
+mod order;
 mod replay;
 mod resolution;
 mod rules;
+mod table;
+mod transition;
 
 pub use blocked::{BlockedValues, DEFAULT_BLOCKED};
 pub use canonical::CanonicalId;

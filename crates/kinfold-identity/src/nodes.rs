@@ -1,10 +1,10 @@
 //! Identifiers as columns under dense indices, with the union-find over them.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
 use crate::graph::GraphError;
+use crate::table::Table;
 
 /// Stands for "none" among dense indices.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -30,11 +30,22 @@ impl Space {
 pub(crate) struct Fingerprint(pub(crate) [u32; 4]);
 
 impl Fingerprint {
-    pub(crate) fn new(scratch: &mut Vec<u8>, space: Space, text: &str) -> Self {
-        scratch.clear();
-        scratch.extend_from_slice(&space.0);
-        scratch.extend_from_slice(text.as_bytes());
-        let hash = blake3::hash(scratch);
+    pub(crate) fn new(space: Space, text: &str) -> Self {
+        let Space(space) = space;
+        let mut key = [0; 128];
+        let hash = match key.get_mut(..space.len() + text.len()) {
+            Some(key) => {
+                let (head, tail) = key.split_at_mut(space.len());
+                head.copy_from_slice(&space);
+                tail.copy_from_slice(text.as_bytes());
+                blake3::hash(key)
+            }
+            None => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(&space).update(text.as_bytes());
+                hasher.finalize()
+            }
+        };
         let mut words = [0_u32; 4];
         for (word, bytes) in words.iter_mut().zip(hash.as_bytes().chunks_exact(4)) {
             *word = bytes
@@ -73,8 +84,6 @@ impl Hasher for AlreadyHashed {
     }
 }
 
-pub(crate) type FingerprintMap = HashMap<Fingerprint, u32, BuildHasherDefault<AlreadyHashed>>;
-
 /// Few distinct words, as small numbers.
 #[derive(Default)]
 pub(crate) struct Words {
@@ -85,8 +94,8 @@ pub(crate) struct Words {
 
 impl Words {
     pub(crate) fn intern(&mut self, word: &str, error: GraphError) -> Result<u16, GraphError> {
-        if let Some(index) = self.index.get(word) {
-            return Ok(*index);
+        if let Some(index) = self.get(word) {
+            return Ok(index);
         }
         let index = u16::try_from(self.names.len()).map_err(|_| error)?;
         if index == u16::MAX {
@@ -99,7 +108,12 @@ impl Words {
     }
 
     pub(crate) fn get(&self, word: &str) -> Option<u16> {
-        self.index.get(word).copied()
+        // To compare a few words is faster than to hash one.
+        let first = self.names.iter().take(8).position(|name| name == word);
+        match first.map(u16::try_from) {
+            Some(Ok(index)) => Some(index),
+            _ => self.index.get(word).copied(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -132,88 +146,80 @@ impl Words {
     }
 }
 
-/// All identifiers ever named, by dense index: one column per attribute.
+/// An identifier without its text. All of it is within one line of the cache, since a row looks at most
+/// of it.
+pub(crate) struct Node {
+    /// Earliest and latest observation; `first > last` if none has a time.
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    /// Union-find.
+    pub(crate) parent: u32,
+    /// Index of its previous canonical id.
+    pub(crate) previous: u32,
+    /// Index of its type.
+    kind: u16,
+    /// Whether any row of this run has it.
+    pub(crate) observed: bool,
+}
+
+/// All identifiers ever named, by dense index.
 #[derive(Default)]
 pub(crate) struct Nodes {
-    index: FingerprintMap,
+    index: Table,
     pub(crate) types: Words,
     /// The values, one behind the other.
     text: String,
     /// Where each value ends in `text`.
     ends: Vec<u64>,
-    kind: Vec<u16>,
-    /// Earliest and latest observation; `first > last` if none has a time.
-    pub(crate) first: Vec<i64>,
-    pub(crate) last: Vec<i64>,
-    /// Whether any row of this run has it.
-    pub(crate) observed: Vec<bool>,
-    /// Index of its previous canonical id.
-    pub(crate) previous: Vec<u32>,
-    /// Union-find.
-    pub(crate) parent: Vec<u32>,
+    pub(crate) all: Vec<Node>,
 }
 
 impl Nodes {
-    pub(crate) fn intern(
-        &mut self,
-        scratch: &mut Vec<u8>,
-        id_type: &str,
-        value: &str,
-    ) -> Result<u32, GraphError> {
+    pub(crate) fn intern(&mut self, id_type: &str, value: &str) -> Result<u32, GraphError> {
         let kind = self.types.intern(id_type, GraphError::TooManyIdTypes)?;
-        match self
-            .index
-            .entry(Fingerprint::new(scratch, self.types.space(kind), value))
-        {
-            Entry::Occupied(entry) => Ok(*entry.get()),
-            Entry::Vacant(entry) => {
-                let node =
-                    u32::try_from(self.ends.len()).map_err(|_| GraphError::TooManyIdentifiers)?;
-                if node == NONE {
-                    return Err(GraphError::TooManyIdentifiers);
-                }
-                entry.insert(node);
-                self.text.push_str(value);
-                self.ends.push(self.text.len() as u64);
-                self.kind.push(kind);
-                self.first.push(i64::MAX);
-                self.last.push(i64::MIN);
-                self.observed.push(false);
-                self.previous.push(NONE);
-                self.parent.push(node);
-                Ok(node)
-            }
+        let key = Fingerprint::new(self.types.space(kind), value);
+        let next = match u32::try_from(self.ends.len()) {
+            Ok(next) if next != NONE => next,
+            _ => return self.find(&key).ok_or(GraphError::TooManyIdentifiers),
+        };
+        let node = self.index.get_or_insert(&key, next);
+        if node == next {
+            self.text.push_str(value);
+            self.ends.push(self.text.len() as u64);
+            self.all.push(Node {
+                first: i64::MAX,
+                last: i64::MIN,
+                parent: node,
+                previous: NONE,
+                kind,
+                observed: false,
+            });
         }
+        Ok(node)
     }
 
     pub(crate) fn find_text(&self, id_type: &str, value: &str) -> Option<u32> {
-        self.find(&self.fingerprint(&mut Vec::new(), id_type, value)?)
+        self.find(&self.fingerprint(id_type, value)?)
     }
 
     /// Fingerprint of an identifier, if its type is known.
-    pub(crate) fn fingerprint(
-        &self,
-        scratch: &mut Vec<u8>,
-        id_type: &str,
-        value: &str,
-    ) -> Option<Fingerprint> {
+    pub(crate) fn fingerprint(&self, id_type: &str, value: &str) -> Option<Fingerprint> {
         let kind = self.types.get(id_type)?;
-        Some(Fingerprint::new(scratch, self.types.space(kind), value))
+        Some(Fingerprint::new(self.types.space(kind), value))
     }
 
-    pub(crate) fn fingerprint_of(&self, scratch: &mut Vec<u8>, node: u32) -> Fingerprint {
-        Fingerprint::new(scratch, self.types.space(self.kind(node)), self.value(node))
+    pub(crate) fn fingerprint_of(&self, node: u32) -> Fingerprint {
+        Fingerprint::new(self.types.space(self.kind(node)), self.value(node))
     }
 
     /// Fingerprint of an identifier of whatever type.
     pub(crate) fn any_fingerprint(&self, id_type: &str, value: &str) -> Fingerprint {
-        let scratch = &mut Vec::new();
-        self.fingerprint(scratch, id_type, value)
-            .unwrap_or_else(|| Fingerprint::new(scratch, Space::new(id_type), value))
+        self.fingerprint(id_type, value)
+            .unwrap_or_else(|| Fingerprint::new(Space::new(id_type), value))
     }
 
     pub(crate) fn find(&self, identifier: &Fingerprint) -> Option<u32> {
-        self.index.get(identifier).copied()
+        self.index.get(identifier)
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -222,11 +228,11 @@ impl Nodes {
     }
 
     pub(crate) fn observed(&self, node: u32) -> bool {
-        self.observed[node as usize]
+        self.all[node as usize].observed
     }
 
     pub(crate) fn id_type(&self, node: u32) -> &str {
-        self.types.name(self.kind[node as usize])
+        self.types.name(self.all[node as usize].kind)
     }
 
     pub(crate) fn type_name(&self, kind: u16) -> &str {
@@ -234,7 +240,7 @@ impl Nodes {
     }
 
     pub(crate) fn kind(&self, node: u32) -> u16 {
-        self.kind[node as usize]
+        self.all[node as usize].kind
     }
 
     pub(crate) fn type_ranks(&self) -> Vec<u16> {
@@ -251,23 +257,23 @@ impl Nodes {
 
     pub(crate) fn first_seen(&self, node: u32) -> Option<i64> {
         let at = node as usize;
-        (self.first[at] <= self.last[at]).then(|| self.first[at])
+        (self.all[at].first <= self.all[at].last).then(|| self.all[at].first)
     }
 
     pub(crate) fn last_seen(&self, node: u32) -> Option<i64> {
         let at = node as usize;
-        (self.first[at] <= self.last[at]).then(|| self.last[at])
+        (self.all[at].first <= self.all[at].last).then(|| self.all[at].last)
     }
 
     /// Earliest observation, `i64::MAX` if there is none with a time.
     pub(crate) fn earliest(&self, node: u32) -> i64 {
-        self.first[node as usize]
+        self.all[node as usize].first
     }
 
     /// Root of the node's tree.
     pub(crate) fn root_above(&self, mut node: u32) -> u32 {
-        while self.parent[node as usize] != node {
-            node = self.parent[node as usize];
+        while self.all[node as usize].parent != node {
+            node = self.all[node as usize].parent;
         }
         node
     }
@@ -275,12 +281,12 @@ impl Nodes {
     /// Root of the node's tree; halves the path.
     pub(crate) fn root(&mut self, mut node: u32) -> u32 {
         loop {
-            let parent = self.parent[node as usize];
+            let parent = self.all[node as usize].parent;
             if parent == node {
                 return node;
             }
-            let above = self.parent[parent as usize];
-            self.parent[node as usize] = above;
+            let above = self.all[parent as usize].parent;
+            self.all[node as usize].parent = above;
             node = above;
         }
     }
@@ -289,14 +295,14 @@ impl Nodes {
     pub(crate) fn flatten(&mut self) {
         for node in 0..self.len() {
             // Parents have smaller indices, so the parent is flat already.
-            let parent = self.parent[node as usize];
-            self.parent[node as usize] = self.parent[parent as usize];
+            let parent = self.all[node as usize].parent;
+            self.all[node as usize].parent = self.all[parent as usize].parent;
         }
     }
 
     /// Root of a node, after [`Nodes::flatten`].
     pub(crate) fn root_of(&self, node: u32) -> u32 {
-        self.parent[node as usize]
+        self.all[node as usize].parent
     }
 
     /// For each type its place in the order of strength: those named by rules, which have the lowest
@@ -326,6 +332,6 @@ impl Nodes {
     pub(crate) fn union(&mut self, a: u32, b: u32) {
         let (a, b) = (self.root(a), self.root(b));
         let (low, high) = if a < b { (a, b) } else { (b, a) };
-        self.parent[high as usize] = low;
+        self.all[high as usize].parent = low;
     }
 }

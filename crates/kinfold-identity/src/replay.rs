@@ -11,9 +11,10 @@ use crate::check::Constraint;
 use crate::forest::Forest;
 use crate::graph::{GraphBuilder, GraphError, looks, not_blank};
 use crate::judgement::{AlarmReason, EdgeKey, RaisedAlarm, RejectedEdge};
-use crate::nodes::{Fingerprint, FingerprintMap, NONE, Words};
+use crate::nodes::{Fingerprint, NONE, Words};
 use crate::observation::{LinkKind, Observation};
 use crate::rules::RejectionRule;
+use crate::table::Table;
 
 /// A record and an identifier, with all rows that say so.
 #[derive(Clone, Copy)]
@@ -37,12 +38,11 @@ pub struct Replay {
     global: Vec<u32>,
     /// Their fingerprints.
     keys: Vec<Fingerprint>,
-    records: FingerprintMap,
+    records: Table,
     record_keys: Vec<Fingerprint>,
     edges: Vec<Edge>,
     /// When identifiers of types limited by days were observed.
     times: Vec<(u32, i64)>,
-    scratch: Vec<u8>,
 }
 
 impl Replay {
@@ -67,11 +67,10 @@ impl Replay {
             constraints,
             local,
             global,
-            records: FingerprintMap::default(),
+            records: Table::default(),
             record_keys: Vec::new(),
             edges: Vec::new(),
             times: Vec::new(),
-            scratch: Vec::new(),
         }
     }
 
@@ -108,7 +107,7 @@ impl Replay {
         if row.link == LinkKind::Exclude {
             return Ok(());
         }
-        let Some(key) = nodes.fingerprint(&mut self.scratch, id_type, id_value) else {
+        let Some(key) = nodes.fingerprint(id_type, id_value) else {
             return Ok(());
         };
         let Some(node) = nodes
@@ -131,8 +130,7 @@ impl Replay {
             return Ok(());
         }
         self.keys[node as usize] = key;
-        let Some(record) = record(&self.builder.sources, &mut self.scratch, source, record_id)
-        else {
+        let Some(record) = record(&self.builder.sources, source, record_id) else {
             return Ok(());
         };
         let next = u32::try_from(self.record_keys.len())
@@ -141,7 +139,7 @@ impl Replay {
                 u32::try_from(self.keys.len()).is_ok_and(|keys| next.checked_add(keys).is_some())
             })
             .ok_or(GraphError::TooManyIdentifiers)?;
-        let at = *self.records.entry(record).or_insert(next);
+        let at = self.records.get_or_insert(&record, next);
         if at == next {
             self.record_keys.push(record);
         }
@@ -175,7 +173,7 @@ impl Replay {
         self.grow(&mut forest);
         for (at, node) in (0_u32..).zip(&self.global) {
             let root = forest.root(at);
-            self.builder.nodes.parent[*node as usize] = self.global[root as usize];
+            self.builder.nodes.all[*node as usize].parent = self.global[root as usize];
         }
         let judgement = &mut self.builder.judgement;
         self.builder.accepted = self.builder.accepted.saturating_sub(judgement.rows);
@@ -223,7 +221,7 @@ impl Replay {
                 is_hub[at] = true;
                 builder.judgement.hubs.insert(*node);
                 // It is nobody's, unless somebody decided otherwise.
-                builder.nodes.observed[*node as usize] = false;
+                builder.nodes.all[*node as usize].observed = false;
                 builder.judgement.alarms.push(RaisedAlarm {
                     reason: AlarmReason::Hub,
                     node: *node,
@@ -238,7 +236,7 @@ impl Replay {
             }
             let node = global[edge.node as usize];
             if edge.evidence == decided {
-                builder.nodes.observed[node as usize] = true;
+                builder.nodes.all[node as usize].observed = true;
                 builder.judgement.decided.insert(EdgeKey {
                     record: record_keys[edge.record as usize],
                     node,
@@ -417,12 +415,7 @@ impl Replay {
 }
 
 /// Fingerprint of a record, if its source is known.
-pub(crate) fn record(
-    sources: &Words,
-    scratch: &mut Vec<u8>,
-    source: &str,
-    record_id: &str,
-) -> Option<Fingerprint> {
+pub(crate) fn record(sources: &Words, source: &str, record_id: &str) -> Option<Fingerprint> {
     let space = sources.space(sources.get(source)?);
-    Some(Fingerprint::new(scratch, space, record_id))
+    Some(Fingerprint::new(space, record_id))
 }

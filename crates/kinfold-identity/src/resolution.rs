@@ -1,19 +1,21 @@
 //! The graph with its canonical ids.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
-use crate::change::{Change, ChangeKind, Diff, Move};
+use crate::change::{Change, Diff, Move};
 use crate::graph::{GraphBuilder, OldId, is_known_hub, looks, not_blank};
 use crate::index::{Entry, Index};
 use crate::judgement::{Alarm, Judgement, Rejection};
-use crate::matching::{Overlap, keep_ids};
+use crate::matching::keep_ids;
 use crate::nodes::{Fingerprint, NONE, Nodes, Words};
 use crate::observation::{LinkKind, Observation};
+use crate::order::in_order;
 use crate::replay::record;
 use crate::rules::{RejectionRule, Rules};
+use crate::transition::{changes, overlaps};
 
 /// What a resolution needs to know beside the rows.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,8 @@ pub struct Resolution {
 
 impl Resolution {
     pub(crate) fn new(builder: GraphBuilder, options: &ResolveOptions<'_>) -> Self {
+        let mut builder = builder;
+        builder.forget_records();
         let GraphBuilder {
             blocked,
             rules,
@@ -222,9 +226,9 @@ impl Resolution {
         let Some(node) = self.nodes.find_text(id_type, id_value) else {
             return Verdict::Ignored;
         };
-        let rejected = self.judgement.rejects(node, || {
-            record(&self.sources, &mut Vec::new(), source, record_id)
-        });
+        let rejected = self
+            .judgement
+            .rejects(node, || record(&self.sources, source, record_id));
         match (rejected, self.id_of(node)) {
             (Some(rule), _) => Verdict::Rejected(rule),
             (None, Some(id)) => Verdict::Accepted(id),
@@ -299,7 +303,7 @@ impl Resolution {
         (0..self.nodes.len()).filter_map(|node| {
             let from = self
                 .old
-                .get(self.nodes.previous[node as usize] as usize)
+                .get(self.nodes.all[node as usize].previous as usize)
                 .map(|old| old.id);
             let into = self.id_of(node);
             (from != into).then(|| Move {
@@ -320,14 +324,13 @@ impl Resolution {
         for (node, first) in &self.judgement.groups {
             group[*node as usize] = *first;
         }
-        let mut scratch = Vec::new();
         let mut entries: Vec<Entry> = Vec::with_capacity(self.order.len());
         for node in 0..self.nodes.len() {
             let hub = self.judgement.hubs.contains(&node);
             if hub || self.nodes.observed(node) {
                 let observed = self.nodes.observed(node);
                 entries.push(Entry {
-                    key: self.nodes.fingerprint_of(&mut scratch, node),
+                    key: self.nodes.fingerprint_of(node),
                     group: if observed { group[node as usize] } else { NONE },
                     hub,
                 });
@@ -354,31 +357,6 @@ impl Resolution {
     }
 }
 
-/// Observed nodes by (type, value).
-fn in_order(nodes: &Nodes) -> Vec<u32> {
-    let ranks = nodes.type_ranks();
-    // The first bytes of the value decide most comparisons without a look at the text.
-    let mut keyed: Vec<(u16, u64, u32)> = (0..nodes.len())
-        .filter(|node| nodes.observed(*node))
-        .map(|node| {
-            let mut head = [0_u8; 8];
-            for (to, from) in head.iter_mut().zip(nodes.value(node).bytes()) {
-                *to = from;
-            }
-            (
-                ranks[usize::from(nodes.kind(node))],
-                u64::from_be_bytes(head),
-                node,
-            )
-        })
-        .collect();
-    keyed.sort_unstable_by(|a, b| match (a.0, a.1).cmp(&(b.0, b.1)) {
-        Ordering::Equal => nodes.value(a.2).cmp(nodes.value(b.2)),
-        decided => decided,
-    });
-    keyed.into_iter().map(|(_, _, node)| node).collect()
-}
-
 /// Component of each node, and anchor and size of each component. Components are numbered by their
 /// first identifier, an anchor is the identifier that was observed first (ties: by type and value).
 fn components(nodes: &mut Nodes, order: &[u32]) -> (Vec<u32>, Vec<u32>, Vec<u64>) {
@@ -403,48 +381,6 @@ fn components(nodes: &mut Nodes, order: &[u32]) -> (Vec<u32>, Vec<u32>, Vec<u64>
     (component, anchors, sizes)
 }
 
-/// What each old id has in each component, grouped by old id.
-fn overlaps(nodes: &Nodes, order: &[u32], component: &[u32], named: usize) -> Vec<Overlap> {
-    let last = u16::try_from(named).unwrap_or(u16::MAX);
-    let mut pairs: Vec<(u32, u32, u32)> = (0_u32..)
-        .zip(order)
-        .filter(|(_, node)| nodes.previous[**node as usize] != NONE)
-        .map(|(place, node)| {
-            (
-                nodes.previous[*node as usize],
-                component[*node as usize],
-                place,
-            )
-        })
-        .collect();
-    pairs.sort_unstable();
-    pairs
-        .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
-        .filter_map(|group| {
-            let (old, component, smallest) = *group.first()?;
-            let members = || {
-                group
-                    .iter()
-                    .filter_map(|(_, _, place)| order.get(*place as usize))
-            };
-            Some(Overlap {
-                old,
-                component,
-                strength: members()
-                    .map(|node| nodes.kind(*node).min(last))
-                    .min()
-                    .unwrap_or(last),
-                identifiers: group.len() as u64,
-                earliest: members()
-                    .map(|node| nodes.earliest(*node))
-                    .min()
-                    .unwrap_or(i64::MAX),
-                smallest,
-            })
-        })
-        .collect()
-}
-
 /// A new id for the component with this anchor, one that was never used.
 fn mint(
     used: &mut HashSet<CanonicalId>,
@@ -461,71 +397,4 @@ fn mint(
         }
         attempt += 1;
     }
-}
-
-fn changes(
-    nodes: &Nodes,
-    old: &[OldId],
-    overlaps: &[Overlap],
-    holders: &[u32],
-    ids: &[(CanonicalId, i64)],
-    sizes: &[u64],
-) -> Vec<Change> {
-    let mut in_use = vec![false; old.len()];
-    for holder in holders.iter().filter(|holder| **holder != NONE) {
-        in_use[*holder as usize] = true;
-    }
-    let mut changes = Vec::new();
-    let mut known = vec![false; ids.len()];
-    let mut alive = vec![false; old.len()];
-    for group in overlaps.chunk_by(|a, b| a.old == b.old) {
-        for (place, overlap) in group.iter().enumerate() {
-            let (from, to) = (overlap.old as usize, overlap.component as usize);
-            known[to] = true;
-            alive[from] = true;
-            if holders[to] == overlap.old {
-                continue;
-            }
-            let kind = match (holders[to], in_use[from], place) {
-                (NONE, ..) => ChangeKind::Split,
-                // The strongest part comes first: that is where a retired id lives on.
-                (_, false, 0) => ChangeKind::Merged,
-                _ => ChangeKind::Reassigned,
-            };
-            changes.push(Change {
-                kind,
-                from: Some(old[from].id),
-                into: Some(ids[to].0),
-                identifiers: overlap.identifiers,
-            });
-        }
-    }
-    for (at, (id, _)) in ids.iter().enumerate() {
-        if !known[at] {
-            changes.push(Change {
-                kind: ChangeKind::Created,
-                from: None,
-                into: Some(*id),
-                identifiers: sizes[at],
-            });
-        }
-    }
-    let mut lost = vec![0_u64; old.len()];
-    for node in 0..nodes.len() {
-        if let Some(count) = lost.get_mut(nodes.previous[node as usize] as usize) {
-            *count += 1;
-        }
-    }
-    for (at, old) in old.iter().enumerate() {
-        if !alive[at] {
-            changes.push(Change {
-                kind: ChangeKind::Deleted,
-                from: Some(old.id),
-                into: None,
-                identifiers: lost[at],
-            });
-        }
-    }
-    changes.sort_unstable();
-    changes
 }

@@ -475,10 +475,10 @@ fn an_erased_hub_leaves_no_trace() {
 }
 
 #[test]
-fn a_supernode_of_a_hundred_thousand_records_keeps_people_apart() {
+fn a_supernode_of_a_million_records_keeps_people_apart() {
     let mut hubs = usual();
     hubs.types[1].max_records = Some(100);
-    let count = 100_000_u32;
+    let count = 1_000_000_u32;
     let seen = || {
         (0..count).flat_map(|n| {
             record(
