@@ -4,10 +4,6 @@ use crate::graph::GraphBuilder;
 use crate::replay::Replay;
 
 /// What a check says.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, and it is taken apart at once"
-)]
 pub enum Checked {
     /// Nobody breaks a rule: the graph is ready to be resolved.
     Sound(GraphBuilder),

@@ -30,7 +30,6 @@ pub struct Outcome {
     pub clusters: Vec<u32>,
     pub best_links: Vec<u32>,
     pub entities: Vec<u32>,
-    pub parameters: Parameters,
 }
 
 /// Records with ids and sources; entities are numbered by their first row.
@@ -168,7 +167,6 @@ impl Model {
             clusters,
             best_links,
             entities,
-            parameters,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kinfold_compile::compile::CompiledNode;
 use kinfold_compile::render::Materialization;
-use kinfold_engine::EngineOptions;
+use kinfold_engine::{EngineError, EngineOptions};
 use kinfold_project::linkage::PARAMETERS_FILE;
 use serde_json::json;
 
@@ -36,7 +36,14 @@ pub async fn train(
             close: kinfold_compile::bind::closest(name, &names).map(str::to_owned),
         });
     };
-    let trained = engine.train_linkage(node).await?;
+    let trained = engine.train_linkage(node).await;
+    let trained = trained.map_err(|error| match error {
+        EngineError::NotBuilt(input) => CommandError::BuildFirst {
+            input: input.to_string(),
+            model: name.to_owned(),
+        },
+        other => CommandError::Engine(other),
+    })?;
     let text = trained.parameters.to_yaml();
     let path = file_of(&workspace, node);
     if !dry_run {

@@ -92,6 +92,14 @@ pub enum CommandError {
         /// The identities with the canonical ids.
         found: Vec<String>,
     },
+    /// What a linkage would be trained on is not there.
+    #[error("`{input}` has not been built in this environment, so there is nothing to train `{model}` on")]
+    BuildFirst {
+        /// What is missing.
+        input: String,
+        /// The linkage.
+        model: String,
+    },
     /// The data of the demo could not be written.
     #[error(transparent)]
     Generate(#[from] crate::demo::generate::GenerateError),
@@ -122,6 +130,9 @@ impl CommandError {
             Self::NoEnvironment { names, .. } => {
                 Some(format!("the project declares: {}", names.join(", ")))
             }
+            Self::BuildFirst { model, .. } => Some(format!(
+                "`kinfold build --exclude {model}+` builds all that does not hang on it"
+            )),
             Self::NotEmpty(_) => Some("choose another folder".to_owned()),
             Self::Exists(_) => Some("choose another name, or move that folder away".to_owned()),
             Self::Scaffold(_) => {

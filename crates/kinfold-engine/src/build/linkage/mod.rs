@@ -26,7 +26,7 @@ use rows::{Kind, Rows, columns_of, key_rules, kind_of, same, select};
 #[derive(Debug, thiserror::Error)]
 pub enum LinkageFailure {
     /// The model was never trained, or for other levels.
-    #[error("it has no trained parameters for its levels")]
+    #[error("it has no trained parameters for its levels; `kinfold identity train` finds them")]
     Untrained,
     /// It is no linkage.
     #[error("it is not materialized as `linkage`")]

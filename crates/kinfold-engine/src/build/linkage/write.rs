@@ -89,6 +89,8 @@ struct Linked {
     pairs: Vec<ScoredPair>,
     /// For each record the least record of its cluster.
     clusters: Vec<u32>,
+    /// The clusters by which the frequencies of the weights were counted: those of a first round.
+    entities: Option<Vec<u32>>,
     /// The weight from which on a pair is a link.
     threshold: f64,
 }
@@ -141,6 +143,7 @@ impl Linked {
             drop(blocking);
             drop(linkage);
             return Ok(Self {
+                entities,
                 clusters,
                 pairs,
                 parameters,
@@ -173,7 +176,7 @@ impl Linked {
             ) else {
                 return;
             };
-            let Ok(scorer) = linkage.scorer(&linked.parameters, Some(&linked.clusters)) else {
+            let Ok(scorer) = linkage.scorer(&linked.parameters, linked.entities.as_deref()) else {
                 return;
             };
             for part in linked.pairs.chunks(BATCH) {

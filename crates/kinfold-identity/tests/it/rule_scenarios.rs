@@ -2,16 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{
+    Assignment, Row, assignment, key, options, partition, parts, record, rows, rows_of, rule, run,
+};
 use kinfold_identity::{
     Alarm, AlarmReason, BlockedValues, ChangeKind, Checked, GraphBuilder, Limit, LinkKind, Pattern,
     Rules, TypeRules,
-};
-use support::{
-    Assignment, Row, assignment, key, options, partition, parts, record, rows, rows_of, rule, run,
 };
 
 /// At most one user, five addresses, any number of devices and phones.

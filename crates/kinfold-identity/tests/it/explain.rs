@@ -6,16 +6,14 @@
     reason = "a test fails by panicking"
 )]
 
-mod support;
-
 use std::collections::{BTreeSet, HashMap};
 
+use crate::support::{Assignment, Row, assignment, record, rows, run};
 use kinfold_identity::{
     Because, EdgeRow, Explanation, RejectionRule, Resolution, Rules, Step, TypeRules, Verdict,
     explain,
 };
 use proptest::prelude::*;
-use support::{Assignment, Row, assignment, record, rows, run};
 
 const ORDER: [&str; 3] = ["u", "e", "d"];
 

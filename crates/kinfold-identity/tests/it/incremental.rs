@@ -2,15 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{Assignment, Row, assignment, options, partition, parts, record, rows, run};
 use kinfold_identity::{
     BlockedValues, Checked, GraphBuilder, Index, LinkKind, Resolution, Rules, TypeRules,
 };
 use proptest::prelude::*;
-use support::{Assignment, Row, assignment, options, partition, parts, record, rows, run};
 
 const TYPES: [&str; 3] = ["user", "email", "device"];
 

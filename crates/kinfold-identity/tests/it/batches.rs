@@ -3,12 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{Assignment, Key, Row, assignment, partition, parts, rows, run};
 use kinfold_identity::{Rules, TypeRules};
-use support::{Assignment, Key, Row, assignment, partition, parts, rows, run};
 
 /// All orders of some batches.
 fn orders(count: usize) -> Vec<Vec<usize>> {

@@ -1,11 +1,6 @@
 //! Rows as owned text, and runs over them, for the tests of rules.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test binary uses a part"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,14 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod support;
-
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::{Assignment, Key, Row, assignment, partition, rule, run};
 use kinfold_identity::{Limit, LinkKind, Rules, TypeRules, Verdict};
 use proptest::prelude::*;
-use support::{Assignment, Key, Row, assignment, partition, rule, run};
 
 const DAY: i64 = 86_400_000_000;
 const TYPES: [&str; 4] = ["user", "email", "device", "other"];
@@ -381,7 +379,7 @@ fn rules_without_sense_are_refused() {
     };
     assert_eq!(refused(none), Some(RulesError::ZeroIdentifiers));
     let mut late = GraphBuilder::new(BlockedValues::none());
-    let row = support::rows(&["1 user=a"]);
+    let row = crate::support::rows(&["1 user=a"]);
     late.observe(&row[0].observation()).unwrap();
     assert_eq!(
         late.with_rules(Rules::default()).err(),

@@ -1,0 +1,10 @@
+//! Laws, rules and known cases of the identity graph.
+
+mod batches;
+mod explain;
+mod incremental;
+mod laws;
+mod rule_scenarios;
+mod rules;
+mod scenarios;
+mod support;
