@@ -6,7 +6,8 @@
 //! M. Bachmann described for RapidFuzz). The relation is symmetric: for one character the search is
 //! the merge of two ascending lists of places.
 
-use super::scratch::{Scratch, WORD, index, real, slot};
+use super::places::{Places, Symbol, WORD};
+use super::scratch::{Scratch, index, real};
 
 /// Jaro's similarity (JASA 84, 1989), 0 to 1, by characters. Half of the transposed characters count,
 /// rounded down. Two empty texts are equal: 1.
@@ -15,10 +16,13 @@ pub fn jaro(scratch: &mut Scratch, left: &str, right: &str) -> f64 {
         return 1.0;
     }
     if left.is_ascii() && right.is_ascii() && left.len() <= WORD && right.len() <= WORD {
-        return of_short_ascii(&mut scratch.ascii, left.as_bytes(), right.as_bytes());
+        return of_short(&mut scratch.places, left.as_bytes(), right.as_bytes());
     }
     scratch.decode(left, right);
-    of_decoded(scratch)
+    if scratch.left.len() <= WORD && scratch.right.len() <= WORD {
+        return of_short(&mut scratch.places, &scratch.left, &scratch.right);
+    }
+    of_long(scratch)
 }
 
 /// Winkler's variant (1990) of [`jaro`]: what is lacking to 1 shrinks by a tenth for each of the first
@@ -53,16 +57,14 @@ fn score(left: usize, right: usize, matches: usize, out_of_order: usize) -> f64 
     (real(matches) / real(left) + real(matches) / real(right) + in_order) / 3.0
 }
 
-fn of_short_ascii(places: &mut [u64; 128], left: &[u8], right: &[u8]) -> f64 {
-    for (place, byte) in right.iter().enumerate() {
-        places[slot(*byte)] |= 1 << place;
-    }
+fn of_short<T: Symbol>(places: &mut Places, left: &[T], right: &[T]) -> f64 {
+    places.mark(right);
     let window = window(left.len(), right.len());
     // The window has at most 31 characters on each side.
     let mut reach: u64 = (1 << (window + 1)) - 1;
     let (mut left_matched, mut right_matched) = (0_u64, 0_u64);
-    for (place, byte) in left.iter().enumerate() {
-        let free = places[slot(*byte)] & reach & !right_matched;
+    for (place, symbol) in left.iter().enumerate() {
+        let free = symbol.places(places) & reach & !right_matched;
         right_matched |= free & free.wrapping_neg();
         left_matched |= u64::from(free != 0) << place;
         reach = reach << 1 | u64::from(place < window);
@@ -72,23 +74,19 @@ fn of_short_ascii(places: &mut [u64; 128], left: &[u8], right: &[u8]) -> f64 {
     let mut rest = right_matched;
     let mut todo = left_matched;
     while todo != 0 {
-        let byte = left
-            .get(index(todo.trailing_zeros()))
-            .copied()
-            .unwrap_or_default();
         let first = rest & rest.wrapping_neg();
-        out_of_order += usize::from(places[slot(byte)] & first == 0);
+        let symbol = left.get(index(todo.trailing_zeros()));
+        let there = symbol.map_or(0, |symbol| symbol.places(places));
+        out_of_order += usize::from(there & first == 0);
         todo &= todo - 1;
         rest ^= first;
     }
-    for byte in right {
-        places[slot(*byte)] = 0;
-    }
+    places.clear(right);
     score(left.len(), right.len(), index(matches), out_of_order)
 }
 
 /// Of the decoded texts; the places are those of the left one, of any length.
-fn of_decoded(scratch: &mut Scratch) -> f64 {
+fn of_long(scratch: &mut Scratch) -> f64 {
     let symbols = scratch.number_symbols();
     let words = scratch.mark_places(symbols);
     let window = window(scratch.left.len(), scratch.right.len());

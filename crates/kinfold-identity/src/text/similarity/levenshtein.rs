@@ -4,7 +4,8 @@
 //! one character of the text in some fifteen operations on a word (Myers, JACM 46, 1999), or on
 //! several for a pattern of more than 64 characters (Hyyrö, Nordic Journal of Computing 10, 2003).
 
-use super::scratch::{Scratch, WORD, index, middle_of_ascii, slot};
+use super::places::{Places, Symbol, WORD};
+use super::scratch::{Scratch, index, middle_of_ascii};
 
 /// How many insertions, deletions and replacements of a character turn `left` into `right`.
 pub fn levenshtein(scratch: &mut Scratch, left: &str, right: &str) -> usize {
@@ -27,30 +28,24 @@ pub fn levenshtein_within(
         if left.len().abs_diff(right.len()) > limit {
             return None;
         }
-        let (left, right) = middle_of_ascii(left.as_bytes(), right.as_bytes());
-        let (short, long) = shorter_first(left, right);
+        let (short, long) = middle_of_ascii(left.as_bytes(), right.as_bytes());
         if let Some(decided) = without_table(short.len(), long.len(), limit) {
             return decided;
         }
         if short.len() <= WORD {
-            return of_short_ascii(&mut scratch.ascii, short, long, limit);
+            return of_short(&mut scratch.places, short, long, limit);
         }
     }
     scratch.decode_middle(left, right);
     if let Some(decided) = without_table(scratch.left.len(), scratch.right.len(), limit) {
         return decided;
     }
+    if scratch.left.len() <= WORD {
+        return of_short(&mut scratch.places, &scratch.left, &scratch.right, limit);
+    }
     let symbols = scratch.number_symbols();
     let words = scratch.mark_places(symbols);
     of_long(scratch, words, limit)
-}
-
-fn shorter_first<'a, T>(left: &'a [T], right: &'a [T]) -> (&'a [T], &'a [T]) {
-    if left.len() <= right.len() {
-        (left, right)
-    } else {
-        (right, left)
-    }
 }
 
 /// What the lengths alone decide. Where something is left over of both, the distance is at least one.
@@ -67,30 +62,26 @@ fn hopeless(distance: usize, to_come: usize, limit: usize) -> bool {
     distance > limit.saturating_add(to_come)
 }
 
-fn of_short_ascii(
-    places: &mut [u64; 128],
-    pattern: &[u8],
-    text: &[u8],
+fn of_short<T: Symbol>(
+    places: &mut Places,
+    pattern: &[T],
+    text: &[T],
     limit: usize,
 ) -> Option<usize> {
-    for (place, byte) in pattern.iter().enumerate() {
-        places[slot(*byte)] |= 1 << place;
-    }
+    places.mark(pattern);
     let last = pattern.len() - 1;
     let mut column = Column::START;
     let mut distance = pattern.len();
     let mut to_come = text.len();
-    for byte in text {
-        let (step, _) = column.advance(places[slot(*byte)], Step::UP, last);
+    for symbol in text {
+        let (step, _) = column.advance(symbol.places(places), Step::UP, last);
         distance = step.apply(distance);
         to_come -= 1;
         if hopeless(distance, to_come, limit) {
             break;
         }
     }
-    for byte in pattern {
-        places[slot(*byte)] = 0;
-    }
+    places.clear(pattern);
     // After a break the distance of the whole is above the limit, and so is this one.
     (distance <= limit).then_some(distance)
 }

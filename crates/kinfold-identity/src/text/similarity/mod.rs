@@ -8,6 +8,7 @@ mod damerau;
 mod jaro;
 mod levenshtein;
 mod overlap;
+mod places;
 mod scratch;
 #[cfg(test)]
 mod tests;

@@ -1,18 +1,16 @@
 //! Buffers that the comparison of two texts fills, so that comparing millions of them allocates nothing.
 
-/// Characters of a pattern that fit in one word of bits.
-pub(super) const WORD: usize = 64;
+use super::places::{Places, WORD};
 
 /// What the functions of [`similarity`](super) write into. One for each thread, used again and again:
 /// buffers grow to the longest text seen and stay.
 ///
 /// The results never depend on what a scratch was used for before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    /// For each ASCII character the places that it has in a pattern of at most [`WORD`] characters.
-    /// All zero between calls.
-    pub(super) ascii: [u64; 128],
-    /// The two texts as symbols, equal where the characters are equal.
+    /// Of a short pattern.
+    pub(super) places: Places,
+    /// The two texts as code points, or as numbers that are equal where the characters are equal.
     pub(super) left: Vec<u32>,
     pub(super) right: Vec<u32>,
     /// The distinct characters of the left text in ascending order.
@@ -29,24 +27,6 @@ pub struct Scratch {
     /// Bigrams of the two texts.
     pub(super) left_pairs: Vec<u64>,
     pub(super) right_pairs: Vec<u64>,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self {
-            ascii: [0; 128],
-            left: Vec::new(),
-            right: Vec::new(),
-            alphabet: Vec::new(),
-            masks: Vec::new(),
-            first: Vec::new(),
-            second: Vec::new(),
-            rows: [const { Vec::new() }; 3],
-            last_row: Vec::new(),
-            left_pairs: Vec::new(),
-            right_pairs: Vec::new(),
-        }
-    }
 }
 
 impl Scratch {
@@ -74,8 +54,17 @@ impl Scratch {
     }
 
     /// Numbers the characters of the decoded texts from zero, so that they can index a table. What
-    /// `left` has not becomes the last number. Returns the count of numbers.
+    /// `left` has not becomes the last number. Returns the count of numbers. ASCII keeps its own.
     pub(super) fn number_symbols(&mut self) -> usize {
+        const ASCII: u32 = 128;
+        if self
+            .left
+            .iter()
+            .chain(&self.right)
+            .all(|symbol| *symbol < ASCII)
+        {
+            return index(ASCII);
+        }
         self.alphabet.clear();
         self.alphabet.extend_from_slice(&self.left);
         self.alphabet.sort_unstable();
@@ -109,17 +98,12 @@ pub(super) fn index(symbol: u32) -> usize {
     usize::try_from(symbol).unwrap_or(usize::MAX)
 }
 
-/// The place of an ASCII byte in [`Scratch::ascii`]. The mask spares a check of bounds.
-pub(super) fn slot(byte: u8) -> usize {
-    usize::from(byte & 127)
-}
-
 /// A count as a real number, exact up to 2^53.
 pub(super) fn real(count: usize) -> f64 {
     count as f64
 }
 
-/// Both without the bytes that they share at the beginning and at the end.
+/// Both without the bytes that they share at the beginning and at the end, the shorter one first.
 pub(super) fn middle_of_ascii<'a>(left: &'a [u8], right: &'a [u8]) -> (&'a [u8], &'a [u8]) {
     let start = common(left.iter().zip(right));
     let (left, right) = (
@@ -127,10 +111,15 @@ pub(super) fn middle_of_ascii<'a>(left: &'a [u8], right: &'a [u8]) -> (&'a [u8],
         right.get(start..).unwrap_or_default(),
     );
     let end = common(left.iter().rev().zip(right.iter().rev()));
-    (
+    let (left, right) = (
         left.get(..left.len() - end).unwrap_or_default(),
         right.get(..right.len() - end).unwrap_or_default(),
-    )
+    );
+    if left.len() <= right.len() {
+        (left, right)
+    } else {
+        (right, left)
+    }
 }
 
 /// Both without the characters that they share at the beginning and at the end.
