@@ -122,11 +122,14 @@ fn of_international(digits: &str) -> Option<String> {
             continue;
         };
         known = true;
-        // Many write the zero after the code, too.
-        let zero = (country.trunk == "0")
-            .then(|| national.strip_prefix('0'))
-            .flatten();
-        if let Some(found) = join(country, zero.unwrap_or(national)) {
+        // Many write the zero after the code, too. Mexico had a 1 there for mobiles until 2019.
+        let no_part = match (country.trunk, country.name) {
+            ("0", _) => "0",
+            (_, "MX") => "1",
+            _ => "",
+        };
+        let national = national.strip_prefix(no_part).unwrap_or(national);
+        if let Some(found) = join(country, national) {
             return Some(found);
         }
     }
