@@ -28,7 +28,6 @@ mod change;
 mod graph;
 mod matching;
 mod resolution;
-/// Similarity, phonetic codes, nicknames and normal forms of texts.
 pub mod text;
 
 pub use blocked::{BlockedValues, DEFAULT_BLOCKED, RejectionRule};

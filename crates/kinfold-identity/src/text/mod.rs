@@ -1,4 +1,4 @@
-//! Functions on single texts and on pairs of them that the matching of records needs.
+//! Similarity, phonetic codes, nicknames and normal forms: what the matching of records asks of texts.
 //!
 //! All are pure: the result depends on the arguments only, not on a locale. What compares two texts
 //! takes a [`Scratch`](similarity::Scratch), one for each thread, and allocates nothing; what gives a
