@@ -54,6 +54,7 @@ mod resolution;
 mod rules;
 mod table;
 mod transition;
+pub mod text;
 
 pub use blocked::{BlockedValues, DEFAULT_BLOCKED};
 pub use canonical::CanonicalId;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use datafusion::common::DataFusionError;
-use kinfold_destination::identifiers::Clean;
+use kinfold_identity::text::normalise::{EmailOptions, email, phone};
 use kinfold_identity::{Limit, Pattern, Rules, TypeRules};
 use kinfold_project::{IdentifierRules, IdentityRules, Normalise};
 use regex::Regex;
@@ -81,13 +81,11 @@ impl Forms {
         let Some(form) = self.0.get(id_type) else {
             return Ok(None);
         };
-        // The same forms that destinations get, so that both sides speak of one address.
-        let clean = match form.normalise {
-            Normalise::Lower => Clean::Lower,
-            Normalise::Email => Clean::Email,
-            Normalise::Phone => Clean::PhonePlus,
+        let found = match form.normalise {
+            Normalise::Lower => Some(value.trim().to_lowercase()),
+            Normalise::Email => email(value, EmailOptions::default()),
+            Normalise::Phone => phone(value, form.country.as_deref()),
         };
-        let found = clean.apply(value, form.country.as_deref());
         found.map(Some).ok_or(NotOfType)
     }
 }
