@@ -8,6 +8,7 @@
 )]
 
 mod addresses;
+mod contacts;
 mod model;
 mod people;
 mod table;

@@ -145,6 +145,10 @@ pub fn sorted(values: &Values) -> Values {
 
 /// `soundex(column)`, the American one.
 pub fn soundex(values: &Values) -> Values {
+    map(values, soundex_of)
+}
+
+pub fn soundex_of(text: &str) -> String {
     let code = |letter: char| match letter {
         'b' | 'f' | 'p' | 'v' => '1',
         'c' | 'g' | 'j' | 'k' | 'q' | 's' | 'x' | 'z' => '2',
@@ -155,28 +159,26 @@ pub fn soundex(values: &Values) -> Values {
         'h' | 'w' => '-',
         _ => '0',
     };
-    map(values, |text| {
-        let mut letters = text
-            .chars()
-            .filter(char::is_ascii_alphabetic)
-            .map(|c| c.to_ascii_lowercase());
-        let Some(first) = letters.next() else {
-            return String::new();
-        };
-        let mut result = String::from(first);
-        let mut last = code(first);
-        for letter in letters {
-            let own = code(letter);
-            if own != '-' {
-                if own != '0' && own != last {
-                    result.push(own);
-                }
-                last = own;
+    let mut letters = text
+        .chars()
+        .filter(char::is_ascii_alphabetic)
+        .map(|c| c.to_ascii_lowercase());
+    let Some(first) = letters.next() else {
+        return String::new();
+    };
+    let mut result = String::from(first);
+    let mut last = code(first);
+    for letter in letters {
+        let own = code(letter);
+        if own != '-' {
+            if own != '0' && own != last {
+                result.push(own);
             }
+            last = own;
         }
-        result.truncate(4);
-        format!("{result:0<4}")
-    })
+    }
+    result.truncate(4);
+    format!("{result:0<4}")
 }
 
 /// `try_cast(column AS date)` of `YYYY-MM-DD` or `YYYYMMDD`, as days since 1970-01-01.
