@@ -53,8 +53,8 @@ mod replay;
 mod resolution;
 mod rules;
 mod table;
-mod transition;
 pub mod text;
+mod transition;
 
 pub use blocked::{BlockedValues, DEFAULT_BLOCKED};
 pub use canonical::CanonicalId;

@@ -93,7 +93,9 @@ pub enum CommandError {
         found: Vec<String>,
     },
     /// What a linkage would be trained on is not there.
-    #[error("`{input}` has not been built in this environment, so there is nothing to train `{model}` on")]
+    #[error(
+        "`{input}` has not been built in this environment, so there is nothing to train `{model}` on"
+    )]
     BuildFirst {
         /// What is missing.
         input: String,
