@@ -1,5 +1,6 @@
 //! Fellegi and Sunter's model ("A theory for record linkage", JASA 1969).
 
+mod binding;
 mod blocking;
 mod cluster;
 mod comparison;

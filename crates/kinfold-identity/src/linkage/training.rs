@@ -151,7 +151,7 @@ impl<'a> Linkage<'a> {
                 level.u = different
                     .max(seen * LEAST_DIFFERENT)
                     .max(0.5 / as_float(total))
-                    .max(FLOOR);
+                    .clamp(FLOOR, 1.0);
             }
         }
         Ok(problems)
