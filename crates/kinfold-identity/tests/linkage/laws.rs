@@ -110,9 +110,8 @@ fn run(
     let linkage = Linkage::new(&records, &comparisons, scope(link), threads).unwrap();
     let mut parameters = Parameters::untrained(&comparisons);
     parameters.prior = linkage.estimate_prior(&rules[..1], 1.0).unwrap_or(0.01);
-    linkage
-        .estimate_u(&mut parameters, USample::default())
-        .unwrap();
+    let random = linkage.random_levels(USample::default()).unwrap();
+    linkage.estimate_u(&mut parameters, &random).unwrap();
     let training: Vec<TrainingRule> = rules[1..]
         .iter()
         .zip([1, 2])
@@ -232,7 +231,8 @@ proptest! {
         let linkage = Linkage::new(&records, &comparisons, Scope::Dedupe, 1).unwrap();
         let mut parameters = Parameters::untrained(&comparisons);
         parameters.prior = 0.01;
-        linkage.estimate_u(&mut parameters, USample::default()).unwrap();
+        let random = linkage.random_levels(USample::default()).unwrap();
+        linkage.estimate_u(&mut parameters, &random).unwrap();
         let blocking = Blocking::new(&records, Scope::Dedupe, &rules[1..2], 1000, 1).unwrap();
         let patterns = linkage.patterns(&blocking).unwrap();
         prop_assume!(!patterns.is_empty());
@@ -265,7 +265,8 @@ proptest! {
         let Case { records, rules, comparisons } = case(&rows, &order);
         let linkage = Linkage::new(&records, &comparisons, Scope::Dedupe, 1).unwrap();
         let mut parameters = Parameters::untrained(&comparisons);
-        linkage.estimate_u(&mut parameters, USample::default()).unwrap();
+        let random = linkage.random_levels(USample::default()).unwrap();
+        linkage.estimate_u(&mut parameters, &random).unwrap();
         let blocking = Blocking::new(&records, Scope::Dedupe, &rules, 1000, 1).unwrap();
         let scorer = linkage.scorer(&parameters, None).unwrap();
         for pair in scorer.score(&blocking, f64::NEG_INFINITY) {
@@ -343,4 +344,50 @@ fn best_links_keep_one_record_of_each_source() {
     ];
     assert_eq!(best_links(&records, &pairs, 0.0), [0, 1, 1, 0]);
     assert_eq!(best_links(&records, &pairs, 2.0), [0, 1, 1, 3]);
+}
+
+#[test]
+fn labels_give_m_and_show_what_is_wrong() {
+    let mut records = Records::new(&[1, 2, 3, 4], &[0; 4]).unwrap();
+    let names = [Some("anna"), Some("anna"), Some("anne"), None];
+    let column = records.add_text(names).unwrap();
+    let comparisons = [Comparison::new(
+        "name",
+        vec![
+            Level::new("equal", Condition::Exact(column)),
+            Level::new("edit", Condition::Levenshtein(column, 1)),
+        ],
+    )];
+    let linkage = Linkage::new(&records, &comparisons, Scope::Dedupe, 1).unwrap();
+    let mut parameters = Parameters::untrained(&comparisons);
+    let labels = [(0, 1), (0, 2), (1, 2), (2, 3)];
+    let problems = linkage.m_from_labels(&mut parameters, &labels).unwrap();
+    assert_eq!(
+        problems,
+        [TrainingProblem::LevelWithoutM {
+            comparison: "name".into(),
+            level: ELSE.into()
+        }]
+    );
+    let m: Vec<f64> = parameters.comparisons[0]
+        .levels
+        .iter()
+        .map(|level| level.m)
+        .collect();
+    assert_eq!(m, [1.0 / 3.0, 2.0 / 3.0, 0.5 / 3.0]);
+    let scorer = linkage.scorer(&parameters, None).unwrap();
+    // The null level has no weight, so a record without a name can have no more than the prior.
+    let own = scorer.self_weights();
+    assert!((own[3] - (1e-4_f64 / (1.0 - 1e-4)).log2()).abs() < 1e-9);
+    assert!(own[0] > own[3]);
+    let rules = [vec![7; 4]];
+    let blocking = Blocking::new(&records, Scope::Dedupe, &rules, 10, 1).unwrap();
+    let found = scorer.score(&blocking, f64::NEG_INFINITY);
+    assert_eq!(found.len(), 6);
+    let worst = scorer.worst_pairs(&found, &labels, &[0, 1, 0, 0], 1);
+    assert_eq!(
+        (worst.false_matches[0].left, worst.false_matches[0].right),
+        (1, 2)
+    );
+    assert_eq!((worst.missed[0].left, worst.missed[0].right), (2, 3));
 }
