@@ -128,6 +128,19 @@ impl<'a> Blocking<'a> {
             .collect()
     }
 
+    /// Each pair once, the lesser record first. To look at the pairs of a small table; training and
+    /// scoring visit them without keeping them.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(u32, u32)> {
+        let parts = self.visit(
+            1,
+            || (),
+            Vec::new,
+            |(), pairs, left, right| pairs.push((left, right)),
+        );
+        parts.into_iter().flatten().collect()
+    }
+
     /// Visits each pair once, the lesser record first, on several threads. Results of the parts are
     /// in an order that depends on the records alone.
     pub(crate) fn visit<S, R: Send>(

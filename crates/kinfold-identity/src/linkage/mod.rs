@@ -1,10 +1,36 @@
 //! Fellegi and Sunter's model ("A theory for record linkage", JASA 1969).
+//!
+//! Two records are compared in some aspects, and each comparison puts the pair in a level. The level
+//! is worth `log₂(m / u)` bits, where `m` is how often pairs of the same person are in it and `u` how
+//! often pairs of different people. The sum with the prior is the weight of the pair.
+//!
+//! ```text
+//! Records::new, add_*            rows by column             ┐
+//! Comparison::new                what is compared           ├─ Linkage::new
+//! Linkage::estimate_prior        strict rules               │
+//! Linkage::random_levels         a sample of all pairs      ├─ Parameters
+//! Linkage::estimate_u, _m        twice, u knows m then      ┘
+//! Blocking::new                  which pairs                ┐
+//! Linkage::scorer, Scorer::score                            ├─ pairs with weights
+//! Scorer::cluster, best_links    who is who                 ┘
+//! ```
+//!
+//! Records are kept in the order of their keys, samples are drawn by hash of the keys, and sums go in
+//! the order of the records: the result depends on the set of rows alone, never on their order or on
+//! threads. Nothing here does I/O.
+//!
+//! # Memory
+//!
+//! Each distinct text once, four bytes for a value of text, 16 for a record; 12 for each record and
+//! blocking rule; 16 for each pair above the least weight. Pairs below it are not kept.
 
+mod binding;
 mod blocking;
 mod cluster;
 mod comparison;
 mod em;
 mod evaluation;
+mod labels;
 mod parallel;
 mod parameters;
 mod pattern;
@@ -19,11 +45,12 @@ pub use cluster::{best_links, connected_components};
 pub use comparison::{Comparison, Condition, ELSE, Level, TermFrequency};
 pub use em::{EmOptions, Pattern, Session, TrainingRule, expectation_maximisation};
 pub use evaluation::{Quality, ThresholdQuality, b_cubed, cluster_pairs, pairs_by_threshold};
+pub use labels::WorstPairs;
 pub use parameters::{ComparisonParameters, LevelParameters, Parameters};
 pub use records::{ColumnIndex, Records, hash_key};
 pub use repair::ClusterOptions;
 pub use scoring::{Explanation, Part, ScoreState, ScoredPair, Scorer};
-pub use training::{Linkage, TrainingProblem, USample};
+pub use training::{Linkage, RandomLevels, TrainingProblem, USample};
 
 /// Why records could not be linked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

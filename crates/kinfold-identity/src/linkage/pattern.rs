@@ -2,8 +2,6 @@
 
 use std::cmp::Ordering;
 
-use super::LinkageError;
-use super::comparison::{Comparison, Condition, TermFrequency};
 use super::records::{Column, ColumnIndex, NO_DATE, Records, mix};
 use super::similarity::{
     damerau_levenshtein, jaccard, jaro, jaro_winkler, levenshtein, nearest, ratio,
@@ -11,7 +9,7 @@ use super::similarity::{
 
 /// How similar two values are, computed once for all levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Measure {
+pub(crate) enum Measure {
     Jaro,
     JaroWinkler,
     Levenshtein,
@@ -22,7 +20,7 @@ enum Measure {
 
 /// A condition whose columns exist and have the right type.
 #[derive(Clone, Debug)]
-enum Test {
+pub(crate) enum Test {
     Exact(ColumnIndex),
     AtLeast(usize, f64),
     AtMost(usize, f64),
@@ -39,63 +37,30 @@ enum Test {
 
 /// A measure of a column and its loosest bar: what is beyond it need not be exact.
 #[derive(Clone, Copy, Debug)]
-struct Measured {
-    kind: Measure,
-    column: ColumnIndex,
-    bar: f64,
+pub(crate) struct Measured {
+    pub(crate) kind: Measure,
+    pub(crate) column: ColumnIndex,
+    pub(crate) bar: f64,
 }
 
 #[derive(Debug)]
-struct Aspect {
-    columns: Vec<ColumnIndex>,
-    tests: Vec<Test>,
+pub(crate) struct Aspect {
+    pub(crate) columns: Vec<ColumnIndex>,
+    pub(crate) tests: Vec<Test>,
 }
 
 /// Comparisons that fit their records.
 #[derive(Debug)]
 pub(crate) struct Comparator<'a> {
-    records: &'a Records,
-    aspects: Vec<Aspect>,
-    measures: Vec<Measured>,
+    pub(crate) records: &'a Records,
+    pub(crate) aspects: Vec<Aspect>,
+    pub(crate) measures: Vec<Measured>,
 }
 
 /// The null level.
 pub(crate) const NULL: u8 = 0;
 
-/// Levels are counted in a byte, with the null level and the last one.
-const MAX_LEVELS: usize = 250;
-
 impl<'a> Comparator<'a> {
-    pub(crate) fn new(
-        records: &'a Records,
-        comparisons: &[Comparison],
-    ) -> Result<Self, LinkageError> {
-        let mut comparator = Self {
-            records,
-            aspects: Vec::new(),
-            measures: Vec::new(),
-        };
-        for comparison in comparisons {
-            if comparison.levels.is_empty() || comparison.levels.len() > MAX_LEVELS {
-                return Err(LinkageError::Levels {
-                    comparison: comparison.name.clone(),
-                });
-            }
-            let mut columns = Vec::new();
-            let mut tests = Vec::new();
-            for level in &comparison.levels {
-                tests.push(comparator.test(&comparison.name, &level.condition, &mut columns)?);
-                if let Some(TermFrequency { column, .. }) = level.term_frequency {
-                    comparator.expect(&comparison.name, column, &["text"])?;
-                }
-            }
-            columns.sort_unstable();
-            columns.dedup();
-            comparator.aspects.push(Aspect { columns, tests });
-        }
-        Ok(comparator)
-    }
-
     /// The state of one thread.
     pub(crate) fn scratch(&self) -> Scratch {
         Scratch {
@@ -268,161 +233,8 @@ impl<'a> Comparator<'a> {
         value
     }
 
-    fn column(&self, column: ColumnIndex) -> Option<&'a Column> {
+    pub(crate) fn column(&self, column: ColumnIndex) -> Option<&'a Column> {
         self.records.column(column)
-    }
-
-    fn test(
-        &mut self,
-        name: &str,
-        condition: &Condition,
-        columns: &mut Vec<ColumnIndex>,
-    ) -> Result<Test, LinkageError> {
-        let mut used = |column: &ColumnIndex| columns.push(*column);
-        Ok(match condition {
-            Condition::Exact(column) => {
-                self.expect(name, *column, &["text", "date", "number", "array of text"])?;
-                used(column);
-                Test::Exact(*column)
-            }
-            Condition::Jaro(column, bar) => {
-                used(column);
-                Test::AtLeast(self.add(name, Measure::Jaro, *column, *bar)?, *bar)
-            }
-            Condition::JaroWinkler(column, bar) => {
-                used(column);
-                Test::AtLeast(self.add(name, Measure::JaroWinkler, *column, *bar)?, *bar)
-            }
-            Condition::Jaccard(column, bar) => {
-                used(column);
-                Test::AtLeast(self.add(name, Measure::Jaccard, *column, *bar)?, *bar)
-            }
-            Condition::Levenshtein(column, edits) => {
-                used(column);
-                Test::AtMost(
-                    self.add(name, Measure::Levenshtein, *column, f64::from(*edits))?,
-                    f64::from(*edits),
-                )
-            }
-            Condition::DamerauLevenshtein(column, edits) => {
-                used(column);
-                Test::AtMost(
-                    self.add(
-                        name,
-                        Measure::DamerauLevenshtein,
-                        *column,
-                        f64::from(*edits),
-                    )?,
-                    f64::from(*edits),
-                )
-            }
-            Condition::ArrayJaroWinkler(column, bar) => {
-                used(column);
-                Test::AtLeast(
-                    self.add(name, Measure::ArrayJaroWinkler, *column, *bar)?,
-                    *bar,
-                )
-            }
-            Condition::DateWithin(column, days) => {
-                self.expect(name, *column, &["date"])?;
-                used(column);
-                Test::DateWithin(*column, *days)
-            }
-            Condition::NumberWithin(column, bar) => {
-                self.expect(name, *column, &["number"])?;
-                used(column);
-                Test::NumberWithin(*column, *bar)
-            }
-            Condition::NumberRelative(column, bar) => {
-                self.expect(name, *column, &["number"])?;
-                used(column);
-                Test::NumberRelative(*column, *bar)
-            }
-            Condition::ArrayIntersect(column, count) => {
-                self.expect(name, *column, &["array of text"])?;
-                used(column);
-                Test::Intersect(*column, usize::try_from(*count).unwrap_or(usize::MAX))
-            }
-            Condition::ArraySubset(column) => {
-                self.expect(name, *column, &["array of text"])?;
-                used(column);
-                Test::Subset(*column)
-            }
-            Condition::Swapped(first, second) => {
-                let kinds = &["text", "date", "number"];
-                let kind = self.expect(name, *first, kinds)?;
-                self.expect(name, *second, &[kind])?;
-                used(first);
-                used(second);
-                Test::Swapped(*first, *second)
-            }
-            Condition::And(all) => Test::And(self.tests(name, all, columns)?),
-            Condition::Or(any) => Test::Or(self.tests(name, any, columns)?),
-            Condition::Not(one) => Test::Not(Box::new(self.test(name, one, columns)?)),
-        })
-    }
-
-    fn tests(
-        &mut self,
-        name: &str,
-        conditions: &[Condition],
-        columns: &mut Vec<ColumnIndex>,
-    ) -> Result<Vec<Test>, LinkageError> {
-        conditions
-            .iter()
-            .map(|condition| self.test(name, condition, columns))
-            .collect()
-    }
-
-    fn add(
-        &mut self,
-        name: &str,
-        kind: Measure,
-        column: ColumnIndex,
-        bar: f64,
-    ) -> Result<usize, LinkageError> {
-        let kinds: &[&str] = match kind {
-            Measure::DamerauLevenshtein => &["text", "date"],
-            Measure::ArrayJaroWinkler => &["array of text"],
-            _ => &["text"],
-        };
-        self.expect(name, column, kinds)?;
-        let same = |known: &Measured| known.kind == kind && known.column == column;
-        if let Some(at) = self.measures.iter().position(same) {
-            let known = &mut self.measures[at].bar;
-            *known = if kind.is_distance() {
-                known.max(bar)
-            } else {
-                known.min(bar)
-            };
-            return Ok(at);
-        }
-        self.measures.push(Measured { kind, column, bar });
-        Ok(self.measures.len() - 1)
-    }
-
-    fn expect(
-        &self,
-        comparison: &str,
-        column: ColumnIndex,
-        kinds: &[&'static str],
-    ) -> Result<&'static str, LinkageError> {
-        let found =
-            self.column(column)
-                .map(Column::kind)
-                .ok_or_else(|| LinkageError::NoColumn {
-                    comparison: comparison.to_owned(),
-                    column,
-                })?;
-        if kinds.contains(&found) {
-            Ok(found)
-        } else {
-            Err(LinkageError::ColumnKind {
-                comparison: comparison.to_owned(),
-                column,
-                found,
-            })
-        }
     }
 }
 
@@ -469,7 +281,7 @@ fn memoised(
 
 impl Measure {
     /// Whether less is nearer.
-    const fn is_distance(self) -> bool {
+    pub(crate) const fn is_distance(self) -> bool {
         matches!(self, Self::Levenshtein | Self::DamerauLevenshtein)
     }
 }

@@ -15,7 +15,9 @@ use super::scoring::{ScoreState, ScoredPair, Scorer};
 pub struct ClusterOptions {
     /// Pairs of at least this weight make components, in bits.
     pub connect: f64,
-    /// Groups are merged if the mean weight between them is at least this, in bits.
+    /// Groups are merged if the mean weight between them is at least this, in bits. Somewhat below
+    /// zero by default: two records of a component are likelier to be the same person than the prior,
+    /// which is of any two records, says.
     pub merge: f64,
     /// A weight counts at most this much in a mean, on either side, in bits.
     pub limit: f64,
@@ -28,7 +30,7 @@ impl Default for ClusterOptions {
     fn default() -> Self {
         Self {
             connect: 0.0,
-            merge: 0.0,
+            merge: -2.0,
             limit: 20.0,
             max_component: 3_000,
         }

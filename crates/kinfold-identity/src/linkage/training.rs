@@ -17,7 +17,7 @@ pub struct Linkage<'a> {
     pub(crate) comparator: Comparator<'a>,
 }
 
-/// How [`Linkage::estimate_u`] samples.
+/// How [`Linkage::random_levels`] samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct USample {
     /// Pairs looked at, at most, for each comparison.
@@ -32,10 +32,17 @@ impl Default for USample {
     fn default() -> Self {
         Self {
             max_pairs: 10_000_000,
-            min_count: 500,
+            min_count: 200,
             seed: 1,
         }
     }
+}
+
+/// How often each level is met among random pairs; see [`Linkage::random_levels`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RandomLevels {
+    /// For each comparison, of each level but the null one.
+    counts: Vec<Vec<u64>>,
 }
 
 /// Something that training could not settle. The parameters can be used all the same.
@@ -120,18 +127,23 @@ impl<'a> Linkage<'a> {
     /// people; what the prior and the `m` of the parameters say of the others is taken off, so it
     /// pays to do it again after [`Self::estimate_m`].
     ///
-    /// Records are put in an order by hash of their keys, and each is paired with the next, then
-    /// with the one after it and so on, so that every record is in the sample equally often.
-    ///
     /// # Errors
-    /// Parameters of another model, or fewer than two records.
+    /// Parameters or a sample of another model.
     pub fn estimate_u(
         &self,
         parameters: &mut Parameters,
-        sample: USample,
+        random: &RandomLevels,
     ) -> Result<Vec<TrainingProblem>, LinkageError> {
         parameters.check(self.comparisons)?;
-        let counts = self.random_counts(sample)?;
+        for (at, comparison) in self.comparisons.iter().enumerate() {
+            let levels = random.counts.get(at).map(Vec::len);
+            if levels != Some(comparison.levels.len() + 1) {
+                return Err(LinkageError::Parameters {
+                    comparison: comparison.name.clone(),
+                });
+            }
+        }
+        let counts = &random.counts;
         let prior = parameters.prior;
         let mut problems = Vec::new();
         for (counts, comparison) in counts.iter().zip(&mut parameters.comparisons) {
@@ -151,14 +163,20 @@ impl<'a> Linkage<'a> {
                 level.u = different
                     .max(seen * LEAST_DIFFERENT)
                     .max(0.5 / as_float(total))
-                    .max(FLOOR);
+                    .clamp(FLOOR, 1.0);
             }
         }
         Ok(problems)
     }
 
-    /// How often each level but the null one is met among random pairs.
-    fn random_counts(&self, sample: USample) -> Result<Vec<Vec<u64>>, LinkageError> {
+    /// Counts the levels of random pairs.
+    ///
+    /// Records are put in an order by hash of their keys, and each is paired with the next, then
+    /// with the one after it and so on, so that every record is in the sample equally often.
+    ///
+    /// # Errors
+    /// Fewer than two records.
+    pub fn random_levels(&self, sample: USample) -> Result<RandomLevels, LinkageError> {
         let mut order: Vec<u32> = (0..self.records.count()).collect();
         order.sort_by_cached_key(|record| {
             (mix(self.records.key(*record) ^ mix(sample.seed)), *record)
@@ -179,7 +197,7 @@ impl<'a> Linkage<'a> {
             // Many chunks at a time, so that a large table need not be gone through in full.
             for chunks in starts.chunks(CHUNKS) {
                 if open.is_empty() || seen >= sample.max_pairs {
-                    return Ok(counts);
+                    return Ok(RandomLevels { counts });
                 }
                 let results = parallel::map(
                     self.threads,
@@ -198,7 +216,7 @@ impl<'a> Linkage<'a> {
                 open.retain(|own| counts[*own].iter().any(|count| *count < sample.min_count));
             }
         }
-        Ok(counts)
+        Ok(RandomLevels { counts })
     }
 
     fn count_chunk(

@@ -142,7 +142,8 @@ fn a_million_contacts() {
         max_pairs: 2_000_000,
         ..USample::default()
     };
-    linkage.estimate_u(&mut parameters, sample).unwrap();
+    let random = linkage.random_levels(sample).unwrap();
+    linkage.estimate_u(&mut parameters, &random).unwrap();
     lap("u");
     let training = [
         TrainingRule {
@@ -188,14 +189,7 @@ fn a_million_contacts() {
     let scorer = linkage.scorer(&parameters, None).unwrap();
     let pairs = scorer.score(&blocking, -2.0);
     lap(&format!("{} pairs", pairs.len()));
-    let knob =
-        |name: &str, value: f64| std::env::var(name).map_or(value, |text| text.parse().unwrap());
-    let options = ClusterOptions {
-        connect: knob("CONNECT", 0.0),
-        merge: knob("MERGE", 0.0),
-        ..ClusterOptions::default()
-    };
-    let clusters = scorer.cluster(&pairs, options);
+    let clusters = scorer.cluster(&pairs, ClusterOptions::default());
     lap("clusters");
     let numbers: Vec<u32> = truth
         .lines()

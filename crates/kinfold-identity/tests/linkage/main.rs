@@ -9,6 +9,7 @@
 
 mod addresses;
 mod contacts;
+mod laws;
 mod model;
 mod people;
 mod table;

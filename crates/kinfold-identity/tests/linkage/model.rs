@@ -77,15 +77,6 @@ impl Model {
     pub fn run(&self, threads: usize) -> Outcome {
         let time = Instant::now();
         let lap = |what: &str| eprintln!("{:8.2} s {what}", time.elapsed().as_secs_f64());
-        let knob = |name: &str, value: f64| {
-            std::env::var(name).map_or(value, |text| text.parse().unwrap())
-        };
-        let cluster = ClusterOptions {
-            connect: knob("CONNECT", self.cluster.connect),
-            merge: knob("MERGE", self.cluster.merge),
-            limit: knob("LIMIT", self.cluster.limit),
-            ..self.cluster
-        };
         let entities = self.records.arrange(&self.entities).unwrap();
         let strict = self.keys(&self.strict);
         let rules = self.keys(&self.blocking);
@@ -113,10 +104,10 @@ impl Model {
         let mut parameters = Parameters::untrained(&self.comparisons);
         parameters.prior = linkage.estimate_prior(&strict, self.recall).unwrap();
         lap("prior");
+        let random = linkage.random_levels(USample::default()).unwrap();
+        lap("random pairs");
         for _ in 0..2 {
-            let problems = linkage
-                .estimate_u(&mut parameters, USample::default())
-                .unwrap();
+            let problems = linkage.estimate_u(&mut parameters, &random).unwrap();
             lap(&format!("u {problems:?}"));
             let (sessions, problems) = linkage
                 .estimate_m(&mut parameters, &training, EmOptions::default())
@@ -154,12 +145,12 @@ impl Model {
         let scorer = linkage.scorer(&parameters, None).unwrap();
         let pairs = scorer.score(&blocking, -10.0);
         lap(&format!("{} pairs scored", pairs.len()));
-        let clusters = scorer.cluster(&pairs, cluster);
+        let clusters = scorer.cluster(&pairs, self.cluster);
         lap("clusters");
         let scorer = linkage.scorer(&parameters, Some(&clusters)).unwrap();
         let pairs = scorer.score(&blocking, -10.0);
         lap("second scores");
-        let clusters = scorer.cluster(&pairs, cluster);
+        let clusters = scorer.cluster(&pairs, self.cluster);
         lap("second clusters");
         let best_links = best_links(&self.records, &pairs, self.cluster.connect);
         Outcome {

@@ -138,7 +138,7 @@ fn fake_1000(table: &Table) -> Model {
         max_block: 100_000,
         cluster: ClusterOptions {
             connect: 0.0,
-            merge: 0.0,
+            merge: -2.0,
             limit: 20.0,
             max_component: 3000,
         },
