@@ -7,9 +7,7 @@
 //! ```text
 //! Records::new, add_*            rows by column             ┐
 //! Comparison::new                what is compared           ├─ Linkage::new
-//! Linkage::estimate_prior        strict rules               │
-//! Linkage::random_levels         a sample of all pairs      ├─ Parameters
-//! Linkage::estimate_u, _m        twice, u knows m then      ┘
+//! Linkage::train                 prior, u, m               ┘  Parameters
 //! Blocking::new                  which pairs                ┐
 //! Linkage::scorer, Scorer::score                            ├─ pairs with weights
 //! Scorer::cluster, best_links    who is who                 ┘
@@ -38,6 +36,7 @@ mod records;
 mod repair;
 mod scoring;
 mod similarity;
+mod train;
 mod training;
 
 pub use blocking::{Blocking, RuleCount, Scope};
@@ -50,6 +49,7 @@ pub use parameters::{ComparisonParameters, LevelParameters, Parameters};
 pub use records::{ColumnIndex, Records, hash_key};
 pub use repair::ClusterOptions;
 pub use scoring::{Explanation, Part, ScoreState, ScoredPair, Scorer};
+pub use train::{Trained, Training};
 pub use training::{Linkage, RandomLevels, TrainingProblem, USample};
 
 /// Why records could not be linked.

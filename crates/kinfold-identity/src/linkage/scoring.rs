@@ -64,13 +64,13 @@ impl Explanation {
 
 /// Adds the frequency of a value to the weight of a level.
 #[derive(Debug)]
-struct Adjustment {
-    codes: Vec<u32>,
+struct Adjustment<'a> {
+    codes: &'a [u32],
     /// For each code `weight × (log₂ u − log₂ share)`.
     bits: Vec<f64>,
 }
 
-impl Adjustment {
+impl Adjustment<'_> {
     /// Of the more frequent of two values; of one if the other is missing.
     fn bits(&self, left: u32, right: u32) -> f64 {
         let of = |record: u32| {
@@ -92,7 +92,7 @@ pub struct Scorer<'a> {
     prior: f64,
     /// For each comparison and level, the null level first.
     weights: Vec<Vec<f64>>,
-    adjustments: Vec<Vec<Option<Adjustment>>>,
+    adjustments: Vec<Vec<Option<Adjustment<'a>>>>,
 }
 
 impl<'a> Linkage<'a> {
@@ -123,7 +123,7 @@ impl<'a> Linkage<'a> {
                 .iter()
                 .map(|level| (level.m.max(FLOOR) / level.u.max(FLOOR)).log2());
             weights.push([0.0].into_iter().chain(of_levels).collect());
-            let mut of_levels: Vec<Option<Adjustment>> = vec![None];
+            let mut of_levels: Vec<Option<Adjustment<'a>>> = vec![None];
             for (level, own_level) in comparison.levels.iter().zip(&own.levels) {
                 let Some(frequency) = level.term_frequency else {
                     of_levels.push(None);
@@ -155,13 +155,13 @@ impl<'a> Linkage<'a> {
     }
 }
 
-fn adjustment(
-    records: &Records,
+fn adjustment<'a>(
+    records: &'a Records,
     column: usize,
     weight: f64,
     equal: f64,
     entities: Option<&[u32]>,
-) -> Option<Adjustment> {
+) -> Option<Adjustment<'a>> {
     let Some(Column::Text { codes, texts }) = records.column(column) else {
         return None;
     };
@@ -179,10 +179,7 @@ fn adjustment(
         .iter()
         .map(|count| weight * (equal.log2() - ratio((*count).max(1), total.max(1)).log2()))
         .collect();
-    Some(Adjustment {
-        codes: codes.clone(),
-        bits,
-    })
+    Some(Adjustment { codes, bits })
 }
 
 /// What one thread keeps between pairs.

@@ -31,7 +31,7 @@ pub struct USample {
 impl Default for USample {
     fn default() -> Self {
         Self {
-            max_pairs: 10_000_000,
+            max_pairs: 5_000_000,
             min_count: 200,
             seed: 1,
         }
@@ -43,6 +43,14 @@ impl Default for USample {
 pub struct RandomLevels {
     /// For each comparison, of each level but the null one.
     counts: Vec<Vec<u64>>,
+}
+
+impl RandomLevels {
+    /// For each comparison, how often each level but the null one was met, the last one included.
+    #[must_use]
+    pub fn counts(&self) -> &[Vec<u64>] {
+        &self.counts
+    }
 }
 
 /// Something that training could not settle. The parameters can be used all the same.

@@ -135,16 +135,6 @@ fn a_million_contacts() {
     lap("keys");
     let threads = 2;
     let linkage = Linkage::new(&records, &comparisons, Scope::Dedupe, threads).unwrap();
-    let mut parameters = Parameters::untrained(&comparisons);
-    parameters.prior = linkage.estimate_prior(&rules[..2], 0.7).unwrap();
-    lap("prior");
-    let sample = USample {
-        max_pairs: 2_000_000,
-        ..USample::default()
-    };
-    let random = linkage.random_levels(sample).unwrap();
-    linkage.estimate_u(&mut parameters, &random).unwrap();
-    lap("u");
     let training = [
         TrainingRule {
             keys: rules[2].clone(),
@@ -155,10 +145,23 @@ fn a_million_contacts() {
             fixed: vec![3],
         },
     ];
-    let (sessions, problems) = linkage
-        .estimate_m(&mut parameters, &training, EmOptions::default())
+    let Trained {
+        parameters,
+        sessions,
+        problems,
+    } = linkage
+        .train(Training {
+            strict: &rules[..2],
+            recall: 0.7,
+            rules: &training,
+            sample: USample {
+                max_pairs: 2_000_000,
+                ..USample::default()
+            },
+            em: EmOptions::default(),
+        })
         .unwrap();
-    lap(&format!("m {problems:?}"));
+    lap(&format!("trained {problems:?}"));
     if std::env::var_os("VERBOSE").is_some() {
         for session in sessions {
             eprintln!(

@@ -91,28 +91,22 @@ fn scope(link: bool) -> Scope {
     if link { Scope::Link } else { Scope::Dedupe }
 }
 
-/// All that a run gives, with rows of `rows` in place of records.
-fn run(
-    rows: &[Row],
-    order: &[usize],
-    threads: usize,
-    link: bool,
-) -> (
+/// What a run gives, with rows of `rows` in place of records: the model, the pairs with the bits of
+/// their weights, the clusters.
+type Run = (
     Parameters,
     Vec<(usize, usize, u64)>,
     BTreeSet<BTreeSet<usize>>,
-) {
+);
+
+fn run(rows: &[Row], order: &[usize], threads: usize, link: bool) -> Run {
     let Case {
         records,
         rules,
         comparisons,
     } = case(rows, order);
     let linkage = Linkage::new(&records, &comparisons, scope(link), threads).unwrap();
-    let mut parameters = Parameters::untrained(&comparisons);
-    parameters.prior = linkage.estimate_prior(&rules[..1], 1.0).unwrap_or(0.01);
-    let random = linkage.random_levels(USample::default()).unwrap();
-    linkage.estimate_u(&mut parameters, &random).unwrap();
-    let training: Vec<TrainingRule> = rules[1..]
+    let learn: Vec<TrainingRule> = rules[1..]
         .iter()
         .zip([1, 2])
         .map(|(keys, fixed)| TrainingRule {
@@ -120,9 +114,21 @@ fn run(
             fixed: vec![fixed],
         })
         .collect();
-    linkage
-        .estimate_m(&mut parameters, &training, EmOptions::default())
-        .unwrap();
+    let training = Training {
+        strict: &rules[..1],
+        recall: 1.0,
+        rules: &learn,
+        sample: USample::default(),
+        em: EmOptions::default(),
+    };
+    // All the records may have one source.
+    let parameters = match linkage.train(training) {
+        Ok(trained) => trained.parameters,
+        Err(error) => {
+            assert_eq!(error, LinkageError::NoPairs);
+            Parameters::untrained(&comparisons)
+        }
+    };
     let blocking = Blocking::new(&records, scope(link), &rules, 50, threads).unwrap();
     let scorer = linkage.scorer(&parameters, None).unwrap();
     let found = scorer.score(&blocking, -20.0);
@@ -222,6 +228,26 @@ proptest! {
         }
         prop_assert_eq!(set, expected);
         prop_assert_eq!(blocking.counts().iter().map(|count| count.pairs).collect::<Vec<_>>(), counts);
+    }
+
+    #[test]
+    fn a_sample_with_room_for_all_pairs_is_all_pairs(rows in rows(), link: bool) {
+        let order: Vec<usize> = (0..rows.len()).collect();
+        let Case { records, comparisons, .. } = case(&rows, &order);
+        let linkage = Linkage::new(&records, &comparisons, scope(link), 2).unwrap();
+        let sample = USample { min_count: u64::MAX, ..USample::default() };
+        let random = linkage.random_levels(sample).unwrap();
+        let all = [vec![1; rows.len()]];
+        let blocking = Blocking::new(&records, scope(link), &all, 1000, 1).unwrap();
+        let mut expected: Vec<Vec<u64>> = comparisons.iter().map(|c| vec![0; c.levels.len() + 1]).collect();
+        for pattern in linkage.patterns(&blocking).unwrap() {
+            for (level, counts) in pattern.levels.iter().zip(&mut expected) {
+                if *level > 0 {
+                    counts[usize::from(*level) - 1] += pattern.count;
+                }
+            }
+        }
+        prop_assert_eq!(random.counts(), expected);
     }
 
     #[test]

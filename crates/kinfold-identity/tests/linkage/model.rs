@@ -101,24 +101,25 @@ impl Model {
             .collect();
         lap("keys");
         let linkage = Linkage::new(&self.records, &self.comparisons, self.scope, threads).unwrap();
-        let mut parameters = Parameters::untrained(&self.comparisons);
-        parameters.prior = linkage.estimate_prior(&strict, self.recall).unwrap();
-        lap("prior");
-        let random = linkage.random_levels(USample::default()).unwrap();
-        lap("random pairs");
-        for _ in 0..2 {
-            let problems = linkage.estimate_u(&mut parameters, &random).unwrap();
-            lap(&format!("u {problems:?}"));
-            let (sessions, problems) = linkage
-                .estimate_m(&mut parameters, &training, EmOptions::default())
-                .unwrap();
-            lap(&format!("m {problems:?}"));
-            for session in sessions {
-                eprintln!(
-                    "  session {} pairs {} patterns {} iterations share {:.4}",
-                    session.pairs, session.patterns, session.iterations, session.share
-                );
-            }
+        let Trained {
+            parameters,
+            sessions,
+            problems,
+        } = linkage
+            .train(Training {
+                strict: &strict,
+                recall: self.recall,
+                rules: &training,
+                sample: USample::default(),
+                em: EmOptions::default(),
+            })
+            .unwrap();
+        lap(&format!("trained {problems:?}"));
+        for session in sessions {
+            eprintln!(
+                "  session {} pairs {} patterns {} iterations share {:.4}",
+                session.pairs, session.patterns, session.iterations, session.share
+            );
         }
         if std::env::var_os("VERBOSE").is_some() {
             eprintln!("prior {:e}", parameters.prior);
