@@ -2,7 +2,7 @@
 
 use kinfold_compile::compile::CompiledNode;
 use kinfold_identity::linkage::{
-    EmOptions, Linkage, LinkageError, Parameters, TrainingProblem, TrainingRule, USample,
+    EmOptions, Linkage, LinkageError, Training, TrainingProblem, TrainingRule, USample,
 };
 use kinfold_project::linkage::{ComparisonParameters, LevelParameters};
 use kinfold_project::{FileId, KeyRule, LinkageParameters, Located, Span};
@@ -10,9 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LinkageFailure, Prepared};
 use crate::{Engine, EngineError};
-
-/// Rounds of training: the shares among random pairs are corrected by those among matches, once these are known.
-const ROUNDS: usize = 2;
 
 /// What training has found.
 #[derive(Clone, Debug)]
@@ -49,15 +46,13 @@ fn train(prepared: &Prepared, (package, model): (String, String)) -> Result<Trai
         prepared.scope,
         prepared.threads,
     )?;
-    let mut parameters = Parameters::untrained(&prepared.comparisons);
     let strict = if rules.prior.is_empty() {
         &rules.training
     } else {
         &rules.prior
     };
-    parameters.prior = linkage.estimate_prior(&prepared.keys_of(strict), rules.recall)?;
     let keys = prepared.keys_of(&rules.training);
-    let training: Vec<TrainingRule> = rules
+    let learned: Vec<TrainingRule> = rules
         .training
         .iter()
         .zip(keys)
@@ -66,12 +61,14 @@ fn train(prepared: &Prepared, (package, model): (String, String)) -> Result<Trai
             fixed: fixed(rule, prepared),
         })
         .collect();
-    let mut found = vec![];
-    for _ in 0..ROUNDS {
-        found = linkage.estimate_u(&mut parameters, USample::default())?;
-        let (_, more) = linkage.estimate_m(&mut parameters, &training, EmOptions::default())?;
-        found.extend(more);
-    }
+    let trained = linkage.train(Training {
+        strict: &prepared.keys_of(strict),
+        recall: rules.recall,
+        rules: &learned,
+        sample: USample::default(),
+        em: EmOptions::default(),
+    })?;
+    let parameters = &trained.parameters;
     let nowhere = Span::new(FileId(0), 0, 0);
     let at = |text: &str| Located::new(text.to_owned(), nowhere);
     let comparisons = parameters.comparisons.iter().map(|c| ComparisonParameters {
@@ -87,7 +84,11 @@ fn train(prepared: &Prepared, (package, model): (String, String)) -> Result<Trai
             .collect(),
     });
     Ok(Trained {
-        problems: found.iter().map(|p| problem(p, &rules.training)).collect(),
+        problems: trained
+            .problems
+            .iter()
+            .map(|p| problem(p, &rules.training))
+            .collect(),
         records: prepared.rows.len() as u64,
         parameters: LinkageParameters {
             package,
