@@ -1,6 +1,7 @@
 //! Manners of the commands, and what they do with bad input.
 
 mod destinations;
+mod identity;
 mod interrupts;
 mod lakes;
 mod manifests;
@@ -24,6 +25,8 @@ pub fn trials() -> Vec<Trial> {
         destinations::a_destination_that_refuses_the_credentials,
         destinations::credentials_that_are_not_set,
         destinations::a_destination_that_hangs_keeps_nobody_waiting,
+        identity::a_linkage_is_trained_from_its_records,
+        identity::a_person_is_shown,
         interrupts::ctrl_c_during_a_build,
         interrupts::ctrl_c_during_a_sync,
         lakes::a_lake_of_something_newer,

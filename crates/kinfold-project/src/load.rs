@@ -25,11 +25,12 @@ mod test_names;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use crate::codes;
 use crate::diagnostic::{Diagnostic, SourceMap};
-use crate::linkage::PARAMETERS_FILE;
+use crate::linkage::{LinkageParameters, PARAMETERS_FILE};
 use crate::located::Value;
-use crate::model::Project;
-use crate::yaml;
+use crate::model::{Model, Project};
+use crate::{suggest, yaml};
 
 use checks::Declarations;
 use config_tree::Configs;
@@ -215,6 +216,9 @@ fn load_project(
             };
             properties::apply(&value, &from, &mut nodes, &mut reading.problems);
         }
+        for read in &parameters {
+            of_no_model(read, &project.models, &mut reading.problems);
+        }
         project.linkage_parameters.extend(parameters);
         let kinds = connections::Kinds {
             shipped: options.destinations,
@@ -263,6 +267,22 @@ fn positions<'n>(
         .filter(|(_, (of, _))| *of == package)
         .map(|(position, (_, name))| (name.clone(), position))
         .collect()
+}
+
+/// Says so if nobody has the model of trained parameters.
+fn of_no_model(read: &LinkageParameters, models: &[Model], problems: &mut Vec<Diagnostic>) {
+    let own = || models.iter().filter(|model| model.package == read.package);
+    let (name, span) = (&read.model.value, read.model.span);
+    if own().any(|model| model.name == *name) {
+        return;
+    }
+    let message = format!("there is no model `{name}`, whose parameters these would be");
+    let problem = Diagnostic::warning(codes::UNUSED_PROPERTIES, message, span);
+    let names = own().map(|model| model.name.as_str());
+    problems.push(match suggest::did_you_mean(name, names) {
+        Some(help) => problem.with_help(help),
+        None => problem,
+    });
 }
 
 /// The model of a file of trained parameters.

@@ -77,7 +77,7 @@ impl Compiler<'_> {
         let known = self.found.len();
         let Some(rules) = &node.config.linkage else {
             // Reported when the configuration was read.
-            return false;
+            return true;
         };
         for comparison in &rules.comparisons {
             self.comparison(comparison, columns);

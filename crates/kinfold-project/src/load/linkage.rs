@@ -68,10 +68,17 @@ fn rules(fields: &Fields<'_>, place: Span, problems: &mut Problems) -> Option<Li
         None => blocking.iter().take(3).cloned().collect(),
     };
     let threshold = match fields.get("threshold") {
-        Some(value) => Located::new(
-            share("threshold", value, problems).unwrap_or(THRESHOLD),
-            value.span,
-        ),
+        Some(value) => {
+            let found = number(value).filter(|number| *number > 0.0 && *number < 1.0);
+            if found.is_none() {
+                problems.push(Diagnostic::error(
+                    codes::INVALID_VALUE,
+                    "`threshold` must be a probability above 0 and below 1",
+                    value.span,
+                ));
+            }
+            Located::new(found.unwrap_or(THRESHOLD), value.span)
+        }
         None => Located::new(THRESHOLD, place),
     };
     let max_block = match fields.get("max_block").map(|value| (&value.kind, value)) {
