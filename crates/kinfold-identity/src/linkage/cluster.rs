@@ -45,6 +45,9 @@ impl Sets {
 }
 
 /// Connected components of the pairs with at least a weight. A cluster is named by its least record.
+///
+/// # Panics
+/// A pair is not of these records.
 #[must_use]
 pub fn connected_components(records: &Records, pairs: &[ScoredPair], least: f64) -> Vec<u32> {
     let mut sets = Sets::new(records.count());
@@ -57,6 +60,9 @@ pub fn connected_components(records: &Records, pairs: &[ScoredPair], least: f64)
 /// For sources without duplicates: clusters with at most one record of each, from the best pair
 /// down; a pair that would bring two records of one source together is left out. Pairs of equal
 /// weight go in the order of their records.
+///
+/// # Panics
+/// A pair is not of these records.
 #[must_use]
 pub fn best_links(records: &Records, pairs: &[ScoredPair], least: f64) -> Vec<u32> {
     let mut sorted: Vec<&ScoredPair> = pairs.iter().filter(|pair| pair.weight >= least).collect();

@@ -10,7 +10,7 @@ use super::LinkageError;
 use super::blocking::Blocking;
 use super::parameters::{FLOOR, Parameters, probability_of, weight_of};
 use super::pattern::NULL;
-use super::records::mix;
+use super::records::{WordHash, mix};
 use super::training::{Linkage, TrainingProblem, as_float, median};
 
 /// A rule whose pairs serve to learn.
@@ -163,7 +163,7 @@ impl Linkage<'_> {
         let parts = blocking.visit(
             self.threads,
             || (self.comparator.scratch(), vec![NULL; radices.len()]),
-            HashMap::<u64, u64>::new,
+            HashMap::<u64, u64, WordHash>::default,
             |(scratch, levels), counts, left, right| {
                 self.comparator.pattern(scratch, left, right, levels);
                 let code = levels
@@ -173,7 +173,7 @@ impl Linkage<'_> {
                 *counts.entry(code).or_default() += 1;
             },
         );
-        let mut total = HashMap::<u64, u64>::new();
+        let mut total = HashMap::<u64, u64, WordHash>::default();
         for (code, count) in parts.into_iter().flatten() {
             *total.entry(code).or_default() += count;
         }

@@ -109,6 +109,9 @@ pub struct ThresholdQuality {
 }
 
 /// Quality of the pairs of at least each weight, against `truth`, the number of all true pairs.
+///
+/// # Panics
+/// `entities` does not have all records of the pairs.
 #[must_use]
 pub fn pairs_by_threshold(
     pairs: &[ScoredPair],

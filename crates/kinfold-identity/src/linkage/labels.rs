@@ -20,7 +20,7 @@ impl Linkage<'_> {
     /// without a pair keeps half a pair, and a comparison that is null in all of them its `m`.
     ///
     /// # Errors
-    /// Parameters of another model, or no pairs.
+    /// Parameters of another model, no pairs, or a record that does not exist.
     pub fn m_from_labels(
         &self,
         parameters: &mut Parameters,
@@ -29,6 +29,11 @@ impl Linkage<'_> {
         parameters.check(self.comparisons)?;
         if pairs.is_empty() {
             return Err(LinkageError::NoPairs);
+        }
+        let count = self.records.count();
+        let mut named = pairs.iter().flat_map(|(left, right)| [*left, *right]);
+        if let Some(record) = named.find(|record| *record >= count) {
+            return Err(LinkageError::NoRecord { record, count });
         }
         let mut scratch = self.comparator.scratch();
         let mut problems = Vec::new();
@@ -61,6 +66,9 @@ impl Scorer<'_> {
     /// The pairs that are most wrong: of those found, different people of great weight, and of those
     /// given as `truth`, the lesser record first, people of little weight, also where no rule brings
     /// them. `entities` gives the entity of each record.
+    ///
+    /// # Panics
+    /// A pair of the truth names a record that does not exist.
     #[must_use]
     pub fn worst_pairs(
         &self,

@@ -110,6 +110,14 @@ pub enum LinkageError {
     /// The deterministic rules find more pairs than there can be.
     #[error("the deterministic rules find more pairs than the recall given leaves room for")]
     TooManyMatches,
+    /// A label names a record that does not exist.
+    #[error("a pair names record {record} of {count}")]
+    NoRecord {
+        /// Index of the record.
+        record: u32,
+        /// Records there are.
+        count: u32,
+    },
     /// No pair to learn from.
     #[error("no pair of records can be compared")]
     NoPairs,

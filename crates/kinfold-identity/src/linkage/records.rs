@@ -1,6 +1,7 @@
 //! Records by column, as the comparisons read them.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::LinkageError;
 
@@ -43,7 +44,7 @@ impl Texts {
 #[derive(Default)]
 struct Interner {
     texts: Texts,
-    codes: HashMap<u64, u32>,
+    codes: HashMap<u64, u32, WordHash>,
 }
 
 impl Interner {
@@ -133,7 +134,8 @@ pub struct Records {
 
 impl Records {
     /// Starts with the key and the source of each row. A key is a hash of the record's id, for
-    /// example of [`hash_key`]; it seeds every sample.
+    /// example of [`hash_key`]; it seeds every sample. Two rows with the same key and source keep the
+    /// order they come in, so ids should be distinct.
     ///
     /// # Errors
     /// More than 2³² − 1 rows, or not as many sources as keys.
@@ -269,24 +271,36 @@ impl Records {
     }
 
     /// The row that a record came from.
+    ///
+    /// # Panics
+    /// There is no such record.
     #[must_use]
     pub fn row(&self, record: u32) -> u32 {
         self.rows[record as usize]
     }
 
     /// The record of a row.
+    ///
+    /// # Panics
+    /// There is no such row.
     #[must_use]
     pub fn record(&self, row: u32) -> u32 {
         self.records[row as usize]
     }
 
     /// The key of a record.
+    ///
+    /// # Panics
+    /// There is no such record.
     #[must_use]
     pub fn key(&self, record: u32) -> u64 {
         self.keys[record as usize]
     }
 
     /// The source of a record.
+    ///
+    /// # Panics
+    /// There is no such record.
     #[must_use]
     pub fn source(&self, record: u32) -> u16 {
         self.sources[record as usize]
@@ -338,10 +352,13 @@ pub fn hash_key(parts: &[Option<&str>]) -> u64 {
 pub(crate) fn hash_text(seed: u64, text: &str) -> u64 {
     let mut hash = seed ^ (text.len() as u64);
     for chunk in text.as_bytes().chunks(8) {
-        let word = chunk
-            .iter()
-            .rev()
-            .fold(0_u64, |word, byte| (word << 8) | u64::from(*byte));
+        let word = <[u8; 8]>::try_from(chunk).map_or_else(
+            |_| {
+                let bytes = chunk.iter().rev();
+                bytes.fold(0_u64, |word, byte| (word << 8) | u64::from(*byte))
+            },
+            u64::from_le_bytes,
+        );
         hash = mix(hash ^ word);
     }
     mix(hash)
@@ -353,4 +370,28 @@ pub(crate) const fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
+}
+
+/// For maps whose keys are words.
+pub(crate) type WordHash = BuildHasherDefault<WordHasher>;
+
+/// Hashes a word with [`mix`]. No defence against chosen keys is needed: the words are hashes of
+/// texts or counted patterns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WordHasher(u64);
+
+impl Hasher for WordHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = mix(self.0 ^ word);
+    }
 }

@@ -5,7 +5,6 @@
 //! and the groups with the highest mean weight between their members are merged as long as the
 //! evidence is for it (Murtagh 1983, nearest-neighbour chains).
 
-use super::blocking::Scope;
 use super::cluster::Sets;
 use super::parallel;
 use super::scoring::{ScoreState, ScoredPair, Scorer};
@@ -39,6 +38,10 @@ impl Default for ClusterOptions {
 
 impl Scorer<'_> {
     /// Clusters of the pairs. A cluster is named by its least record; records of no pair are alone.
+    /// Under [`super::Scope::Link`] two records of one source count as different people.
+    ///
+    /// # Panics
+    /// A pair is not of these records.
     #[must_use]
     pub fn cluster(&self, pairs: &[ScoredPair], options: ClusterOptions) -> Vec<u32> {
         let count = self.linkage().records.count();
@@ -116,9 +119,7 @@ impl Scorer<'_> {
         let mut means = vec![f32::NEG_INFINITY; size * size];
         for (i, &left) in members.iter().enumerate() {
             for (j, &right) in members.iter().enumerate().skip(i + 1) {
-                let weight = if linkage.scope == Scope::Dedupe
-                    || linkage.scope.admits(linkage.records, left, right)
-                {
+                let weight = if linkage.scope.admits(linkage.records, left, right) {
                     self.weight(state, left, right)
                         .clamp(-options.limit, options.limit)
                 } else {

@@ -94,6 +94,7 @@ pub(crate) fn ratio(part: usize, whole: usize) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
 
@@ -120,5 +121,16 @@ mod tests {
         assert!(close(jaccard("aab", "ab"), 1.0));
         assert!(close(jaccard("abc", "abd"), 0.5));
         assert!(close(jaccard("", ""), 0.0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn bounds_hold(left in "[a-d]{1,8}", right in "[a-d]{1,8}") {
+            let bound = nearest(&left, &right).unwrap();
+            assert!(ratio(levenshtein(&left, &right), 1) >= bound.edits);
+            assert!(ratio(damerau_levenshtein(&left, &right), 1) >= bound.edits);
+            assert!(jaro(&left, &right) <= bound.jaro);
+            assert!(jaro_winkler(&left, &right) <= bound.jaro_winkler);
+        }
     }
 }

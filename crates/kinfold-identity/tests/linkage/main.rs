@@ -8,6 +8,7 @@
 )]
 
 mod addresses;
+mod conditions;
 mod contacts;
 mod laws;
 mod model;
