@@ -39,14 +39,19 @@ pub fn a_linkage_is_trained_from_its_records() {
     run(&["identity", "train", "matches"]).ok();
     let trained = fs::read_to_string(&file).unwrap();
     assert_eq!(shown.stdout.trim_end(), trained.trim_end());
-    let committed = repository().join("tests/projects/linkage_fake_1000/models/matches.linkage.yml");
+    let committed =
+        repository().join("tests/projects/linkage_fake_1000/models/matches.linkage.yml");
     assert_eq!(trained, fs::read_to_string(committed).unwrap());
     run(&["build"]).ok();
 
     // Another level: what was trained says nothing of it.
     let models = project.path().join("models/models.yml");
     let text = fs::read_to_string(&models).unwrap();
-    fs::write(&models, text.replace("jaro_winkler: 0.85", "jaro_winkler: 0.8")).unwrap();
+    fs::write(
+        &models,
+        text.replace("jaro_winkler: 0.85", "jaro_winkler: 0.8"),
+    )
+    .unwrap();
     run(&["check"])
         .ok()
         .says("level 2 of `city` is `jaro_winkler(city) >= 0.8` now")
@@ -81,6 +86,8 @@ pub fn a_person_is_shown() {
     let text = run(&["profile", "show", "ann"]).ok();
     assert!(text.stdout.contains("user_id: ann"), "{text:?}");
     for nobody in ["user_id:zoe", "", "'; drop table x; --", "email:"] {
-        run(&["profile", "show", nobody]).code(2).says("there is no person");
+        run(&["profile", "show", nobody])
+            .code(2)
+            .says("there is no person");
     }
 }

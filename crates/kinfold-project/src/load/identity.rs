@@ -153,8 +153,12 @@ fn identifier(
         && min.value > max.value
     {
         problems.push(
-            Diagnostic::error(codes::INVALID_VALUE, "`max_length` is below `min_length`, so every value is refused", max.span)
-                .with_related(min.span, "the fewest characters"),
+            Diagnostic::error(
+                codes::INVALID_VALUE,
+                "`max_length` is below `min_length`, so every value is refused",
+                max.span,
+            )
+            .with_related(min.span, "the fewest characters"),
         );
     }
     Some(IdentifierRules {
