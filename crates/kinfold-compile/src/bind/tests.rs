@@ -251,7 +251,7 @@ fn many_statements_are_bound_within_one_task() {
     runtime.block_on(async {
         for _ in 0..300 {
             binder
-                .bind("SELECT order_id FROM main.orders UNION ALL SELECT 1")
+                .bind("SELECT order_id FROM kinfold.main.orders UNION ALL SELECT 1")
                 .unwrap();
         }
     });

@@ -84,7 +84,12 @@ fn companions_belong_to_their_node() {
         .collect();
     assert_eq!(
         names,
-        ["person__records", "person__edges", "person__changes"]
+        [
+            "person__records",
+            "person__edges",
+            "person__changes",
+            "person__alarms"
+        ]
     );
 }
 
