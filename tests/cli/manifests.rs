@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use super::serve::{ARGUMENTS, Served};
 use crate::program::{Kinfold, folder, kinfold, write};
 
 /// Speaks the protocol of the receiver of these tests, as if nobody had written it in Rust.
@@ -101,6 +102,17 @@ impl Shop {
         kinfold(self.area.path(), arguments)
             .env("CRM", &self.crm.url())
             .env("TOKEN", TOKEN)
+    }
+
+    /// Makes the connection take its token from somewhere else.
+    fn token_from(&self, source: &str) {
+        let connection = format!(
+            "connections:\n  - name: crm\n    kind: shop_crm\n    url: \"{{{{ env_var('CRM') }}}}\"\n    token: {source}\n"
+        );
+        write(
+            self.area.path(),
+            &[("connections/crm.yml", connection.as_str())],
+        );
     }
 
     fn people(&self, ids: &[u64]) {
@@ -263,6 +275,61 @@ pub fn what_it_does_not_have_is_said_by_check() {
     assert!(
         ran.stderr.contains("manifest.yml:") && ran.stderr.contains("unnamed"),
         "{ran:#?}"
+    );
+}
+
+pub fn a_secret_that_cannot_be_read_is_shown_where_it_stands() {
+    let shop = Shop::new();
+    for (source, place, says) in [
+        (
+            "{file: secrets/crm}",
+            "connections/crm.yml:5:19",
+            "secrets/crm",
+        ),
+        (
+            "{command: [sh, -c, \"exit 3\"]}",
+            "connections/crm.yml:5:23",
+            "3",
+        ),
+    ] {
+        shop.token_from(source);
+        let ran = shop.run(&["sync"]).run().code(1);
+        ran.says("sync `to_crm` could not start")
+            .says(place)
+            .says(says);
+        let asked = shop.run(&["connection", "check"]).run().code(1);
+        asked.says(place);
+        let report = shop.run(&["sync", "--output", "json"]).run().code(1).json();
+        let problem = &report["syncs"][0]["diagnostics"][0];
+        assert_eq!(problem["file"], "connections/crm.yml", "{report}");
+    }
+    assert!(shop.crm.requests().is_empty());
+}
+
+/// Without being started again.
+pub fn a_server_takes_a_credential_that_was_changed() {
+    let shop = Shop::new();
+    shop.token_from("{file: token}");
+    write(shop.area.path(), &[("token", "planted-token-1")]);
+    let server = Served::of(shop.run(&ARGUMENTS));
+    let ended = server.run("to_crm");
+    assert_eq!(ended["outcome"], "succeeded", "{ended}");
+    write(shop.area.path(), &[("token", "planted-token-2")]);
+    shop.people(&[1, 2, 3]);
+    let ended = server.run("to_crm");
+    assert_eq!(ended["outcome"], "succeeded", "{ended}");
+    assert_eq!(server.stop(), Some(0));
+    let requests = shop.crm.requests();
+    let sent: Vec<&str> = requests
+        .iter()
+        .filter_map(|request| request.headers.get("authorization").map(String::as_str))
+        .collect();
+    assert_eq!(
+        (sent.first(), sent.last()),
+        (
+            Some(&"Bearer planted-token-1"),
+            Some(&"Bearer planted-token-2")
+        )
     );
 }
 

@@ -36,6 +36,8 @@ pub fn trials() -> Vec<Trial> {
         manifests::a_folder_of_the_project_is_a_destination,
         manifests::what_it_refuses_is_known_row_by_row,
         manifests::what_it_does_not_have_is_said_by_check,
+        manifests::a_secret_that_cannot_be_read_is_shown_where_it_stands,
+        manifests::a_server_takes_a_credential_that_was_changed,
         manifests::shipped_destinations_prove_themselves,
         manners::new_days_send_only_who_changed,
         manners::a_new_folder_is_built_and_delivered,

@@ -9,22 +9,28 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::{folder, kinfold, write};
+use crate::program::{Kinfold, folder, kinfold, write};
+
+/// Of a server on a port that nobody else has.
+pub(super) const ARGUMENTS: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--poll", "10s"];
 
 /// How long a run may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server, stopped when it is dropped.
-struct Served {
+pub(super) struct Served {
     child: Child,
     messages: BufReader<ChildStderr>,
     address: String,
 }
 
 impl Served {
-    fn start(project: &Path) -> Self {
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--poll", "10s"];
-        let mut child = kinfold(project, arguments).start();
+    pub(super) fn start(project: &Path) -> Self {
+        Self::of(kinfold(project, ARGUMENTS))
+    }
+
+    pub(super) fn of(program: Kinfold) -> Self {
+        let mut child = program.start();
         let mut messages = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("http://") {
@@ -70,7 +76,7 @@ impl Served {
     }
 
     /// Asks for a run and waits until one more has ended; its record.
-    fn run(&self, job: &str) -> Value {
+    pub(super) fn run(&self, job: &str) -> Value {
         let ended = || -> Vec<Value> {
             let path = format!("/api/v1/jobs/{job}/records?limit=1000");
             let records = self.json(&path);
@@ -92,7 +98,7 @@ impl Served {
     }
 
     /// Ends it as a service manager does; its exit code.
-    fn stop(mut self) -> Option<i32> {
+    pub(super) fn stop(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
         let sent = Command::new("sh")
             .args(["-c", "kill -TERM \"$0\"", &id])

@@ -1,10 +1,10 @@
 //! Killed syncs of one model to three destinations: HTTP, PostgreSQL and files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kinfold_testkit::{Fault, Loopback, PostgresServer, Script};
@@ -85,7 +85,8 @@ pub fn a_killed_sync_is_finished_by_the_next() {
         write(project, &[("seeds/raw_people.csv", &text)]);
         run(&["build"]).run().ok();
     };
-    let check = |wanted: &Rows, what: &str| {
+    let mut reader = Reader::default();
+    let mut check = |wanted: &Rows, what: &str| {
         assert_eq!(&crm_rows(&crm), wanted, "{what}: HTTP");
         assert_eq!(
             &runtime.block_on(base_rows(&base.dsn())),
@@ -93,7 +94,7 @@ pub fn a_killed_sync_is_finished_by_the_next() {
             "{what}: PostgreSQL"
         );
         assert_eq!(
-            &file_rows(&project.join("out/people")),
+            reader.rows(&project.join("out/people")),
             wanted,
             "{what}: files"
         );
@@ -123,13 +124,14 @@ pub fn a_killed_sync_is_finished_by_the_next() {
         // sent again, and what was not came with the key that it had.
         assert_eq!(crm.applied() - applied, changes, "{what}");
 
-        let requests = crm.requests().len();
+        // Many rows many times are more than memory holds.
+        crm.forget_requests();
         let files = files(&project.join("out/people")).len();
         let idle = run(&["sync", "--output", "json"]).run().ok().json();
         for sync in idle["syncs"].as_array().unwrap() {
             assert_eq!(sync["planned"], json!(0), "{what}: {sync}");
         }
-        assert_eq!(crm.requests().len(), requests, "{what}");
+        assert!(crm.requests().is_empty(), "{what}");
         assert_eq!(
             self::files(&project.join("out/people")).len(),
             files,
@@ -152,7 +154,7 @@ pub fn a_killed_sync_is_finished_by_the_next() {
 
 /// How many keys have to be sent.
 fn changed(before: &Rows, after: &Rows) -> u64 {
-    let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     keys.into_iter()
         .filter(|key| before.get(key) != after.get(key))
         .count() as u64
@@ -173,35 +175,52 @@ fn crm_rows(crm: &Loopback) -> Rows {
         .collect()
 }
 
-/// Names and texts of all files of an object, in order of their names.
-fn files(folder: &Path) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
+/// Complete files of an object, in order of their names, which is the one in which they were written.
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
     for delivery in fs::read_dir(folder).unwrap() {
         for file in fs::read_dir(delivery.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
             // A file that is not complete has another ending.
             if path.extension().is_some_and(|end| end == "ndjson") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.insert(path.to_string_lossy().into_owned(), text);
+                found.insert(path);
             }
         }
     }
     found
 }
 
-/// The current rows, as the destination's documentation says to read them.
-fn file_rows(folder: &Path) -> Rows {
-    let mut rows = Rows::new();
-    for line in files(folder).values().flat_map(|text| text.lines()) {
-        let fields: Map<String, Value> = serde_json::from_str(line).unwrap();
-        let key = fields["person_id"].as_i64().unwrap();
-        if fields["_operation"] == "delete" {
-            rows.remove(&key);
-        } else {
-            rows.insert(key, row(&fields));
+/// Who reads the files as the destination's documentation says to, each of them once.
+#[derive(Default)]
+struct Reader {
+    read: BTreeSet<PathBuf>,
+    rows: Rows,
+}
+
+impl Reader {
+    /// The current rows.
+    fn rows(&mut self, folder: &Path) -> &Rows {
+        for path in files(folder) {
+            if self.read.contains(&path) {
+                continue;
+            }
+            assert!(
+                self.read.last().is_none_or(|last| *last < path),
+                "a file that comes before others was written after them"
+            );
+            for line in fs::read_to_string(&path).unwrap().lines() {
+                let fields: Map<String, Value> = serde_json::from_str(line).unwrap();
+                let key = fields["person_id"].as_i64().unwrap();
+                if fields["_operation"] == "delete" {
+                    self.rows.remove(&key);
+                } else {
+                    self.rows.insert(key, row(&fields));
+                }
+            }
+            self.read.insert(path);
         }
+        &self.rows
     }
-    rows
 }
 
 async fn connect(dsn: &str) -> tokio_postgres::Client {

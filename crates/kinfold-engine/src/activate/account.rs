@@ -14,41 +14,60 @@ use crate::Engine;
 
 /// The account of a connection, made when it is first needed: a dry run needs no credentials. Give the same one to
 /// every sync that uses the connection, so that its tokens are renewed in one place and its limits hold for all.
+/// Where a credential has been changed, the next sync has a new account.
 #[derive(Clone, Debug, Default)]
-pub struct SharedAccount(Arc<Mutex<Option<Arc<Account>>>>);
+pub struct SharedAccount(Arc<Mutex<Option<Opened>>>);
+
+#[derive(Debug)]
+struct Opened {
+    account: Arc<Account>,
+    /// What it was made with.
+    parameters: Parameters,
+}
+
+type Parameters = Vec<(String, Secret)>;
 
 impl SharedAccount {
-    /// Whether the account was made, so that nobody needs its credentials any more.
-    pub(super) fn is_open(&self) -> bool {
-        let shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.is_some()
-    }
-
     pub(super) fn open(
         &self,
         engine: &Engine,
         options: &Options<'_>,
     ) -> Result<Arc<Account>, ActivateError> {
+        let parameters = parameters(options)?;
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = &*shared {
-            return Ok(Arc::clone(account));
+        if let Some(opened) = &*shared
+            && opened.parameters == parameters
+        {
+            return Ok(Arc::clone(&opened.account));
         }
-        let account = account(engine, options)?;
-        *shared = Some(Arc::clone(&account));
+        let account = account(engine, options, parameters.clone())?;
+        *shared = Some(Opened {
+            account: Arc::clone(&account),
+            parameters,
+        });
         Ok(account)
     }
 }
 
-fn account(engine: &Engine, options: &Options<'_>) -> Result<Arc<Account>, ActivateError> {
-    let connection = options.connection;
-    let manifest = Arc::new(manifest_of(connection)?);
+/// The options of the connection that are parameters of its destination.
+fn parameters(options: &Options<'_>) -> Result<Parameters, ActivateError> {
     let mut parameters = vec![];
-    for (name, value) in &connection.options {
+    for (name, value) in &options.connection.options {
         if !COMMON_OPTIONS.contains(&name.value.as_str()) {
             let text = options.fill(&name.value, value)?;
             parameters.push((name.value.clone(), Secret::new(text)));
         }
     }
+    Ok(parameters)
+}
+
+fn account(
+    engine: &Engine,
+    options: &Options<'_>,
+    parameters: Parameters,
+) -> Result<Arc<Account>, ActivateError> {
+    let connection = options.connection;
+    let manifest = Arc::new(manifest_of(connection)?);
     let mut http = HttpClientOptions::default();
     if let Some(timeout) = super::destination::timeout(options)? {
         http.timeout = timeout;

@@ -120,7 +120,8 @@ impl ChunkWriter {
         if self.rows.count == 0 {
             return Ok(());
         }
-        let rows = std::mem::take(&mut self.rows);
+        let next = self.rows.like();
+        let rows = std::mem::replace(&mut self.rows, next);
         let name = format!("{}{:06}.arrow", self.prefix, self.begun);
         self.begun += 1;
         self.settle().await?;
@@ -205,6 +206,27 @@ struct Rows {
 }
 
 impl Rows {
+    /// None yet, with memory for as many: the next chunk is hardly ever another one's size.
+    fn like(&self) -> Self {
+        let texts = |builder: &StringBuilder| {
+            StringBuilder::with_capacity(self.count, builder.values_slice().len())
+        };
+        let bytes = |builder: &BinaryBuilder| {
+            BinaryBuilder::with_capacity(self.count, builder.values_slice().len())
+        };
+        Self {
+            operation: texts(&self.operation),
+            key_hash: bytes(&self.key_hash),
+            key: texts(&self.key),
+            payload: texts(&self.payload),
+            payload_hash: bytes(&self.payload_hash),
+            digest: bytes(&self.digest),
+            confirmed: bytes(&self.confirmed),
+            confirmed_digest: bytes(&self.confirmed_digest),
+            ..Self::default()
+        }
+    }
+
     fn push(&mut self, row: &Row<'_>) {
         let key = row.key.unwrap_or_default();
         self.count += 1;
@@ -418,7 +440,11 @@ pub(super) struct Payloads {
 
 impl Payloads {
     fn of(packed: &StringArray, layout: &Layout) -> Option<Self> {
-        let mut text = String::with_capacity(packed.value_data().len() * 2);
+        let bytes = packed
+            .iter()
+            .flatten()
+            .map(|values| layout.bytes_of(values.len()));
+        let mut text = String::with_capacity(bytes.sum());
         let mut parts = Vec::with_capacity(packed.len());
         for values in packed {
             let start = text.len();

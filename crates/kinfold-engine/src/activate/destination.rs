@@ -90,12 +90,7 @@ pub(super) fn null_forms_of(connection: Option<&Connection>, nulls: &[Nulls]) ->
 
 /// The files and commands that secrets of a connection come from.
 fn secret_sources(request: &SyncRequest<'_>) -> Result<Vec<(Span, SecretSource)>, Box<Diagnostic>> {
-    let connection = request.connection;
-    // Its credentials were read when the account was opened.
-    if connection.kind.value == ConnectionKind::Manifest && request.account.is_open() {
-        return Ok(vec![]);
-    }
-    connection.secret_sources(&Scope {
+    request.connection.secret_sources(&Scope {
         environment_variable: request.environment_variable,
         vars: request.vars,
     })

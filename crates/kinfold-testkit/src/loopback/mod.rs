@@ -219,6 +219,11 @@ impl Loopback {
         self.shared.lock().requests.clone()
     }
 
+    /// Forgets the requests that came until now, but not what they have done.
+    pub fn forget_requests(&self) {
+        self.shared.lock().requests = vec![];
+    }
+
     /// How many records were applied, repetitions included.
     #[must_use]
     pub fn applied(&self) -> u64 {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::build::Verb;
+use super::ended::Ended;
 use super::{CommandError, Done, build, sync};
 use crate::cli::{Global, RunOptions};
 use crate::demo::generate::{ShopOptions, ShopSummary, generate, generate_day, generated};
@@ -78,9 +79,10 @@ pub async fn run(global: &Global, options: Options, output: &Output) -> Result<D
     }
     let received = receiver.received();
     receiver.stop().await;
-    let success = built.success && synced.iter().all(sync::Ended::success);
+    let success = built.success && synced.iter().all(Ended::success);
     if output.is_json() {
-        let syncs: Vec<serde_json::Value> = synced.iter().map(sync::Ended::json).collect();
+        let files = workspace.files();
+        let syncs: Vec<serde_json::Value> = synced.iter().map(|s| s.json(files)).collect();
         output.json(&serde_json::json!({
             "success": success, "dir": dir, "build": built, "syncs": syncs,
         }));

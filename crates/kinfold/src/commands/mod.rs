@@ -4,6 +4,7 @@ pub mod build;
 mod check;
 mod demo;
 mod destination;
+pub mod ended;
 mod identity;
 mod init;
 mod list;

@@ -7,17 +7,18 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use kinfold_engine::activate::{
-    ActivateError, Scope, SharedAccount, SyncReport, SyncRequest, VerifyReport, budget,
-    check_destination, run_sync, verify_sync,
+    ActivateError, Scope, SharedAccount, SyncRequest, budget, check_destination, run_sync,
+    verify_sync,
 };
 use kinfold_engine::{Engine, EngineOptions};
 use kinfold_project::{Connection, Sync};
-use kinfold_sync::{Budget, CancelToken, CredentialsCheck, Reach};
+use kinfold_sync::{Budget, CancelToken, CredentialsCheck};
 use serde_json::json;
 
-use super::{CommandError, Done, reach};
+use super::ended::{self, Ended, Failure};
+use super::{CommandError, Done};
 use crate::cli::Global;
-use crate::report::{Output, grouped};
+use crate::report::Output;
 use crate::workspace::{Bound, Workspace};
 
 /// Options of the command.
@@ -86,80 +87,11 @@ pub async fn run(
     let reports = run_bound(&workspace, &engine, &bound, options, &|_| None, output).await?;
     let success = reports.iter().all(|r| r.success());
     if output.is_json() {
-        let syncs: Vec<serde_json::Value> = reports.iter().map(Ended::json).collect();
+        let files = workspace.files();
+        let syncs: Vec<serde_json::Value> = reports.iter().map(|r| r.json(files)).collect();
         output.json(&json!({ "success": success, "run_id": engine.clock.run_id, "syncs": syncs }));
     }
     Ok(Done { success })
-}
-
-/// A sync that ran, or could not.
-pub enum Ended {
-    /// It ran.
-    Ran(Box<SyncReport>),
-    /// Its destination was asked what it has.
-    Verified(VerifyReport),
-    /// Its destination answers as it should.
-    Checked {
-        /// The sync.
-        name: String,
-        /// The connection.
-        connection: String,
-        /// What kind of destination.
-        kind: String,
-        /// The object there.
-        object: String,
-        /// Why it could not be asked whether the credentials are right; none if they were taken.
-        unasked: Option<String>,
-    },
-    /// Its destination was asked how many people it has found.
-    Reached {
-        /// The sync.
-        name: String,
-        /// What it said; none if it does not tell.
-        reach: Option<Reach>,
-    },
-    /// It could not start, or its outcomes could not be recorded.
-    Failed {
-        /// The sync.
-        name: String,
-        /// Why.
-        error: String,
-    },
-}
-
-impl Ended {
-    /// Whether all of it was delivered.
-    pub fn success(&self) -> bool {
-        match self {
-            Self::Ran(report) => report.success,
-            Self::Verified(report) => report.checked == report.equal,
-            Self::Checked { .. } | Self::Reached { .. } => true,
-            Self::Failed { .. } => false,
-        }
-    }
-
-    /// As `--output json` prints it.
-    pub fn json(&self) -> serde_json::Value {
-        match self {
-            Self::Ran(report) => serde_json::to_value(report).unwrap_or_default(),
-            Self::Verified(report) => serde_json::to_value(report).unwrap_or_default(),
-            Self::Checked {
-                name,
-                connection,
-                kind,
-                object,
-                unasked,
-            } => json!({
-                "name": name, "success": true, "connection": connection, "kind": kind, "object": object,
-                "credentials": if unasked.is_some() { "cannot_ask" } else { "taken" }, "why": unasked,
-            }),
-            Self::Reached { name, reach } => reach::json(name, reach.as_ref()),
-            Self::Failed { name, error } => json!({
-                "name": name, "success": false, "error": error, "planned": 0, "delivered": 0, "rejected": 0,
-                "retryable": 0, "unknown": 0, "held": 0, "suppressed": 0, "invalid": 0,
-            }),
-        }
-    }
 }
 
 /// Runs the chosen syncs: those of one connection one after the other, in the order of their files, and those of
@@ -230,12 +162,13 @@ impl One<'_> {
         let mut all = vec![];
         for (at, sync) in syncs {
             let ended = Box::pin(self.sync(sync)).await;
-            let ended = ended.unwrap_or_else(|error| Ended::Failed {
+            let ended = ended.unwrap_or_else(|failure| Ended::Failed {
                 name: sync.name.value.clone(),
-                error,
+                failure,
             });
             if !self.output.is_json() {
-                say(&ended, self.options.dry_run, self.output);
+                let files = self.workspace.files();
+                ended::say(&ended, files, self.options.dry_run, self.output);
             }
             all.push((at, ended));
             if self.cancel.is_cancelled() {
@@ -245,14 +178,14 @@ impl One<'_> {
         all
     }
 
-    async fn sync(&self, sync: &Sync) -> Result<Ended, String> {
+    async fn sync(&self, sync: &Sync) -> Result<Ended, Failure> {
         let (workspace, options) = (self.workspace, self.options);
         let compiled = self.bound.compiled.syncs.iter().find(|c| c.id == sync.id);
-        let compiled = compiled.ok_or("it was not bound")?;
+        let compiled = compiled.ok_or_else(|| Failure::text("it was not bound"))?;
         let mut connections = workspace.project.connections.iter();
         let connection = connections
             .find(|c| c.name.value == sync.connection.value)
-            .ok_or("its connection is not there")?;
+            .ok_or_else(|| Failure::text("its connection is not there"))?;
         let variable = |name: &str| (self.overrides)(name).or_else(|| std::env::var(name).ok());
         let mut packages = workspace.project.packages.iter();
         let vars = packages
@@ -262,7 +195,7 @@ impl One<'_> {
         let (budget, account) = options
             .accounts
             .of(connection, || budget(connection, vars, &variable))
-            .map_err(|error| causes(&error))?;
+            .map_err(|error| Failure::of(&error.into()))?;
         let request = SyncRequest {
             sync,
             compiled,
@@ -278,7 +211,7 @@ impl One<'_> {
         };
         if options.check {
             let checked = check_destination(self.engine, &request).await;
-            let checked = checked.map_err(|error| causes(&error))?;
+            let checked = checked.map_err(|error| Failure::of(&error))?;
             return Ok(Ended::Checked {
                 name: sync.name.value.clone(),
                 connection: connection.name.value.clone(),
@@ -294,34 +227,21 @@ impl One<'_> {
             let reach = kinfold_engine::activate::reach(self.engine, &request).await;
             return Ok(Ended::Reached {
                 name: sync.name.value.clone(),
-                reach: reach.map_err(|error| causes(&error))?,
+                reach: reach.map_err(|error| Failure::of(&error))?,
             });
         }
         if let Some(heal) = options.verify {
             let verified = verify_sync(self.engine, request.clone(), heal).await;
-            let report = verified.map_err(|error| causes(&error))?;
+            let report = verified.map_err(|error| Failure::of(&error))?;
             if !report.healing {
                 return Ok(Ended::Verified(report));
             }
-            say_verified(&report, self.output);
+            ended::say_verified(&report, self.output);
         }
         let ran = run_sync(self.engine, request).await;
-        let report = ran.map_err(|error| causes(&error))?;
+        let report = ran.map_err(|error| Failure::of(&error))?;
         Ok(Ended::Ran(Box::new(report)))
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// The syncs of these connections; of all if none is named.
@@ -379,140 +299,4 @@ pub fn chosen<'w>(
         found.extend(matches);
     }
     Ok(found)
-}
-
-fn say_verified(report: &VerifyReport, output: &Output) {
-    output.say(&format!(
-        "sync {}: {} rows checked, {} equal, {} different, {} missing at the destination",
-        report.name,
-        grouped(report.checked),
-        grouped(report.equal),
-        grouped(report.different),
-        grouped(report.missing)
-    ));
-}
-
-fn say(ended: &Ended, dry_run: bool, output: &Output) {
-    let report = match ended {
-        Ended::Failed { name, error } => {
-            let sync = format!("sync `{name}`");
-            if error.contains(&sync) {
-                output.error(error);
-            } else {
-                output.error(&format!("{sync}: {error}"));
-            }
-            return;
-        }
-        Ended::Verified(report) => return say_verified(report, output),
-        Ended::Reached { name, reach } => return output.say(&reach::text(name, reach.as_ref())),
-        Ended::Checked {
-            name,
-            connection,
-            kind,
-            object,
-            unasked: Some(why),
-        } => {
-            return output.say(&format!(
-                "connection {connection} ({kind}): could not ask whether the credentials are right, for `{object}` of \
-                 sync {name}: {why}"
-            ));
-        }
-        Ended::Checked {
-            name,
-            connection,
-            kind,
-            object,
-            unasked: None,
-        } => {
-            return output.say(&format!(
-                "connection {connection} ({kind}): works, and has `{object}` for sync {name}"
-            ));
-        }
-        Ended::Ran(report) => report,
-    };
-    if report.queued {
-        return output.say(&format!(
-            "sync {}: a run is under way and goes round once more when it is done",
-            report.name
-        ));
-    }
-    let counts = [
-        ("delivered", report.delivered),
-        ("rejected", report.rejected),
-        ("retryable", report.retryable),
-        ("unknown", report.unknown),
-        ("held", report.held),
-        ("suppressed", report.suppressed),
-    ];
-    let detail = format!(
-        "{} to add, {} to update, {} to remove",
-        grouped(report.adds),
-        grouped(report.updates),
-        grouped(report.removals)
-    );
-    let invalid = if report.invalid > 0 {
-        format!(", {} invalid", grouped(report.invalid))
-    } else {
-        String::new()
-    };
-    if dry_run {
-        output.say(&format!(
-            "sync {} would send {}: {detail}{invalid}",
-            report.name,
-            grouped(report.planned)
-        ));
-        for example in &report.examples {
-            output.say(&format!(
-                "  {} {} {}",
-                example.operation,
-                serde_json::Value::Object(example.key.clone()),
-                serde_json::Value::Object(example.fields.clone())
-            ));
-        }
-    } else if report.planned == 0 {
-        output.say(&format!(
-            "sync {}: nothing to send, {} unchanged{invalid}",
-            report.name,
-            grouped(report.unchanged)
-        ));
-    } else {
-        let sum: Vec<String> = counts
-            .iter()
-            .map(|(word, n)| format!("{word} {}", grouped(*n)))
-            .collect();
-        output.say(&format!(
-            "sync {}: planned {} = {} ({detail}{invalid})",
-            report.name,
-            grouped(report.planned),
-            sum.join(" + ")
-        ));
-    }
-    if report.waiting > 0 {
-        output.say(&format!(
-            "  {} refused before and not due yet: `kinfold sync rejected {}`",
-            grouped(report.waiting),
-            report.name
-        ));
-    }
-    if report.adopted > 0 {
-        output.say(&format!(
-            "  {} taken for delivered without being sent",
-            grouped(report.adopted)
-        ));
-    }
-    if report.resumed {
-        output.say("  an interrupted run was finished first");
-    }
-    if let Some(why) = &report.held_because {
-        output.error(&format!("sync `{}`: {why}", report.name));
-        if let (Some(id), false) = (&report.held_id, dry_run) {
-            let name = &report.name;
-            output.say(&format!(
-                "  to send exactly these: kinfold sync approve {name} {id}"
-            ));
-        }
-    }
-    if let Some(why) = &report.stopped {
-        output.error(&format!("sync `{}`: {why}", report.name));
-    }
 }

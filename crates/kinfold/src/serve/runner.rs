@@ -10,7 +10,8 @@ use kinfold_sync::CancelToken;
 use crate::cli::{Global, RunOptions, Selection};
 use crate::commands::CommandError;
 use crate::commands::build::{self, Verb};
-use crate::commands::sync::{self, Accounts, Ended};
+use crate::commands::ended::Ended;
+use crate::commands::sync::{self, Accounts};
 use crate::report::Output;
 use crate::workspace::Workspace;
 
@@ -72,9 +73,9 @@ impl ProjectRunner {
                     .clone()
                     .or_else(|| report.held_because.clone()),
             },
-            Some(Ended::Failed { error, .. }) => RunEnded {
+            Some(Ended::Failed { failure, .. }) => RunEnded {
                 run_id,
-                ..RunEnded::bare(Outcome::Failed, Some(error))
+                ..RunEnded::bare(Outcome::Failed, Some(&failure.text))
             },
             Some(Ended::Verified(_) | Ended::Checked { .. } | Ended::Reached { .. }) | None => {
                 RunEnded::bare(Outcome::Failed, Some("the sync is not there any more"))

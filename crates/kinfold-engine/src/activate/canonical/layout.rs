@@ -31,16 +31,28 @@ impl Layout {
         }
     }
 
+    /// Bytes of an object whose values have so many, at most.
+    pub(in super::super) fn bytes_of(&self, values: usize) -> usize {
+        let labels: usize = self.labels.iter().map(|label| label.len() + 1).sum();
+        labels + values + "{}".len()
+    }
+
     /// Appends the object with these values; a field without a value is left out. False if there are not as
     /// many values as fields.
     pub(in super::super) fn join(&self, values: &str, out: &mut String) -> bool {
         out.push('{');
-        let mut values = values.split(BETWEEN);
+        // The character between values is one byte, so that every place of it is a border of characters.
+        let mut ends = memchr::memchr_iter(BETWEEN as u8, values.as_bytes());
+        let mut rest = Some(0);
         let mut first = true;
         for label in &self.labels {
-            match values.next() {
-                None => return false,
-                Some("") => {}
+            let Some(start) = rest else {
+                return false;
+            };
+            let end = ends.next();
+            rest = end.map(|end| end + 1);
+            match values.get(start..end.unwrap_or(values.len())) {
+                None | Some("") => {}
                 Some(value) => {
                     if !first {
                         out.push(',');
@@ -52,8 +64,11 @@ impl Layout {
             }
         }
         out.push('}');
-        // No field at all is one empty value.
-        values.next().is_none_or(str::is_empty) && values.next().is_none()
+        match rest {
+            None => true,
+            // No field at all is one empty value.
+            Some(_) => self.labels.is_empty() && values.is_empty(),
+        }
     }
 }
 
