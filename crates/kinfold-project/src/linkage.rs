@@ -45,6 +45,8 @@ pub struct LinkageRules {
     pub link: LinkScope,
     /// How pairs become people.
     pub clustering: Clustering,
+    /// The bars of [`Clustering::Average`].
+    pub average: AverageBars,
     /// The probability from which on a pair is a link, between 0 and 1.
     pub threshold: Located<f64>,
     /// The most records that may agree on one key; more are not compared by it, and reported.
@@ -111,6 +113,15 @@ impl Clustering {
     }
 }
 
+/// From which likeness on average linkage goes on; [`LinkageRules::threshold`] where none is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AverageBars {
+    /// The probability from which on a pair brings its records into one component.
+    pub connect: Option<f64>,
+    /// The probability that the mean weight between two groups of a component must speak for.
+    pub merge: Option<f64>,
+}
+
 /// How one property of two records is compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComparisonRule {
@@ -128,6 +139,8 @@ pub struct LevelRule {
     pub condition: LevelCondition,
     /// Whether agreement on a rare value counts for more, and by how much: 1 in full, 0 not at all.
     pub term_frequency: f64,
+    /// The column of that value, if it is not the one of an [`LevelCondition::Exact`].
+    pub frequency_of: Option<String>,
     /// Where it was written.
     pub span: Span,
 }

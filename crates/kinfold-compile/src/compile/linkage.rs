@@ -96,6 +96,15 @@ impl Compiler<'_> {
     fn comparison(&mut self, comparison: &ComparisonRule, columns: &Schema) {
         let names: Vec<&str> = columns.fields().iter().map(|f| f.name().as_str()).collect();
         for level in &comparison.levels {
+            if let Some(of) = &level.frequency_of
+                && !needs(&level.condition)
+                    .iter()
+                    .any(|(column, _)| column == of)
+            {
+                let message = format!("the level does not compare `{of}`, whose values it weighs");
+                self.found
+                    .push(Diagnostic::error(codes::CONTRACT, message, level.span));
+            }
             for (column, need) in needs(&level.condition) {
                 let problem = match columns.field_with_name(column) {
                     Err(_) => {

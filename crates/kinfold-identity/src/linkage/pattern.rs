@@ -69,6 +69,14 @@ impl<'a> Comparator<'a> {
         }
     }
 
+    /// The state for a few pairs, which remembers nothing of them: what it would remember is megabytes.
+    pub(crate) fn small_scratch(&self) -> Scratch {
+        Scratch {
+            values: vec![f64::NAN; self.measures.len()],
+            memo: vec![],
+        }
+    }
+
     /// Writes the level of every comparison: 0 the null level, then the levels in their order, then
     /// the last one.
     pub(crate) fn pattern(&self, scratch: &mut Scratch, left: u32, right: u32, pattern: &mut [u8]) {
@@ -197,7 +205,8 @@ impl<'a> Comparator<'a> {
             return scratch.values[measure];
         }
         let Measured { kind, column, bar } = self.measures[measure];
-        let memo = &mut scratch.memo[measure * MEMO..(measure + 1) * MEMO];
+        let places = measure * MEMO..(measure + 1) * MEMO;
+        let memo = scratch.memo.get_mut(places).unwrap_or_default();
         let value = match self.column(column) {
             Some(column) if column.is_missing(left) || column.is_missing(right) => f64::NAN,
             Some(Column::Text { codes, texts }) => memoised(
@@ -243,7 +252,7 @@ impl<'a> Comparator<'a> {
 pub(crate) struct Scratch {
     /// Measures of the pair at hand; not a number until computed.
     values: Vec<f64>,
-    /// Measures of pairs of values met before, `MEMO` places for each measure.
+    /// Measures of pairs of values met before, `MEMO` places for each measure; may be none at all.
     memo: Vec<Option<Memo>>,
 }
 

@@ -219,16 +219,14 @@ impl Scorer<'_> {
     /// The weight of a pair by comparison.
     #[must_use]
     pub fn explain(&self, left: u32, right: u32) -> Explanation {
-        let mut state = self.state();
-        let ScoreState { scratch, levels } = &mut state;
-        self.linkage
-            .comparator
-            .pattern(scratch, left, right, levels);
+        let comparator = &self.linkage.comparator;
+        let mut levels = vec![NULL; self.weights.len()];
+        comparator.pattern(&mut comparator.small_scratch(), left, right, &mut levels);
         let parts = self
             .linkage
             .comparisons
             .iter()
-            .zip(levels)
+            .zip(&levels)
             .enumerate()
             .map(|(at, (comparison, level))| {
                 let level = usize::from(*level);

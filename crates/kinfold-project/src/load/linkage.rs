@@ -3,14 +3,15 @@
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::linkage::{
-    Clustering, ComparisonRule, KeyRule, LIKE, LevelCondition, LevelRule, LinkScope, LinkageRules,
-    ready_made,
+    AverageBars, Clustering, ComparisonRule, KeyRule, LIKE, LevelCondition, LevelRule, LinkScope,
+    LinkageRules, ready_made,
 };
 use crate::located::{Located, Value, ValueKind};
 use crate::suggest;
 
 use super::fields::{Fields, text, wrong_type};
 use super::generic_tests::invalid_word;
+use super::syncs::choice;
 
 type Problems = Vec<Diagnostic>;
 
@@ -69,14 +70,7 @@ fn rules(fields: &Fields<'_>, place: Span, problems: &mut Problems) -> Option<Li
     };
     let threshold = match fields.get("threshold") {
         Some(value) => {
-            let found = number(value).filter(|number| *number > 0.0 && *number < 1.0);
-            if found.is_none() {
-                problems.push(Diagnostic::error(
-                    codes::INVALID_VALUE,
-                    "`threshold` must be a probability above 0 and below 1",
-                    value.span,
-                ));
-            }
+            let found = probability("threshold", value, problems);
             Located::new(found.unwrap_or(THRESHOLD), value.span)
         }
         None => Located::new(THRESHOLD, place),
@@ -89,14 +83,8 @@ fn rules(fields: &Fields<'_>, place: Span, problems: &mut Problems) -> Option<Li
             MAX_BLOCK
         }
     };
-    let link = word(fields, "link", &LinkScope::ALL, LinkScope::as_str, problems);
-    let clustering = word(
-        fields,
-        "clustering",
-        &Clustering::ALL,
-        Clustering::as_str,
-        problems,
-    );
+    let link = choice(fields, "link", &LinkScope::ALL, LinkScope::as_str, problems);
+    let (clustering, average) = clustering(fields, problems);
     (!blocking.is_empty() && !comparisons.is_empty()).then_some(LinkageRules {
         blocking,
         comparisons,
@@ -105,19 +93,55 @@ fn rules(fields: &Fields<'_>, place: Span, problems: &mut Problems) -> Option<Li
         training,
         link,
         clustering,
+        average,
         threshold,
         max_block,
     })
 }
 
-fn word<T: Copy + Default>(
-    fields: &Fields<'_>,
-    key: &str,
-    all: &[T],
-    word_of: fn(T) -> &'static str,
-    problems: &mut Problems,
-) -> T {
-    super::syncs::choice(fields, key, all, word_of, problems)
+/// `clustering: average`, or `clustering: {average: {connect: 0.5, merge: 0.2}}`.
+fn clustering(fields: &Fields<'_>, problems: &mut Problems) -> (Clustering, AverageBars) {
+    const AVERAGE: &str = "average";
+    let bars = AverageBars::default();
+    let Some((ValueKind::Map(_), value)) =
+        fields.get("clustering").map(|value| (&value.kind, value))
+    else {
+        let word = choice(
+            fields,
+            "clustering",
+            &Clustering::ALL,
+            Clustering::as_str,
+            problems,
+        );
+        return (word, bars);
+    };
+    let found = Fields::of(value, "`clustering`", problems);
+    let Some(found) = found else {
+        return (Clustering::Average, bars);
+    };
+    found.check_keys(&[AVERAGE], Severity::Error, problems);
+    let Some(given) = found.required(AVERAGE, problems) else {
+        return (Clustering::Average, bars);
+    };
+    let Some(given) = Fields::of(given, "`average`", problems) else {
+        return (Clustering::Average, bars);
+    };
+    given.check_keys(&["connect", "merge"], Severity::Error, problems);
+    let mut bar = |key: &str| {
+        let value = given.get(key)?;
+        probability(key, value, problems)
+    };
+    let (connect, merge) = (bar("connect"), bar("merge"));
+    (Clustering::Average, AverageBars { connect, merge })
+}
+
+fn probability(key: &str, value: &Value, problems: &mut Problems) -> Option<f64> {
+    let found = number(value).filter(|number| *number > 0.0 && *number < 1.0);
+    if found.is_none() {
+        let message = format!("`{key}` must be a probability above 0 and below 1");
+        problems.push(Diagnostic::error(codes::INVALID_VALUE, message, value.span));
+    }
+    found
 }
 
 /// A list of keys; each is one expression or a list of them.
@@ -209,8 +233,9 @@ fn comparison(
     value: &Value,
     problems: &mut Problems,
 ) -> Option<ComparisonRule> {
-    let level = |condition: LevelCondition, term_frequency: f64, span: Span| LevelRule {
-        term_frequency,
+    let level = |condition: LevelCondition, span: Span| LevelRule {
+        term_frequency: 0.0,
+        frequency_of: None,
         span,
         condition,
     };
@@ -223,7 +248,7 @@ fn comparison(
     };
     if let ValueKind::String(word) = &value.kind {
         let levels = made(word, &name.value, value.span, problems)?;
-        let levels = levels.into_iter().map(|c| level(c, 0.0, value.span));
+        let levels = levels.into_iter().map(|c| level(c, value.span));
         return Some(ComparisonRule {
             name: name.clone(),
             levels: levels.collect(),
@@ -241,14 +266,19 @@ fn comparison(
     let mut levels: Vec<LevelRule> = match (fields.text("like", problems), fields.get("levels")) {
         (Some(word), None) => {
             let made = made(&word.value, &column, word.span, problems)?;
-            made.into_iter().map(|c| level(c, 0.0, word.span)).collect()
+            made.into_iter().map(|c| level(c, word.span)).collect()
         }
         (None, Some(_)) => fields
             .list("levels", problems)
             .iter()
             .filter_map(|item| {
                 let condition = condition(item, &column, 0, problems)?;
-                Some(level(condition, 0.0, item.span))
+                let mut level = level(condition, item.span);
+                level.frequency_of = frequency_of(item, problems);
+                if level.frequency_of.is_some() {
+                    level.term_frequency = 1.0;
+                }
+                Some(level)
             })
             .collect(),
         _ => {
@@ -280,6 +310,17 @@ fn comparison(
     })
 }
 
+const FREQUENCY: &str = "term_frequency";
+
+/// The column whose rare values make a level count for more: `{all: […], term_frequency: last_name}`.
+fn frequency_of(level: &Value, problems: &mut Problems) -> Option<String> {
+    let ValueKind::Map(entries) = &level.kind else {
+        return None;
+    };
+    let (_, column) = entries.iter().find(|(key, _)| key.value == FREQUENCY)?;
+    text(column, "`term_frequency` of a level", problems).map(|column| column.value)
+}
+
 /// `exact`, `{jaro_winkler: 0.9}`, `{all: [exact, {days: 31}]}`.
 fn condition(
     value: &Value,
@@ -288,7 +329,7 @@ fn condition(
     problems: &mut Problems,
 ) -> Option<LevelCondition> {
     use LevelCondition as Is;
-    const KINDS: [&str; 15] = [
+    const KINDS: [&str; 16] = [
         "exact",
         "jaro_winkler",
         "jaro",
@@ -304,6 +345,7 @@ fn condition(
         "any",
         "not",
         "column",
+        FREQUENCY,
     ];
     if depth > DEPTH {
         problems.push(Diagnostic::error(
@@ -326,7 +368,15 @@ fn condition(
         Some(own) => own.value,
         None => column.to_owned(),
     };
-    let mut kinds = fields.entries().iter().filter(|(k, _)| k.value != "column");
+    let beside = ["column", FREQUENCY];
+    let mut kinds = fields
+        .entries()
+        .iter()
+        .filter(|(k, _)| !beside.contains(&k.value.as_str()));
+    if let (Some(value), true) = (fields.get(FREQUENCY), depth > 0) {
+        let message = "`term_frequency` belongs to a level, not to one of its conditions";
+        problems.push(Diagnostic::error(codes::INVALID_VALUE, message, value.span));
+    }
     let (Some((kind, given)), None) = (kinds.next(), kinds.next()) else {
         problems.push(
             Diagnostic::error(codes::INVALID_VALUE, "a level is one condition", value.span)

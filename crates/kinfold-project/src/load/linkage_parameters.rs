@@ -75,7 +75,7 @@ fn level(value: &Value, problems: &mut Problems) -> Option<LevelParameters> {
     let label = fields.required_text("level", problems);
     let mut number = |key: &str| {
         let value = fields.required(key, problems)?;
-        share(key, value, problems)
+        likely(key, value, problems)
     };
     let (m, u) = (number("m"), number("u"));
     Some(LevelParameters {
@@ -85,19 +85,31 @@ fn level(value: &Value, problems: &mut Problems) -> Option<LevelParameters> {
     })
 }
 
-/// A probability that is neither impossible nor certain: both would make a weight without bounds.
-fn share(key: &str, value: &Value, problems: &mut Problems) -> Option<f64> {
-    let found = match &value.kind {
-        ValueKind::Float(number) => Some(*number),
-        _ => None,
-    };
-    let found = found.filter(|number| *number > 0.0 && *number < 1.0);
+/// A probability that is not impossible, which would make a weight without bounds.
+fn likely(key: &str, value: &Value, problems: &mut Problems) -> Option<f64> {
+    let found = number(value).filter(|number| *number > 0.0 && *number <= 1.0);
     if found.is_none() {
-        problems.push(Diagnostic::error(
-            codes::INVALID_VALUE,
-            format!("`{key}` must be a probability above 0 and below 1"),
-            value.span,
-        ));
+        let message = format!("`{key}` must be a probability above 0 and at most 1");
+        problems.push(Diagnostic::error(codes::INVALID_VALUE, message, value.span));
     }
     found
+}
+
+/// A probability that is neither impossible nor certain: both would make a weight without bounds.
+fn share(key: &str, value: &Value, problems: &mut Problems) -> Option<f64> {
+    let found = number(value).filter(|number| *number > 0.0 && *number < 1.0);
+    if found.is_none() {
+        let message = format!("`{key}` must be a probability above 0 and below 1");
+        problems.push(Diagnostic::error(codes::INVALID_VALUE, message, value.span));
+    }
+    found
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match &value.kind {
+        ValueKind::Float(number) => Some(*number),
+        // Certain, written by hand.
+        ValueKind::Int(1) => Some(1.0),
+        _ => None,
+    }
 }

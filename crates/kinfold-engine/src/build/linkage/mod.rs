@@ -145,7 +145,8 @@ fn comparison(rule: &ComparisonRule, columns: &[(String, Kind)], schema: &Schema
         let made = Level::new(label, condition(&level.condition, columns, schema));
         let text = level.condition.columns().into_iter().find_map(|column| {
             let kind = kind_of(&level.condition, column, schema);
-            (kind == Kind::Text).then(|| position(column, kind, columns))
+            let wanted = level.frequency_of.as_deref().is_none_or(|of| of == column);
+            (wanted && kind == Kind::Text).then(|| position(column, kind, columns))
         });
         match text {
             Some(column) if level.term_frequency > 0.0 => {

@@ -92,14 +92,23 @@ struct Linked {
     /// The clusters by which the frequencies of the weights were counted: those of a first round.
     entities: Option<Vec<u32>>,
     /// The weight from which on a pair is a link.
-    threshold: f64,
+    link: f64,
 }
 
 impl Linked {
     fn of(prepared: Prepared, parameters: Parameters) -> Result<Self, LinkageError> {
         let rules = &prepared.rules;
         let threshold = bits(rules.threshold.value);
-        let least = threshold.min(bits(LEAST));
+        let average = ClusterOptions {
+            connect: rules.average.connect.map_or(threshold, bits),
+            merge: rules.average.merge.map_or(threshold, bits),
+            ..ClusterOptions::default()
+        };
+        let link = match rules.clustering {
+            Clustering::Average => average.connect,
+            Clustering::Connected | Clustering::OneToOne => threshold,
+        };
+        let least = link.min(bits(LEAST));
         let linkage = Linkage::new(
             &prepared.records,
             &prepared.comparisons,
@@ -126,14 +135,7 @@ impl Linked {
             let clusters = match rules.clustering {
                 Clustering::Connected => connected_components(&prepared.records, &pairs, threshold),
                 Clustering::OneToOne => best_links(&prepared.records, &pairs, threshold),
-                Clustering::Average => {
-                    let options = ClusterOptions {
-                        connect: threshold,
-                        merge: threshold,
-                        ..ClusterOptions::default()
-                    };
-                    scorer.cluster(&pairs, options)
-                }
+                Clustering::Average => scorer.cluster(&pairs, average),
             };
             if entities.is_none() && frequencies {
                 entities = Some(clusters);
@@ -147,7 +149,7 @@ impl Linked {
                 clusters,
                 pairs,
                 parameters,
-                threshold,
+                link,
                 prepared: Arc::new(prepared),
             });
         }
@@ -155,7 +157,7 @@ impl Linked {
 
     fn together(&self, pair: &ScoredPair) -> bool {
         let cluster = |record: u32| self.clusters.get(record as usize);
-        pair.weight >= self.threshold && cluster(pair.left) == cluster(pair.right)
+        pair.weight >= self.link && cluster(pair.left) == cluster(pair.right)
     }
 
     fn name(&self, record: u32) -> (&str, &str) {
@@ -253,7 +255,7 @@ impl Linked {
             let records = &linked.prepared.records;
             let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
             let mut sizes = vec![0_u32; records.len()];
-            let mut best = vec![linked.threshold; records.len()];
+            let mut best = vec![linked.link; records.len()];
             for cluster in &linked.clusters {
                 if let Some(size) = sizes.get_mut(*cluster as usize) {
                     *size += 1;

@@ -1,0 +1,129 @@
+//! The projects of `examples/linkage`: trained anew, built, and judged by their labels.
+//!
+//! Most of the labelled data may not be part of this repository; its folder is named by `KINFOLD_LINKAGE_DATA`, and
+//! the README of each example says where its data comes from. Without it only the example itself is checked.
+
+use std::fs;
+use std::path::PathBuf;
+
+use libtest_mimic::Trial;
+
+use crate::program::{Kinfold, copy, folder, kinfold, repository};
+
+/// An example, the file of its data below the folder of data, and the F1 that a relation of it must have.
+struct Example {
+    name: &'static str,
+    /// None if it has its data itself.
+    file: Option<&'static str>,
+    judged: &'static str,
+    f1: f64,
+}
+
+const EXAMPLES: [Example; 6] = [
+    Example {
+        name: "fake_1000",
+        file: None,
+        judged: "quality",
+        f1: 0.93,
+    },
+    Example {
+        name: "febrl2",
+        file: Some("febrl/dataset2.csv"),
+        judged: "quality",
+        f1: 0.998,
+    },
+    Example {
+        name: "febrl3",
+        file: Some("febrl/dataset3.csv"),
+        judged: "quality",
+        f1: 0.998,
+    },
+    Example {
+        name: "febrl4",
+        file: Some("febrl/dataset4a.csv"),
+        judged: "quality",
+        f1: 0.9996,
+    },
+    Example {
+        name: "historical_50k",
+        file: Some("historical_50k/historical_figures_with_errors_50k.parquet"),
+        judged: "quality",
+        f1: 0.86,
+    },
+    Example {
+        name: "rldata10000",
+        file: Some("rldata/RLdata10000.csv"),
+        judged: "pair_quality",
+        f1: 0.97,
+    },
+];
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![Trial::test("examples::all_are_known", || {
+        let found = fs::read_dir(examples()).unwrap().count();
+        assert_eq!(found, EXAMPLES.len());
+        Ok(())
+    })];
+    trials.extend(EXAMPLES.iter().map(|example| {
+        Trial::test(format!("examples::{}", example.name), || {
+            judge(example);
+            Ok(())
+        })
+    }));
+    trials
+}
+
+fn examples() -> PathBuf {
+    repository().join("examples/linkage")
+}
+
+/// The folder of data, if it has the file: the one that is named, or one beside the repository.
+fn data(file: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("KINFOLD_LINKAGE_DATA").filter(|named| !named.is_empty());
+    let beside = repository().join("../shared/data");
+    let folder = named.map_or(beside, PathBuf::from);
+    folder.join(file).is_file().then_some(folder)
+}
+
+fn judge(example: &Example) {
+    let area = folder();
+    let project = area.path().join(example.name);
+    copy(&examples().join(example.name), &project);
+    let found = match example.file.map(data) {
+        Some(None) => {
+            eprintln!(
+                "examples::{}: its data is not here, so it is only checked",
+                example.name
+            );
+            kinfold(&project, ["check"]).run().ok();
+            return;
+        }
+        Some(found) => found,
+        None => None,
+    };
+    let run = |arguments: &[&str]| -> Kinfold {
+        let program = kinfold(&project, arguments);
+        match &found {
+            Some(folder) => program.env("KINFOLD_LINKAGE_DATA", &folder.to_string_lossy()),
+            None => program,
+        }
+    };
+    let parameters = project.join("models/matches.linkage.yml");
+    let committed = fs::read_to_string(&parameters).unwrap();
+    fs::remove_file(&parameters).unwrap();
+    run(&["build", "--exclude", "matches+"]).run().ok();
+    run(&["identity", "train", "matches"]).run().ok();
+    // The same on every machine.
+    assert_eq!(fs::read_to_string(&parameters).unwrap(), committed);
+    run(&["build"]).run().ok();
+    let f1 = f1(&run, example.judged);
+    eprintln!("examples::{}: F1 {f1:.4}", example.name);
+    assert!(f1 >= example.f1, "{}: F1 {f1}", example.name);
+}
+
+fn f1(run: &dyn Fn(&[&str]) -> Kinfold, relation: &str) -> f64 {
+    let sql = format!("SELECT f1 FROM main.{relation}");
+    let ran = run(&["query", &sql, "--format", "csv"]).run().ok();
+    let last = ran.stdout.lines().last().unwrap();
+    last.parse().unwrap()
+}
