@@ -3,6 +3,7 @@
 mod destinations;
 mod identity;
 mod interrupts;
+mod judge;
 mod lakes;
 mod manifests;
 mod manners;
@@ -27,6 +28,13 @@ pub fn trials() -> Vec<Trial> {
         destinations::a_destination_that_hangs_keeps_nobody_waiting,
         identity::a_linkage_is_trained_from_its_records,
         identity::a_person_is_shown,
+        judge::two_identifiers_are_explained,
+        judge::links_are_explained_by_their_weights,
+        judge::a_linkage_is_judged_by_labels,
+        judge::labels_that_cannot_be_used,
+        judge::charts_need_no_labels,
+        judge::pairs_are_labelled_and_judged,
+        judge::a_linkage_is_suggested,
         interrupts::ctrl_c_during_a_build,
         interrupts::ctrl_c_during_a_sync,
         lakes::a_lake_of_something_newer,

@@ -11,6 +11,7 @@ pub mod columns;
 pub mod context;
 pub mod error;
 pub mod input;
+pub mod judge;
 mod lease;
 mod published;
 pub mod query;

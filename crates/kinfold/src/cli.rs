@@ -8,6 +8,12 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod identity;
+
+pub use identity::{
+    ChartArguments, EvaluateArguments, ExplainArguments, LabelArguments, SuggestArguments,
+};
+
 /// A customer data platform in one binary: SQL models and YAML in Git, Delta tables in your own
 /// storage, audiences in your tools.
 #[derive(Debug, Parser)]
@@ -271,6 +277,16 @@ pub enum IdentityAction {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Say why two identifiers are one person's, or why they are not.
+    Explain(ExplainArguments),
+    /// Judge a linkage or an identity by labels.
+    Evaluate(EvaluateArguments),
+    /// Draw what can be seen of a linkage or an identity without labels.
+    Charts(ChartArguments),
+    /// Write pairs of records to a file for somebody to label.
+    Label(LabelArguments),
+    /// Propose a linkage for the records of a relation, with reasons.
+    Suggest(SuggestArguments),
 }
 
 /// Commands of `profile`.

@@ -1,6 +1,7 @@
 //! `kinfold`: arguments in, text or JSON out. The only crate that prints or exits.
 
 mod artifacts;
+mod charts;
 mod cli;
 mod commands;
 mod demo;

@@ -4,7 +4,7 @@ mod audit;
 mod identity;
 mod inputs;
 mod key;
-mod linkage;
+pub(crate) mod linkage;
 mod profile;
 mod segment;
 mod statement;
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use key::{Inputs, node_key};
 
 pub use linkage::{LinkageFailure, Trained};
+pub(crate) use statement::quoted;
 
 use crate::lease::{Heartbeat, lease_time};
 use crate::published::{Published, PublishedNode};

@@ -111,6 +111,6 @@ fn same_columns(stored: &Schema, wanted: &Schema) -> bool {
 }
 
 /// A column's name in double quotes.
-pub(super) fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

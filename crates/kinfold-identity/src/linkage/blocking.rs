@@ -128,6 +128,19 @@ impl<'a> Blocking<'a> {
             .collect()
     }
 
+    /// The position of the first rule that brings this pair, if one does.
+    #[must_use]
+    pub fn rule_of(&self, left: u32, right: u32) -> Option<usize> {
+        if left == right || !self.scope.admits(self.records, left, right) {
+            return None;
+        }
+        let brings = |(keys, blocks): (&Vec<u64>, &Blocks)| {
+            let key = keys.get(left as usize).copied().unwrap_or_default();
+            key != 0 && keys.get(right as usize) == Some(&key) && !blocks.left_out(key)
+        };
+        self.rules.iter().zip(&self.blocks).position(brings)
+    }
+
     /// Each pair once, the lesser record first. To look at the pairs of a small table; training and
     /// scoring visit them without keeping them.
     #[must_use]

@@ -23,9 +23,7 @@ use kinfold_engine::activate::{Decision, Scope};
 use kinfold_engine::build::LinkageFailure;
 use kinfold_project::{Diagnostic, SourceMap};
 
-use crate::cli::{
-    Cli, Command, ConnectionAction, DestinationAction, IdentityAction, ProfileAction, SyncAction,
-};
+use crate::cli::{Cli, Command, ConnectionAction, DestinationAction, ProfileAction, SyncAction};
 use crate::report::Output;
 
 /// How a command that ran has ended.
@@ -121,6 +119,12 @@ pub enum CommandError {
     /// A folder that would be overwritten.
     #[error("`{}` is there already", .0.display())]
     Exists(PathBuf),
+    /// A file that would be overwritten.
+    #[error("`{}` is there already", .0.display())]
+    FileExists(PathBuf),
+    /// What judging an identity cannot do.
+    #[error(transparent)]
+    Judge(#[from] identity::JudgeError),
     /// Files of `target/` could not be written.
     #[error(transparent)]
     Artifacts(#[from] crate::artifacts::ArtifactError),
@@ -138,6 +142,8 @@ impl CommandError {
             )),
             Self::NotEmpty(_) => Some("choose another folder".to_owned()),
             Self::Exists(_) => Some("choose another name, or move that folder away".to_owned()),
+            Self::FileExists(_) => Some("choose another name, or move that file away".to_owned()),
+            Self::Judge(error) => error.help(),
             Self::Scaffold(_) => {
                 Some("`kinfold destination new --list --from FILE` shows what could write rows".to_owned())
             }
@@ -226,9 +232,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             resource_type,
         } => list::run(global, &selection, &resource_type, output).await,
         Command::Show { name, limit } => query::show(global, &name, limit, output).await,
-        Command::Identity {
-            action: IdentityAction::Train { model, dry_run },
-        } => identity::train(global, &model, dry_run, output).await,
+        Command::Identity { action } => identity::run(global, action, output).await,
         Command::Profile {
             action: ProfileAction::Show { id, identity },
         } => person::show(global, &id, identity.as_deref(), output).await,

@@ -116,7 +116,14 @@ pub async fn show(
     let workspace = Workspace::load(global, None)?;
     let engine = workspace.engine(EngineOptions::default()).await?;
     let published = engine.published().await?.document;
-    let names = names(&published);
+    let relation = relation(&published, name)?;
+    let sql = format!("SELECT * FROM {relation} LIMIT {limit}");
+    print_rows(&engine, &sql, RowFormat::Table, output).await
+}
+
+/// The published relation of that name, as SQL names it.
+pub fn relation(published: &Published, name: &str) -> Result<String, CommandError> {
+    let names = names(published);
     let Some((_, (schema, relation))) = names.iter().find(|(known, _)| known == name) else {
         let known: Vec<&str> = names.iter().map(|(known, _)| known.as_str()).collect();
         return Err(CommandError::Unknown {
@@ -126,12 +133,7 @@ pub async fn show(
         });
     };
     let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
-    let sql = format!(
-        "SELECT * FROM {}.{} LIMIT {limit}",
-        quoted(schema),
-        quoted(relation)
-    );
-    print_rows(&engine, &sql, RowFormat::Table, output).await
+    Ok(format!("{}.{}", quoted(schema), quoted(relation)))
 }
 
 /// What a published relation can be called, and its schema and name: the name of its node, with a source
@@ -216,6 +218,15 @@ fn ndjson(batches: &[RecordBatch]) -> Result<Vec<u8>, CommandError> {
     }
     writer.finish().map_err(arrow_error)?;
     Ok(bytes)
+}
+
+/// The names of the columns of a query.
+pub async fn columns_of(engine: &Engine, sql: &str) -> Result<Vec<String>, CommandError> {
+    let stream = engine
+        .query(&format!("SELECT * FROM ({sql}) LIMIT 0"))
+        .await?;
+    let schema = stream.schema();
+    Ok(schema.fields().iter().map(|f| f.name().clone()).collect())
 }
 
 #[cfg(test)]

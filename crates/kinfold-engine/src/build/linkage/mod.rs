@@ -1,8 +1,8 @@
 //! Materialization `linkage`: records → pairs that may be of one person, and links for an identity.
 
-mod rows;
+pub(crate) mod rows;
 mod train;
-mod write;
+pub(crate) mod write;
 
 use std::sync::Arc;
 
@@ -37,21 +37,21 @@ pub enum LinkageFailure {
 }
 
 /// Records in memory, and what is done with them.
-pub(super) struct Prepared {
-    rows: Rows,
-    records: Records,
-    comparisons: Vec<Comparison>,
-    rules: LinkageRules,
+pub(crate) struct Prepared {
+    pub(crate) rows: Rows,
+    pub(crate) records: Records,
+    pub(crate) comparisons: Vec<Comparison>,
+    pub(crate) rules: LinkageRules,
     /// The distinct rules with the key of each record, in the order of the records.
     keys: Vec<(KeyRule, Vec<u64>)>,
-    scope: Scope,
-    threads: usize,
+    pub(crate) scope: Scope,
+    pub(crate) threads: usize,
 }
 
 impl Engine {
     /// Reads the records of a linkage into memory: about 20 bytes a record, and for each column 4 and its
     /// distinct texts.
-    pub(super) async fn prepare_linkage(
+    pub(crate) async fn prepare_linkage(
         &self,
         node: &CompiledNode,
         providers: &Providers,
@@ -86,7 +86,7 @@ impl Engine {
         Ok(prepared)
     }
 
-    fn linkage_error(&self, node: &CompiledNode, source: LinkageFailure) -> EngineError {
+    pub(crate) fn linkage_error(&self, node: &CompiledNode, source: LinkageFailure) -> EngineError {
         EngineError::Linkage {
             node: node.id.clone(),
             source,
@@ -130,7 +130,7 @@ fn prepare(
 
 impl Prepared {
     /// The keys of some of the rules.
-    fn keys_of(&self, rules: &[KeyRule]) -> Vec<Vec<u64>> {
+    pub(crate) fn keys_of(&self, rules: &[KeyRule]) -> Vec<Vec<u64>> {
         let found = rules.iter().filter_map(|rule| {
             let known = self.keys.iter().find(|(known, _)| same(known, rule));
             known.map(|(_, keys)| keys.clone())
@@ -194,7 +194,7 @@ fn condition(level: &LevelCondition, columns: &[(String, Kind)], schema: &Schema
 }
 
 /// The parameters of the file as the scorer takes them.
-fn parameters_of(file: &LinkageParameters, rules: &LinkageRules) -> Parameters {
+pub(crate) fn parameters_of(file: &LinkageParameters, rules: &LinkageRules) -> Parameters {
     // In the order of the model, which may be another than that of the file.
     let comparisons = rules.comparisons.iter().filter_map(|rule| {
         let mut known = file.comparisons.iter();
@@ -219,9 +219,9 @@ fn parameters_of(file: &LinkageParameters, rules: &LinkageRules) -> Parameters {
 }
 
 /// Probability as log odds in bits.
-fn bits(probability: f64) -> f64 {
+pub(crate) fn bits(probability: f64) -> f64 {
     (probability / (1.0 - probability)).log2()
 }
 
 /// An [`Arc`] of what was prepared, as the writers share it.
-type Shared = Arc<Prepared>;
+pub(crate) type Shared = Arc<Prepared>;

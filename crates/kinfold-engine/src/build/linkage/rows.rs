@@ -13,7 +13,7 @@ use super::super::statement::quoted;
 
 /// How a column is held, which follows from what is done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     Date,
     Number,
@@ -21,7 +21,7 @@ pub(super) enum Kind {
 }
 
 /// The columns that the levels of a linkage compare; one may be held in several kinds.
-pub(super) fn columns_of(rules: &LinkageRules, schema: &Schema) -> Vec<(String, Kind)> {
+pub(crate) fn columns_of(rules: &LinkageRules, schema: &Schema) -> Vec<(String, Kind)> {
     let levels = rules.comparisons.iter().flat_map(|c| &c.levels);
     let mut found = vec![];
     for level in levels {
@@ -45,7 +45,7 @@ fn kinds(condition: &LevelCondition, schema: &Schema, found: &mut Vec<(String, K
 }
 
 /// The kind of column that a condition reads.
-pub(super) fn kind_of(condition: &LevelCondition, column: &str, schema: &Schema) -> Kind {
+pub(crate) fn kind_of(condition: &LevelCondition, column: &str, schema: &Schema) -> Kind {
     use LevelCondition as Is;
     let found = schema
         .field_with_name(column)
@@ -64,7 +64,7 @@ pub(super) fn kind_of(condition: &LevelCondition, column: &str, schema: &Schema)
 }
 
 /// Every distinct rule by which records are brought together, with its place.
-pub(super) fn key_rules(rules: &LinkageRules) -> Vec<&KeyRule> {
+pub(crate) fn key_rules(rules: &LinkageRules) -> Vec<&KeyRule> {
     let mut found: Vec<&KeyRule> = vec![];
     for rule in rules
         .blocking
@@ -80,7 +80,7 @@ pub(super) fn key_rules(rules: &LinkageRules) -> Vec<&KeyRule> {
 }
 
 /// Whether two rules bring the same records together.
-pub(super) fn same(a: &KeyRule, b: &KeyRule) -> bool {
+pub(crate) fn same(a: &KeyRule, b: &KeyRule) -> bool {
     let texts = |rule: &KeyRule| -> Vec<String> {
         let expressions = rule.expressions.iter();
         let mut texts: Vec<String> = expressions.map(|e| e.value.trim().to_owned()).collect();
@@ -91,7 +91,7 @@ pub(super) fn same(a: &KeyRule, b: &KeyRule) -> bool {
 }
 
 /// What reads the records: source, record_id, columns, parts of keys.
-pub(super) fn select(columns: &[(String, Kind)], keys: &[&KeyRule]) -> String {
+pub(crate) fn select(columns: &[(String, Kind)], keys: &[&KeyRule]) -> String {
     let mut sql =
         "SELECT CAST(source AS VARCHAR) AS source, CAST(record_id AS VARCHAR) AS record_id"
             .to_owned();
@@ -120,7 +120,7 @@ pub(super) fn select(columns: &[(String, Kind)], keys: &[&KeyRule]) -> String {
 
 /// The records of a linkage, as they were read.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     batches: Vec<RecordBatch>,
     /// Names of sources by code.
     sources: Vec<String>,
@@ -134,12 +134,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Source and id of a row.
-    pub(super) fn name(&self, row: u32) -> (&str, &str) {
+    pub(crate) fn name(&self, row: u32) -> (&str, &str) {
         let row = row as usize;
         let source = self.source_of.get(row).copied().unwrap_or_default();
         let source = self.sources.get(usize::from(source));

@@ -83,20 +83,20 @@ impl Run<'_> {
 }
 
 /// Records with what was found out about them.
-struct Linked {
-    prepared: Shared,
-    parameters: Parameters,
-    pairs: Vec<ScoredPair>,
+pub(crate) struct Linked {
+    pub(crate) prepared: Shared,
+    pub(crate) parameters: Parameters,
+    pub(crate) pairs: Vec<ScoredPair>,
     /// For each record the least record of its cluster.
-    clusters: Vec<u32>,
+    pub(crate) clusters: Vec<u32>,
     /// The clusters by which the frequencies of the weights were counted: those of a first round.
-    entities: Option<Vec<u32>>,
+    pub(crate) entities: Option<Vec<u32>>,
     /// The weight from which on a pair is a link.
-    link: f64,
+    pub(crate) link: f64,
 }
 
 impl Linked {
-    fn of(prepared: Prepared, parameters: Parameters) -> Result<Self, LinkageError> {
+    pub(crate) fn of(prepared: Prepared, parameters: Parameters) -> Result<Self, LinkageError> {
         let rules = &prepared.rules;
         let threshold = bits(rules.threshold.value);
         let average = ClusterOptions {
@@ -155,12 +155,12 @@ impl Linked {
         }
     }
 
-    fn together(&self, pair: &ScoredPair) -> bool {
+    pub(crate) fn together(&self, pair: &ScoredPair) -> bool {
         let cluster = |record: u32| self.clusters.get(record as usize);
         pair.weight >= self.link && cluster(pair.left) == cluster(pair.right)
     }
 
-    fn name(&self, record: u32) -> (&str, &str) {
+    pub(crate) fn name(&self, record: u32) -> (&str, &str) {
         let prepared = &self.prepared;
         prepared.rows.name(prepared.records.row(record))
     }

@@ -8,13 +8,13 @@ use kinfold_engine::{EngineError, EngineOptions};
 use kinfold_project::linkage::PARAMETERS_FILE;
 use serde_json::json;
 
-use super::{CommandError, Done};
+use super::super::{CommandError, Done};
 use crate::cli::Global;
 use crate::report::{Output, grouped};
 use crate::workspace::Workspace;
 
 /// Trains the linkage of that name and writes its parameters beside its model.
-pub async fn train(
+pub(super) async fn train(
     global: &Global,
     name: &str,
     dry_run: bool,
