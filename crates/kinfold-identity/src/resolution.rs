@@ -8,7 +8,7 @@ use crate::canonical::CanonicalId;
 use crate::change::{Change, Diff, Move};
 use crate::graph::{GraphBuilder, OldId, is_known_hub, looks, not_blank};
 use crate::index::{Entry, Index};
-use crate::judgement::{Alarm, Judgement, Rejection};
+use crate::judgement::{Alarm, AlarmReason, Judgement, Rejection};
 use crate::matching::keep_ids;
 use crate::nodes::{Fingerprint, NONE, Nodes, Words};
 use crate::observation::{LinkKind, Observation};
@@ -267,6 +267,7 @@ impl Resolution {
                 canonical_id: self.id_of(alarm.node),
             })
             .collect();
+        alarms.extend(self.kept_apart());
         alarms.sort_unstable_by_key(|alarm| {
             (
                 alarm.reason,
@@ -276,6 +277,33 @@ impl Resolution {
             )
         });
         alarms
+    }
+
+    /// The values that rows of several people carry, each with the number of these.
+    fn kept_apart(&self) -> Vec<Alarm<'_>> {
+        let limited = |rule| matches!(rule, RejectionRule::Limit | RejectionRule::One);
+        let edges = self.judgement.edges.iter();
+        let mut pairs: Vec<(u32, CanonicalId)> = edges
+            .filter(|edge| limited(edge.rule))
+            .filter_map(|edge| Some((edge.node, self.id_of(edge.with)?)))
+            .collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let of_nodes = pairs.chunk_by(|a, b| a.0 == b.0);
+        of_nodes
+            .filter_map(|others| {
+                let (node, _) = *others.first()?;
+                let owner = self.id_of(node)?;
+                let people = others.iter().filter(|(_, id)| *id != owner).count() as u64 + 1;
+                (people > 1).then(|| Alarm {
+                    reason: AlarmReason::Limit,
+                    size: people,
+                    id_type: self.nodes.id_type(node),
+                    id_value: self.nodes.value(node),
+                    canonical_id: Some(owner),
+                })
+            })
+            .collect()
     }
 
     /// The edges that a rule on people rejected, in order; those of hubs are not listed, since the

@@ -5,9 +5,12 @@ mod check;
 mod demo;
 mod destination;
 mod identity;
+pub mod identity_erase;
 mod init;
 mod list;
 mod person;
+mod person_traits;
+pub mod plan;
 mod query;
 mod reach;
 mod rejected;
@@ -225,6 +228,10 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             resource_type,
         } => list::run(global, &selection, &resource_type, output).await,
         Command::Show { name, limit } => query::show(global, &name, limit, output).await,
+        Command::Plan(arguments) => plan::run(global, &arguments, output).await,
+        Command::Identity {
+            action: IdentityAction::Erase(arguments),
+        } => identity_erase::run(global, &arguments, output).await,
         Command::Identity {
             action: IdentityAction::Train { model, dry_run },
         } => identity::train(global, &model, dry_run, output).await,

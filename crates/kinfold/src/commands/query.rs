@@ -107,6 +107,15 @@ pub async fn rows_of(
         .collect())
 }
 
+/// The names of the columns of a published relation, as SQL names it.
+pub async fn columns_of(engine: &Engine, relation: &str) -> Result<Vec<String>, CommandError> {
+    let rows = engine
+        .query(&format!("SELECT * FROM {relation} LIMIT 0"))
+        .await?;
+    let schema = rows.schema();
+    Ok(schema.fields().iter().map(|f| f.name().clone()).collect())
+}
+
 pub async fn show(
     global: &Global,
     name: &str,

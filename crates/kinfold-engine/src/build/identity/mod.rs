@@ -7,21 +7,30 @@
 //!
 //! - `resolve`: rows and what was published before → a resolution; writes nothing.
 //! - `write`: a resolution → the relation and its companions.
+//! - `past`: what identifiers and ids were before; `suppression`: who was erased; `plan`: what a
+//!   resolution would change.
 
 mod columns;
+mod past;
+mod plan;
 mod resolve;
 mod rows;
 mod rules;
+mod suppression;
 mod write;
 
 use std::sync::Arc;
 
+use datafusion::execution::SendableRecordBatchStream;
 use kinfold_compile::compile::{CompiledNode, Determinism};
 use kinfold_project::IdentityRules;
 
 pub(super) use columns::produce;
+pub use plan::{Flow, IdentityEffect, IdentityExample};
 use rules::Forms;
+pub(super) use suppression::Suppression;
 
+use super::statement::Statement;
 use super::table::Made;
 use super::{Pinned, Run};
 use crate::EngineError;
@@ -33,6 +42,7 @@ struct Reading<'n> {
     sql: String,
     rules: &'n IdentityRules,
     forms: Arc<Forms>,
+    suppression: Arc<Suppression>,
 }
 
 impl<'n> Reading<'n> {
@@ -53,18 +63,39 @@ impl<'n> Reading<'n> {
             sql: rows::statement(plan.schema().as_arrow()),
             rules,
             forms: Arc::new(Forms::of(rules)),
+            suppression: Arc::default(),
         })
+    }
+
+    /// The rows of the statement, without those of people who were erased.
+    async fn streams(
+        &self,
+        statement: &Statement<'_>,
+    ) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
+        let streams = statement.streams(&self.sql).await?;
+        Ok(self.suppression.keep(streams, &self.forms))
     }
 }
 
 impl Run<'_> {
+    async fn identity_reading<'n>(
+        &self,
+        node: &'n CompiledNode,
+    ) -> Result<Reading<'n>, EngineError> {
+        let suppression = Suppression::load(self.engine, &node.id).await?;
+        Ok(Reading {
+            suppression: Arc::new(suppression),
+            ..Reading::of(node)?
+        })
+    }
+
     pub(super) async fn identity(
         &self,
         node: &CompiledNode,
         providers: Pinned<'_>,
         key: &str,
     ) -> Result<Made, EngineError> {
-        let reading = Reading::of(node)?;
+        let reading = self.identity_reading(node).await?;
         let resolution = self.resolve_identity(&reading, providers).await?;
         self.write_identity(&reading, providers, &resolution, key)
             .await

@@ -22,10 +22,7 @@ impl Run<'_> {
         providers: Pinned<'_>,
     ) -> Result<Arc<Resolution>, EngineError> {
         let Reading {
-            node,
-            sql,
-            rules,
-            forms,
+            node, rules, forms, ..
         } = reading;
         let Some(plan) = &node.plan else {
             return Err(EngineError::NotBuilt(node.id.clone()));
@@ -37,7 +34,7 @@ impl Run<'_> {
             .engine
             .statement(false)
             .over_plan("query", plan, providers)?;
-        for mut stream in statement.streams(sql).await? {
+        for mut stream in reading.streams(&statement).await? {
             while let Some(batch) = stream.next().await {
                 let batch = batch?;
                 Rows::of(&batch)?
@@ -49,10 +46,11 @@ impl Run<'_> {
             }
         }
         self.recall(node, &mut builder).await?;
+        self.recall_formers(node, &mut builder).await?;
         let builder = match tokio::task::spawn_blocking(move || builder.check()).await? {
             Checked::Sound(builder) => builder,
             Checked::Failing(mut replay) => {
-                for mut stream in statement.streams(sql).await? {
+                for mut stream in reading.streams(&statement).await? {
                     while let Some(batch) = stream.next().await {
                         let batch = batch?;
                         Rows::of(&batch)?
@@ -89,7 +87,7 @@ impl Run<'_> {
         Ok(Arc::new(resolution))
     }
 
-    fn identity_error(
+    pub(super) fn identity_error(
         &self,
         node: &CompiledNode,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -62,9 +62,7 @@ impl Run<'_> {
         providers: Pinned<'_>,
         resolution: &Arc<Resolution>,
     ) -> Result<BTreeMap<String, StoredTable>, EngineError> {
-        let Reading {
-            node, sql, forms, ..
-        } = reading;
+        let Reading { node, forms, .. } = reading;
         let mut made = BTreeMap::new();
         let companion = |suffix: &str| node.companions.iter().find(|c| c.suffix == suffix);
         if let (Some(edges), Some(plan)) = (companion("edges"), &node.plan) {
@@ -72,7 +70,7 @@ impl Run<'_> {
                 .engine
                 .statement(false)
                 .over_plan("query", plan, providers)?;
-            let streams = statement.streams(sql).await?;
+            let streams = reading.streams(&statement).await?;
             let judged = streams
                 .into_iter()
                 .map(|s| judged(s, Arc::clone(resolution), Arc::clone(forms), &edges.schema))
@@ -84,11 +82,12 @@ impl Run<'_> {
                 .await?;
             if let Some(records) = companion("records") {
                 let provider = self.engine.provider(&table).await?;
-                let statement = self.engine.statement(false).over_table(
-                    "edges",
-                    Some(provider),
-                    &edges.schema,
-                )?;
+                let previous = self.previous_provider(node, Some("records")).await?;
+                let statement = self
+                    .engine
+                    .statement(false)
+                    .over_table("edges", Some(provider), &edges.schema)?
+                    .over_table("previous", previous, &records.schema)?;
                 let streams = statement.streams(RECORDS).await?;
                 let streams = streams
                     .into_iter()
@@ -141,7 +140,17 @@ impl Run<'_> {
                 .engine
                 .replace(at, Arc::clone(schema), streams, None)
                 .await?;
+            if let Some(aliases) = companion("aliases") {
+                let aliases = self.engine.write_aliases(aliases, &table).await?;
+                made.insert("aliases".to_owned(), aliases);
+            }
             made.insert("changes".to_owned(), table);
+        }
+        if let Some(history) = companion("history") {
+            let table = self
+                .write_history(node, history, resolution, &reading.suppression)
+                .await?;
+            made.insert("history".to_owned(), table);
         }
         Ok(made)
     }
