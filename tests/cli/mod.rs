@@ -7,6 +7,7 @@ mod judge;
 mod lakes;
 mod manifests;
 mod manners;
+mod people;
 mod records;
 mod serve;
 mod sources;
@@ -52,6 +53,12 @@ pub fn trials() -> Vec<Trial> {
         manners::json_is_one_object,
         manners::commands_that_cannot_run,
         manners::colour_is_for_terminals,
+        people::rules_are_planned_applied_and_taken_back,
+        people::somebody_is_erased_and_stays_away,
+        people::old_ids_resolve_for_ever,
+        people::a_hub_keeps_people_apart,
+        people::households_follow_people,
+        people::a_person_is_shown_with_what_is_known,
         records::a_model_reads_what_syncs_have_done,
         serve::a_server_builds_delivers_and_tells,
         serve::a_server_that_cannot_be,

@@ -4,6 +4,7 @@
 //! the README of each example says where its data comes from. Without it only the example itself is checked.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use libtest_mimic::Trial;
@@ -60,7 +61,10 @@ const EXAMPLES: [Example; 6] = [
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = vec![Trial::test("examples::all_are_known", || {
-        let found = fs::read_dir(examples()).unwrap().count();
+        let found = fs::read_dir(examples()).unwrap();
+        let found = found
+            .filter(|entry| entry.as_ref().unwrap().path().is_dir())
+            .count();
         assert_eq!(found, EXAMPLES.len());
         Ok(())
     })];
@@ -91,10 +95,7 @@ fn judge(example: &Example) {
     copy(&examples().join(example.name), &project);
     let found = match example.file.map(data) {
         Some(None) => {
-            eprintln!(
-                "examples::{}: its data is not here, so it is only checked",
-                example.name
-            );
+            say(example, "its data is not here, so it is only checked");
             kinfold(&project, ["check"]).run().ok();
             return;
         }
@@ -117,7 +118,7 @@ fn judge(example: &Example) {
     assert_eq!(fs::read_to_string(&parameters).unwrap(), committed);
     run(&["build"]).run().ok();
     let f1 = f1(&run, example.judged);
-    eprintln!("examples::{}: F1 {f1:.4}", example.name);
+    say(example, &format!("F1 {f1:.4}"));
     assert!(f1 >= example.f1, "{}: F1 {f1}", example.name);
 }
 
@@ -126,4 +127,9 @@ fn f1(run: &dyn Fn(&[&str]) -> Kinfold, relation: &str) -> f64 {
     let ran = run(&["query", &sql, "--format", "csv"]).run().ok();
     let last = ran.stdout.lines().last().unwrap();
     last.parse().unwrap()
+}
+
+/// What was judged, and how, is part of what the tests say.
+fn say(example: &Example, what: &str) {
+    let _ = writeln!(std::io::stderr(), "examples::{}: {what}", example.name);
 }

@@ -8,11 +8,11 @@ use crate::canonical::CanonicalId;
 /// What happened to canonical ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ChangeKind {
-    /// A new id for identifiers that had none: `into` only.
+    /// An id for identifiers that had none: `into` only, which is new, or is in use again.
     Created,
     /// `from` is retired, and `into` stands for it from now on.
     Merged,
-    /// `into` is new, and has identifiers that `from` had; `from` stays in use.
+    /// `into` is new, or is in use again, and has identifiers that `from` had; `from` stays in use.
     Split,
     /// Identifiers went from `from` to `into`; `into` was in use before.
     Reassigned,
@@ -124,10 +124,11 @@ impl Diff {
     }
 }
 
-/// The log of merges, read as a map from every id ever retired by one to the id that stands for it.
+/// The log of changes, read as a map from every id that is in use no more to the one that stands for it.
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
-    into: HashMap<CanonicalId, CanonicalId>,
+    /// None for whom no row is left of.
+    into: HashMap<CanonicalId, Option<CanonicalId>>,
 }
 
 impl Aliases {
@@ -137,12 +138,20 @@ impl Aliases {
         Self::default()
     }
 
-    /// Adds a row of the log; others than merges say nothing here and are passed over.
+    /// Adds a row of the log; rows come in the order of their runs. Within a run any order will do.
     pub fn add(&mut self, change: &Change) {
-        if let (ChangeKind::Merged, Some(from), Some(into)) =
-            (change.kind, change.from, change.into)
-        {
-            self.into.insert(from, into);
+        match (change.kind, change.from, change.into) {
+            (ChangeKind::Merged, Some(from), Some(into)) => {
+                self.into.insert(from, Some(into));
+            }
+            (ChangeKind::Deleted, Some(from), _) => {
+                self.into.insert(from, None);
+            }
+            // It may be an id that was retired once and is in use again.
+            (ChangeKind::Created | ChangeKind::Split, _, Some(into)) => {
+                self.into.remove(&into);
+            }
+            _ => {}
         }
     }
 
@@ -151,13 +160,28 @@ impl Aliases {
     #[must_use]
     pub fn resolve(&self, id: CanonicalId) -> CanonicalId {
         let mut current = id;
-        // An id is never minted twice, so a path has no cycle; a damaged log must not hang.
+        // An id in use stands for itself, so a path has no cycle; a damaged log must not hang.
         for _ in 0..=self.into.len() {
             match self.into.get(&current) {
-                Some(next) => current = *next,
-                None => break,
+                Some(Some(next)) => current = *next,
+                _ => break,
             }
         }
         current
+    }
+
+    /// The id in use that stands for this one; none if there is nobody any more.
+    #[must_use]
+    pub fn current(&self, id: CanonicalId) -> Option<CanonicalId> {
+        let end = self.resolve(id);
+        (!self.into.contains_key(&end)).then_some(end)
+    }
+
+    /// The ids that are in use no more, in order.
+    #[must_use]
+    pub fn retired(&self) -> Vec<CanonicalId> {
+        let mut retired: Vec<CanonicalId> = self.into.keys().copied().collect();
+        retired.sort_unstable();
+        retired
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::blocked::BlockedValues;
 use crate::canonical::CanonicalId;
 use crate::check::Checked;
+use crate::former::Formers;
 use crate::index::Index;
 use crate::judgement::Judgement;
 use crate::nodes::{Fingerprint, NONE, Nodes, Words};
@@ -58,6 +59,7 @@ pub struct GraphBuilder {
     pub(crate) old: Vec<OldId>,
     old_index: HashMap<CanonicalId, u32>,
     pub(crate) retired: HashSet<CanonicalId>,
+    pub(crate) formers: Formers,
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
     pub(crate) ignored: u64,
@@ -97,6 +99,7 @@ impl GraphBuilder {
             old: Vec::new(),
             old_index: HashMap::new(),
             retired: HashSet::new(),
+            formers: Formers::default(),
             accepted: 0,
             rejected: 0,
             ignored: 0,
@@ -283,6 +286,28 @@ impl GraphBuilder {
     /// Takes an id that was in use once and is no more, so that it is never minted again.
     pub fn retire(&mut self, canonical_id: CanonicalId) {
         self.retired.insert(canonical_id);
+    }
+
+    /// Takes an id that an identifier had until `until` and then had no more, so that an undone merge gives
+    /// it back. `until` is any number that grows from run to run. All of an identifier's former ids are to be given, in any
+    /// order. In a [`GraphBuilder::part_of`] an index, an id that is in use among the rest must not be
+    /// given.
+    ///
+    /// # Errors
+    /// If there are too many identifiers.
+    pub fn former(
+        &mut self,
+        id_type: &str,
+        id_value: &str,
+        canonical_id: CanonicalId,
+        until: i64,
+    ) -> Result<(), GraphError> {
+        let node = self.nodes.intern(id_type, id_value)?;
+        if self.formers.add(node, canonical_id, until) {
+            Ok(())
+        } else {
+            Err(GraphError::TooManyIdentifiers)
+        }
     }
 
     /// Finds the people who break a rule. With none, the graph is ready; else all rows are needed once

@@ -17,16 +17,20 @@ pub enum AlarmReason {
     TooLarge,
     /// A decision of somebody joined what the limits keep apart.
     LimitOverridden,
+    /// A value that rows of several people carry, such as a device, and that a limit leaves to one of
+    /// them.
+    Limit,
 }
 
 impl AlarmReason {
-    /// The word for it: `hub`, `too_large`, `limit_overridden`.
+    /// The word for it: `hub`, `too_large`, `limit_overridden`, `limit`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hub => "hub",
             Self::TooLarge => "too_large",
             Self::LimitOverridden => "limit_overridden",
+            Self::Limit => "limit",
         }
     }
 }
@@ -119,9 +123,10 @@ impl std::hash::Hash for EdgeKey {
 pub struct Alarm<'a> {
     /// What is wrong.
     pub reason: AlarmReason,
-    /// How much of it: records of a hub, identifiers of those too large, overriding decisions.
+    /// How much of it: records of a hub, identifiers of those too large, overriding decisions, people whom
+    /// a limit keeps apart.
     pub size: u64,
-    /// Type of the hub, or of the first identifier of the people concerned.
+    /// Type of the hub, of the value that several carry, or of the first identifier of the people concerned.
     pub id_type: &'a str,
     /// Its value.
     pub id_value: &'a str,

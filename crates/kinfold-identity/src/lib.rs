@@ -10,8 +10,9 @@
 //! GraphBuilder::observe     every row, any order                    │
 //! GraphBuilder::check ─▶ Sound, or Failing: Replay::observe         ├─ GraphBuilder::resolve
 //!                        with every row again, Replay::finish       │       │
-//! GraphBuilder::previous    the assignment published                │       ▼
-//! GraphBuilder::retire      ids that are in use no more             ┘   Resolution
+//! GraphBuilder::previous    the assignment published                │       │
+//! GraphBuilder::retire      ids that are in use no more             │       ▼
+//! GraphBuilder::former      who had which of them, and until when   ┘   Resolution
 //! Resolution::verdict_of    every row again: whose it is, or which rule refused it
 //! ```
 //!
@@ -42,6 +43,7 @@ mod change;
 mod check;
 mod explain;
 mod forest;
+mod former;
 mod graph;
 mod index;
 mod judgement;

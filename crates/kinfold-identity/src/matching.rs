@@ -6,6 +6,9 @@
 //! ask. So on a merge the oldest id survives, after a split the strongest part keeps the id, and where
 //! both happen at once an id that lost its strongest part takes the next one rather than vanish. All
 //! preferences are strict, hence there is exactly one outcome, whatever the order of the questions.
+//!
+//! Where identifiers came from other ids, an id asks first for the part that has had it the longest; the
+//! others take back what they had, see [`crate::former`].
 
 use std::cmp::Reverse;
 
@@ -19,6 +22,8 @@ pub(crate) struct Overlap {
     pub(crate) old: u32,
     /// Index of the component.
     pub(crate) component: u32,
+    /// The smaller, the rather the old id asks for this component, whatever else it has there.
+    pub(crate) rank: i64,
     /// Place of their strongest type in the order of strength, 0 being the strongest. Types that no
     /// rule names share the last place.
     pub(crate) strength: u16,
@@ -33,18 +38,19 @@ pub(crate) struct Overlap {
 /// For each component the index of the old id that it keeps, or `NONE`.
 ///
 /// `overlaps` must be grouped by old id; a pair of old id and component occurs at most once. Each
-/// group is left in the order of the id's preference. `minted` gives the time an old id was minted and
-/// the id itself.
+/// group is left in the order of the id's preference. Of those that ask, a component keeps the one of the
+/// least `seniority`, which no two may share.
 pub(crate) fn keep_ids(
     overlaps: &mut [Overlap],
     components: usize,
-    minted: impl Fn(u32) -> (i64, CanonicalId),
+    seniority: impl Fn(&Overlap) -> (i64, i64, CanonicalId),
 ) -> Vec<u32> {
     let mut starts: Vec<usize> = Vec::new();
     let mut start = 0;
     for group in overlaps.chunk_by_mut(|a, b| a.old == b.old) {
         group.sort_unstable_by_key(|part| {
             (
+                part.rank,
                 part.strength,
                 Reverse(part.identifiers),
                 part.earliest,
@@ -55,11 +61,6 @@ pub(crate) fn keep_ids(
         start += group.len();
     }
     let overlaps = &*overlaps;
-    // Older ids first; of one age, that whose identifiers here were seen first; then by id.
-    let seniority = |overlap: &Overlap| {
-        let (minted_at, id) = minted(overlap.old);
-        (minted_at, overlap.earliest, id)
-    };
     // The overlap by which each component is held.
     let mut held_by: Vec<Option<usize>> = vec![None; components];
     for start in starts {

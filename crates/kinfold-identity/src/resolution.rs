@@ -8,7 +8,7 @@ use crate::canonical::CanonicalId;
 use crate::change::{Change, Diff, Move};
 use crate::graph::{GraphBuilder, OldId, is_known_hub, looks, not_blank};
 use crate::index::{Entry, Index};
-use crate::judgement::{Alarm, Judgement, Rejection};
+use crate::judgement::{Alarm, AlarmReason, Judgement, Rejection};
 use crate::matching::keep_ids;
 use crate::nodes::{Fingerprint, NONE, Nodes, Words};
 use crate::observation::{LinkKind, Observation};
@@ -38,8 +38,8 @@ pub struct Identifier<'a> {
     pub id_value: &'a str,
     /// Whom it belongs to.
     pub canonical_id: CanonicalId,
-    /// When the canonical id was minted, microseconds since 1970 UTC. To be stored and given back to
-    /// [`GraphBuilder::previous`].
+    /// Since when the canonical id is in use: when it was minted, or came back; microseconds since 1970
+    /// UTC. To be stored and given back to [`GraphBuilder::previous`].
     pub minted_at: i64,
     /// Earliest observation, microseconds since 1970 UTC; none if no row has a time.
     pub first_seen: Option<i64>,
@@ -109,6 +109,7 @@ impl Resolution {
             known_hubs,
             old,
             retired,
+            formers,
             accepted,
             rejected,
             ignored,
@@ -116,19 +117,30 @@ impl Resolution {
         } = builder;
         let order = in_order(&nodes);
         let (component, anchors, sizes) = components(&mut nodes, &order);
-        let mut overlaps = overlaps(&nodes, &order, &component, rules.types.len());
-        let holders = keep_ids(&mut overlaps, anchors.len(), |at| {
-            let old = old[at as usize];
-            (old.minted_at, old.id)
+        let named = rules.types.len();
+        let joined = formers.joined(|node| {
+            let previous = nodes.all.get(node as usize)?.previous;
+            old.get(previous as usize).map(|old| old.id)
         });
+        let mut overlaps = overlaps(&nodes, &order, &component, named, &joined);
+        // Older ids first; of one age, that whose identifiers here were seen first; then by id.
+        let holders = keep_ids(&mut overlaps, anchors.len(), |overlap| {
+            let old = old[overlap.old as usize];
+            (old.minted_at, overlap.earliest, old.id)
+        });
+        let free: Vec<bool> = holders.iter().map(|holder| *holder == NONE).collect();
+        let in_use: HashSet<CanonicalId> = old.iter().map(|old| old.id).collect();
+        let revived = formers.revive((&nodes, &order, named), &component, &free, &in_use);
 
         let mut used = retired;
-        used.extend(old.iter().map(|old| old.id));
+        used.extend(in_use);
+        used.extend(formers.ids());
         let mut ids = Vec::with_capacity(anchors.len());
-        for (holder, anchor) in holders.iter().zip(&anchors) {
-            ids.push(match old.get(*holder as usize) {
-                Some(kept) => (kept.id, kept.minted_at),
-                None => (mint(&mut used, options, &nodes, *anchor), options.as_of),
+        for ((holder, revived), anchor) in holders.iter().zip(revived).zip(&anchors) {
+            ids.push(match (old.get(*holder as usize), revived) {
+                (Some(kept), _) => (kept.id, kept.minted_at),
+                (None, Some(id)) => (id, options.as_of),
+                (None, None) => (mint(&mut used, options, &nodes, *anchor), options.as_of),
             });
         }
 
@@ -255,6 +267,7 @@ impl Resolution {
                 canonical_id: self.id_of(alarm.node),
             })
             .collect();
+        alarms.extend(self.kept_apart());
         alarms.sort_unstable_by_key(|alarm| {
             (
                 alarm.reason,
@@ -264,6 +277,33 @@ impl Resolution {
             )
         });
         alarms
+    }
+
+    /// The values that rows of several people carry, each with the number of these.
+    fn kept_apart(&self) -> Vec<Alarm<'_>> {
+        let limited = |rule| matches!(rule, RejectionRule::Limit | RejectionRule::One);
+        let edges = self.judgement.edges.iter();
+        let mut pairs: Vec<(u32, CanonicalId)> = edges
+            .filter(|edge| limited(edge.rule))
+            .filter_map(|edge| Some((edge.node, self.id_of(edge.with)?)))
+            .collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let of_nodes = pairs.chunk_by(|a, b| a.0 == b.0);
+        of_nodes
+            .filter_map(|others| {
+                let (node, _) = *others.first()?;
+                let owner = self.id_of(node)?;
+                let people = others.iter().filter(|(_, id)| *id != owner).count() as u64 + 1;
+                (people > 1).then(|| Alarm {
+                    reason: AlarmReason::Limit,
+                    size: people,
+                    id_type: self.nodes.id_type(node),
+                    id_value: self.nodes.value(node),
+                    canonical_id: Some(owner),
+                })
+            })
+            .collect()
     }
 
     /// The edges that a rule on people rejected, in order; those of hubs are not listed, since the

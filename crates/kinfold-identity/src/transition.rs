@@ -1,43 +1,69 @@
 //! From the ids of before to those of now.
 
+use std::collections::HashMap;
+
 use crate::canonical::CanonicalId;
 use crate::change::{Change, ChangeKind};
 use crate::graph::OldId;
 use crate::matching::Overlap;
 use crate::nodes::{NONE, Nodes};
 
-/// What each old id has in each component, grouped by old id.
+/// What each old id has in each component, grouped by old id. `joined` tells since when an identifier has
+/// the id that it has, of those that came from another.
 pub(crate) fn overlaps(
     nodes: &Nodes,
     order: &[u32],
     component: &[u32],
     named: usize,
+    joined: &HashMap<u32, i64>,
 ) -> Vec<Overlap> {
-    let last = u16::try_from(named).unwrap_or(u16::MAX);
-    let mut pairs: Vec<(u32, u32, u32)> = (0_u32..)
+    let parts = (0_u32..)
         .zip(order)
         .filter(|(_, node)| nodes.all[**node as usize].previous != NONE)
-        .map(|(place, node)| {
-            (
-                nodes.all[*node as usize].previous,
-                component[*node as usize],
-                place,
-            )
+        .map(|(place, node)| Part {
+            old: nodes.all[*node as usize].previous,
+            component: component[*node as usize],
+            place,
+            rank: joined.get(node).copied().unwrap_or(i64::MIN),
         })
         .collect();
-    pairs.sort_unstable();
-    pairs
-        .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
+    grouped(nodes, order, named, parts)
+}
+
+/// An identifier of an old id in a component. The order is that of the fields.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Part {
+    pub(crate) old: u32,
+    pub(crate) component: u32,
+    /// Place of the identifier in the order of (type, value).
+    pub(crate) place: u32,
+    /// See [`Overlap::rank`]; of several identifiers the least counts.
+    pub(crate) rank: i64,
+}
+
+/// The overlaps that these identifiers make, grouped by old id.
+pub(crate) fn grouped(
+    nodes: &Nodes,
+    order: &[u32],
+    named: usize,
+    mut parts: Vec<Part>,
+) -> Vec<Overlap> {
+    let last = u16::try_from(named).unwrap_or(u16::MAX);
+    parts.sort_unstable();
+    parts.dedup_by_key(|part| (part.old, part.component, part.place));
+    parts
+        .chunk_by(|a, b| (a.old, a.component) == (b.old, b.component))
         .filter_map(|group| {
-            let (old, component, smallest) = *group.first()?;
+            let first = group.first()?;
             let members = || {
                 group
                     .iter()
-                    .filter_map(|(_, _, place)| order.get(*place as usize))
+                    .filter_map(|part| order.get(part.place as usize))
             };
             Some(Overlap {
-                old,
-                component,
+                old: first.old,
+                component: first.component,
+                rank: group.iter().map(|part| part.rank).min().unwrap_or(i64::MIN),
                 strength: members()
                     .map(|node| nodes.kind(*node).min(last))
                     .min()
@@ -47,7 +73,7 @@ pub(crate) fn overlaps(
                     .map(|node| nodes.earliest(*node))
                     .min()
                     .unwrap_or(i64::MAX),
-                smallest,
+                smallest: first.place,
             })
         })
         .collect()

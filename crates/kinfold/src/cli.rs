@@ -144,6 +144,9 @@ pub enum Command {
         #[command(flatten)]
         selection: Selection,
     },
+    /// Say whom a build would concern: who would be merged, split, new or gone. Writes nothing.
+    #[command(after_help = "Example: kinfold plan --select person")]
+    Plan(crate::commands::plan::PlanArguments),
     /// Load sources and seeds, build models, run data tests, and publish if all is well.
     Build(RunOptions),
     /// Build models, without running data tests.
@@ -268,6 +271,11 @@ pub struct SyncArguments {
 /// Commands of `identity`.
 #[derive(Debug, Subcommand)]
 pub enum IdentityAction {
+    /// Take people out of an identity, of all that was made of it, and of earlier versions, for good.
+    #[command(
+        after_help = "Example: kinfold identity erase person email:ann@example.com --dry-run"
+    )]
+    Erase(crate::commands::identity::erase::EraseArguments),
     /// Find the parameters of a linkage in its records, and write them beside its model.
     Train {
         /// The model with materialization `linkage`.

@@ -244,7 +244,12 @@ pub fn companion_schema(
             number("weight"),
         ],
         (Materialization::Identity, "records") => {
-            vec![text("source"), text("record_id"), text("canonical_id")]
+            vec![
+                text("source"),
+                text("record_id"),
+                text("canonical_id"),
+                text("first_canonical_id"),
+            ]
         }
         (Materialization::Identity, "edges") => vec![
             text("source"),
@@ -258,6 +263,16 @@ pub fn companion_schema(
             text("link"),
             number("weight"),
         ],
+        (Materialization::Identity, "history") => vec![
+            text("id_type"),
+            text("id_value"),
+            text("canonical_id"),
+            time("valid_to"),
+            text("run_id"),
+        ],
+        (Materialization::Identity, "aliases") => {
+            vec![text("old_canonical_id"), text("canonical_id")]
+        }
         (Materialization::Identity, "alarms") => vec![
             text("reason"),
             text("id_type"),

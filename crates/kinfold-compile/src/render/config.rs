@@ -73,7 +73,9 @@ impl Materialization {
     pub fn companions(self) -> &'static [&'static str] {
         match self {
             Self::Linkage => &["links"],
-            Self::Identity => &["records", "edges", "changes", "alarms"],
+            Self::Identity => &[
+                "records", "edges", "changes", "alarms", "history", "aliases",
+            ],
             Self::Profile => &["history", "provenance"],
             Self::Segment => &["history"],
             _ => &[],

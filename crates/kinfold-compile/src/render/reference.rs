@@ -16,11 +16,12 @@ pub(super) struct Target {
 }
 
 /// The companions that any materialization may have.
-pub(super) const SUFFIXES: [&str; 7] = [
+pub(super) const SUFFIXES: [&str; 8] = [
     "records",
     "edges",
     "changes",
     "alarms",
+    "aliases",
     "links",
     "history",
     "provenance",

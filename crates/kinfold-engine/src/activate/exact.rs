@@ -22,6 +22,7 @@ use futures::TryStreamExt;
 use kinfold_compile::compile::{CompiledSync, Determinism};
 use kinfold_compile::relation::RelationKey;
 use kinfold_lake::{Difference, Lake};
+use kinfold_project::Sync;
 use serde::{Deserialize, Serialize};
 
 use super::SyncRequest;
@@ -175,6 +176,15 @@ impl Compared {
             worth_it.then(|| (relation.clone(), difference))
         }))
     }
+}
+
+/// Lets the next runs of these syncs look at every row: files of the versions that they saw are gone.
+pub(crate) async fn forget_comparisons(engine: &Engine, syncs: &[Sync]) -> Result<(), EngineError> {
+    for sync in syncs {
+        let place = Place::of(engine, sync)?;
+        engine.lake.delete(&place.compared()).await?;
+    }
+    Ok(())
 }
 
 /// Whether a run looks at every row.

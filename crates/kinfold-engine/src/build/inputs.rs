@@ -318,8 +318,7 @@ impl Run<'_> {
         };
         let seed = self.declared_seed(&node.id)?;
         let content = seed_content(seed)?;
-        let identity = blake3::hash(&content).to_hex().to_string();
-        let inputs = Inputs(BTreeMap::from([(node.id.to_string(), identity)]));
+        let inputs = seed_inputs(node, &content);
         let key = node_key(node.fingerprint, &inputs, "");
         if let Some(skipped) = self.skip(node, &key) {
             return Ok(Outcome {
@@ -367,6 +366,37 @@ impl Run<'_> {
         })
     }
 
+    /// The key that a seed would have.
+    pub(super) fn seed_key(&self, node: &CompiledNode) -> Result<String, EngineError> {
+        let content = seed_content(self.declared_seed(&node.id)?)?;
+        let inputs = seed_inputs(node, &content);
+        Ok(node_key(node.fingerprint, &inputs, ""))
+    }
+
+    /// The key that a source of files would have. Tables that are read where they lie are pinned at the
+    /// version that they have now, and what syncs have done is taken as it is known: none then.
+    pub(super) async fn planned_source(
+        &mut self,
+        node: &CompiledNode,
+    ) -> Result<Option<String>, EngineError> {
+        let source = self.declared(&node.id)?;
+        match &source.location {
+            SourceLocation::Records(_) => Ok(None),
+            SourceLocation::External { format, .. } if *format != SourceFormat::Delta => {
+                let storage = &self.engine.environment.storage;
+                let files = input::list(&self.engine.root, source, storage).await?;
+                let inputs = Inputs(BTreeMap::from([(node.id.to_string(), files.identity())]));
+                Ok(Some(node_key(node.fingerprint, &inputs, "")))
+            }
+            SourceLocation::Lake | SourceLocation::External { .. } => {
+                if let Some(pinned) = self.source(node).await?.node {
+                    self.next.nodes.insert(node.id.clone(), pinned);
+                }
+                Ok(None)
+            }
+        }
+    }
+
     fn declared_seed(&self, id: &NodeId) -> Result<&Seed, EngineError> {
         self.request
             .project
@@ -380,6 +410,11 @@ impl Run<'_> {
 fn landed(node: Option<&PublishedNode>) -> Landed {
     node.and_then(|n| serde_json::from_value(n.detail.clone()).ok())
         .unwrap_or_default()
+}
+
+fn seed_inputs(node: &CompiledNode, content: &[u8]) -> Inputs {
+    let identity = blake3::hash(content).to_hex().to_string();
+    Inputs(BTreeMap::from([(node.id.to_string(), identity)]))
 }
 
 fn seed_content(seed: &Seed) -> Result<Vec<u8>, EngineError> {

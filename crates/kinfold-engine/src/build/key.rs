@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kinfold_compile::compile::{CompiledNode, Determinism, Fingerprint};
+use kinfold_compile::render::Materialization;
 
 use crate::published::PublishedNode;
 
@@ -54,6 +55,11 @@ pub(crate) fn why(
             Some(old) if old != version => return format!("`{relation}` has a new version"),
             Some(_) => {}
         }
+    }
+    if node.determinism == Determinism::Fixed
+        && node.config.materialized.value == Materialization::Identity
+    {
+        return "somebody was erased, or an older kinfold has built it".to_owned();
     }
     match node.determinism {
         Determinism::Clock => "it reads the run's clock".to_owned(),

@@ -1,10 +1,12 @@
 //! Stages *plan*, *execute*, *audit* and *publish*: the nodes of a project, parents first.
 
 mod audit;
+mod erase;
 mod identity;
 mod inputs;
 mod key;
 pub(crate) mod linkage;
+mod plan;
 mod profile;
 mod segment;
 mod statement;
@@ -23,7 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use key::{Inputs, node_key};
 
+pub use erase::{EraseReport, EraseRequest, ErasedTable, KeptVersion, erase};
+pub use identity::{Flow, IdentityEffect, IdentityExample};
 pub use linkage::{LinkageFailure, Trained};
+pub use plan::{PlanReport, PlanRequest, PlannedAction, PlannedNode, plan};
 pub(crate) use statement::quoted;
 
 use crate::lease::{Heartbeat, lease_time};
@@ -358,7 +363,7 @@ impl Run<'_> {
             return Ok(self.view(node));
         }
         let inputs = self.inputs_of(node)?;
-        let key = node_key(node.fingerprint, &inputs, &self.moment(node));
+        let key = self.key_of(node, &inputs).await?;
         let previous = self.published.nodes.get(&node.id);
         if let Some(skipped) = self.skip(node, &key) {
             return Ok(skipped);

@@ -62,6 +62,10 @@ impl Statement<'_> {
         Ok(self)
     }
 
+    pub(super) fn engine(&self) -> &Engine {
+        self.engine
+    }
+
     async fn plan(&self, sql: &str) -> Result<LogicalPlan, EngineError> {
         let (sql, as_of) = (
             sql.replace(":as_of", "$as_of"),

@@ -8,3 +8,4 @@ mod rule_scenarios;
 mod rules;
 mod scenarios;
 mod support;
+mod undo;

@@ -17,7 +17,16 @@ use super::syncs::Declared;
 const BUILT_IN_TESTS: &[&str] = &["unique", "not_null", "accepted_values", "relationships"];
 
 /// What the names of companion relations of kinfold's materializations end with.
-const COMPANIONS: &[&str] = &["records", "edges", "changes", "history", "provenance"];
+const COMPANIONS: &[&str] = &[
+    "records",
+    "edges",
+    "changes",
+    "alarms",
+    "aliases",
+    "links",
+    "history",
+    "provenance",
+];
 
 /// What files declare, with the mistakes that keep it out of the project.
 #[derive(Default)]

@@ -5,10 +5,12 @@ mod check;
 mod demo;
 mod destination;
 pub mod ended;
-mod identity;
+pub mod identity;
 mod init;
 mod list;
 mod person;
+mod person_traits;
+pub mod plan;
 mod query;
 mod reach;
 mod rejected;
@@ -232,6 +234,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             resource_type,
         } => list::run(global, &selection, &resource_type, output).await,
         Command::Show { name, limit } => query::show(global, &name, limit, output).await,
+        Command::Plan(arguments) => plan::run(global, &arguments, output).await,
         Command::Identity { action } => identity::run(global, action, output).await,
         Command::Profile {
             action: ProfileAction::Show { id, identity },

@@ -1,16 +1,15 @@
 //! `kinfold profile show`: all that is known of one person.
 
+use kinfold_engine::activate::{PersonSync, syncs_of_person};
 use kinfold_engine::{Engine, EngineOptions, Published, PublishedNode};
 use serde_json::{Value, json};
 
+use super::person_traits::{origins, told_of};
 use super::query::rows_of;
 use super::{CommandError, Done};
 use crate::cli::Global;
 use crate::report::Output;
 use crate::workspace::Workspace;
-
-/// Ids that a merged id is followed through at most. A chain is as long as the merges of one person.
-const MERGES: usize = 10_000;
 
 /// An identity of the project, published.
 #[derive(Clone)]
@@ -19,7 +18,7 @@ pub struct Identity {
     pub name: String,
     /// The relation itself and its companions, as SQL names them.
     relation: String,
-    changes: Option<String>,
+    aliases: Option<String>,
 }
 
 /// Whom the command line means.
@@ -28,7 +27,7 @@ pub struct Found {
     pub identity: Identity,
     /// The id in use.
     pub canonical_id: String,
-    /// Ids that were asked for or came between, oldest first: each was merged into the next.
+    /// All ids that were merged into it, also over others, in order.
     pub merged: Vec<String>,
 }
 
@@ -38,7 +37,7 @@ pub async fn show(
     identity: Option<&str>,
     output: &Output,
 ) -> Result<Done, CommandError> {
-    let workspace = Workspace::load(global, None)?;
+    let mut workspace = Workspace::load(global, None)?;
     let engine = workspace.engine(EngineOptions::default()).await?;
     let published = engine.published().await?.document;
     let found = find(&engine, &published, asked, identity).await?;
@@ -51,6 +50,7 @@ pub async fn show(
         ),
     )
     .await?;
+    let origins = origins(&engine, &published, &found.canonical_id).await?;
     let mut profiles = vec![];
     let mut segments = vec![];
     for (name, node) in models(&published) {
@@ -60,19 +60,21 @@ pub async fn show(
         let sql = format!("SELECT * FROM {relation} WHERE canonical_id = {id}");
         match node.kind.as_str() {
             "profile" => {
-                for traits in rows_of(&engine, &sql).await? {
-                    profiles.push(json!({"model": name, "as_of": node.as_of, "traits": traits}));
+                for row in rows_of(&engine, &sql).await? {
+                    profiles.push(told_of(name, node, row, &origins));
                 }
             }
             "segment" => {
-                for row in rows_of(&engine, &sql).await? {
-                    let entered = row.get("entered_at").cloned().unwrap_or_default();
-                    segments.push(json!({"model": name, "entered_at": entered}));
+                for mut row in rows_of(&engine, &sql).await? {
+                    let entered = row.remove("entered_at").unwrap_or_default();
+                    row.remove("canonical_id");
+                    segments.push(json!({"model": name, "entered_at": entered, "because": row}));
                 }
             }
             _ => {}
         }
     }
+    let syncs = syncs(&mut workspace, &engine, &published, &found.canonical_id).await?;
     let told = json!({
         "success": true,
         "identity": found.identity.name,
@@ -81,6 +83,7 @@ pub async fn show(
         "identifiers": identifiers,
         "profiles": profiles,
         "segments": segments,
+        "syncs": syncs,
     });
     if output.is_json() {
         output.json(&told);
@@ -88,6 +91,27 @@ pub async fn show(
         text(&told, output);
     }
     Ok(Done { success: true })
+}
+
+/// What destinations have of the person. A project that does not hold together has no syncs to ask.
+async fn syncs(
+    workspace: &mut Workspace,
+    engine: &Engine,
+    published: &Published,
+    canonical_id: &str,
+) -> Result<Vec<PersonSync>, CommandError> {
+    if workspace.project.syncs.is_empty() {
+        return Ok(vec![]);
+    }
+    let bound = workspace.bind(Some(engine), false).await?;
+    let compiled = &bound.compiled.syncs;
+    let syncs: Vec<_> = workspace
+        .project
+        .syncs
+        .iter()
+        .filter_map(|sync| Some((sync, compiled.iter().find(|bound| bound.id == sync.id)?)))
+        .collect();
+    Ok(syncs_of_person(engine, published, &syncs, canonical_id).await?)
 }
 
 fn text(told: &Value, output: &Output) {
@@ -121,7 +145,15 @@ fn text(told: &Value, output: &Output) {
         output.line(&word(&profile["model"]));
         let traits = profile["traits"].as_object().cloned().unwrap_or_default();
         for (name, value) in traits.iter().filter(|(name, _)| *name != "canonical_id") {
-            output.line(&format!("  {name}: {}", word(value)));
+            let origin = &profile["provenance"][name];
+            let from = [&origin["source"], &origin["observed_at"]];
+            let from = from.into_iter().filter(|part| !part.is_null()).map(word);
+            let from = from.collect::<Vec<_>>().join(", ");
+            let from = match from.as_str() {
+                "" => from,
+                _ => format!("   ({from})"),
+            };
+            output.line(&format!("  {name}: {}{from}", word(value)));
         }
     }
     let segments = list("segments");
@@ -129,23 +161,58 @@ fn text(told: &Value, output: &Output) {
         output.line("segments");
     }
     for segment in segments {
+        let because = segment["because"].as_object().cloned().unwrap_or_default();
+        let because = because
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", word(value)))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let because = match because.as_str() {
+            "" => because,
+            _ => format!("   ({because})"),
+        };
         output.line(&format!(
-            "  {} since {}",
+            "  {} since {}{because}",
             word(&segment["model"]),
             word(&segment["entered_at"])
         ));
     }
+    let syncs = list("syncs");
+    if !syncs.is_empty() {
+        output.line("syncs");
+    }
+    for sync in syncs {
+        let key = sync["key"].as_object().cloned().unwrap_or_default();
+        let key = key
+            .iter()
+            .map(|(name, value)| format!("{name}={}", word(value)))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let mut line = format!(
+            "  {} → {} {} {key}: {}",
+            word(&sync["sync"]),
+            word(&sync["connection"]),
+            word(&sync["object"]),
+            word(&sync["status"])
+        );
+        for part in [&sync["acknowledged_at"], &sync["error_class"]] {
+            if !part.is_null() {
+                line.push_str(&format!(", {}", word(part)));
+            }
+        }
+        output.line(&line);
+    }
 }
 
 /// The names and nodes of models that are published.
-fn models(published: &Published) -> impl Iterator<Item = (&str, &PublishedNode)> {
+pub fn models(published: &Published) -> impl Iterator<Item = (&str, &PublishedNode)> {
     published.nodes.iter().filter_map(|(id, node)| {
         let name = id.as_str().strip_prefix("model.")?;
         Some((name.split_once('.').map_or(name, |(_, name)| name), node))
     })
 }
 
-fn relation(node: &PublishedNode) -> Option<String> {
+pub fn relation(node: &PublishedNode) -> Option<String> {
     node.table.as_ref().map(|table| sql_name(&table.relation))
 }
 
@@ -176,7 +243,7 @@ pub fn identities(
             Some(Identity {
                 name: name.to_owned(),
                 relation: relation(node)?,
-                changes: companion(node, "changes"),
+                aliases: companion(node, "aliases"),
             })
         })
         .collect();
@@ -259,39 +326,43 @@ pub async fn find(
     })
 }
 
-/// The id that is in use for a canonical id, and those on the way to it. `None` if it never was one.
+/// The id that is in use for a canonical id, and all that stand for it. `None` if it never was one, or if nobody
+/// has it any more.
 async fn current(
     engine: &Engine,
     identity: &Identity,
     asked: &str,
 ) -> Result<Option<(String, Vec<String>)>, CommandError> {
+    let only = async |sql: String| -> Result<Vec<String>, CommandError> {
+        let rows = rows_of(engine, &sql).await?;
+        let ids = rows.iter().filter_map(|row| row.get("id")?.as_str());
+        Ok(ids.map(str::to_owned).collect())
+    };
     let mut id = asked.to_owned();
-    let mut merged = vec![];
-    while merged.len() < MERGES {
-        let sql = format!(
-            "SELECT 1 AS known FROM {} WHERE canonical_id = {} LIMIT 1",
-            identity.relation,
-            literal(&id)
-        );
-        if !rows_of(engine, &sql).await?.is_empty() {
-            return Ok(Some((id, merged)));
+    if let Some(aliases) = &identity.aliases {
+        let old = literal(asked);
+        let sql =
+            format!("SELECT canonical_id AS id FROM {aliases} WHERE old_canonical_id = {old}");
+        if let Some(now) = only(sql).await?.pop() {
+            id = now;
         }
-        let Some(changes) = &identity.changes else {
-            return Ok(None);
-        };
-        let sql = format!(
-            "SELECT into_canonical_id FROM {changes} WHERE kind = 'merged' AND from_canonical_id = {} \
-             ORDER BY changed_at DESC LIMIT 1",
-            literal(&id)
-        );
-        let next = rows_of(engine, &sql).await?;
-        let into = next
-            .first()
-            .and_then(|row| row.get("into_canonical_id")?.as_str().map(str::to_owned));
-        let Some(into) = into else {
-            return Ok(None);
-        };
-        merged.push(std::mem::replace(&mut id, into));
     }
-    Ok(None)
+    let now = literal(&id);
+    let sql = format!(
+        "SELECT canonical_id AS id FROM {} WHERE canonical_id = {now} LIMIT 1",
+        identity.relation
+    );
+    if only(sql).await?.is_empty() {
+        return Ok(None);
+    }
+    let merged = match &identity.aliases {
+        Some(aliases) => {
+            let sql = format!(
+                "SELECT old_canonical_id AS id FROM {aliases} WHERE canonical_id = {now} ORDER BY id"
+            );
+            only(sql).await?
+        }
+        None => vec![],
+    };
+    Ok(Some((id, merged)))
 }

@@ -107,6 +107,15 @@ pub async fn rows_of(
         .collect())
 }
 
+/// The names of the columns of a published relation, as SQL names it.
+pub async fn columns_of(engine: &Engine, relation: &str) -> Result<Vec<String>, CommandError> {
+    let rows = engine
+        .query(&format!("SELECT * FROM {relation} LIMIT 0"))
+        .await?;
+    let schema = rows.schema();
+    Ok(schema.fields().iter().map(|f| f.name().clone()).collect())
+}
+
 pub async fn show(
     global: &Global,
     name: &str,
@@ -218,15 +227,6 @@ fn ndjson(batches: &[RecordBatch]) -> Result<Vec<u8>, CommandError> {
     }
     writer.finish().map_err(arrow_error)?;
     Ok(bytes)
-}
-
-/// The names of the columns of a query.
-pub async fn columns_of(engine: &Engine, sql: &str) -> Result<Vec<String>, CommandError> {
-    let stream = engine
-        .query(&format!("SELECT * FROM ({sql}) LIMIT 0"))
-        .await?;
-    let schema = stream.schema();
-    Ok(schema.fields().iter().map(|f| f.name().clone()).collect())
 }
 
 #[cfg(test)]

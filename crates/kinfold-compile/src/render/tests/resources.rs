@@ -88,7 +88,9 @@ fn companions_belong_to_their_node() {
             "person__records",
             "person__edges",
             "person__changes",
-            "person__alarms"
+            "person__alarms",
+            "person__history",
+            "person__aliases"
         ]
     );
 }

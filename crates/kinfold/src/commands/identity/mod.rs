@@ -1,6 +1,7 @@
 //! `kinfold identity`: training, judging and explaining who is who.
 
 mod charts;
+pub mod erase;
 mod evaluate;
 mod explain;
 mod label;
@@ -133,6 +134,7 @@ pub async fn run(
     output: &Output,
 ) -> Result<Done, CommandError> {
     match action {
+        IdentityAction::Erase(arguments) => erase::run(global, &arguments, output).await,
         IdentityAction::Train { model, dry_run } => {
             train::train(global, &model, dry_run, output).await
         }

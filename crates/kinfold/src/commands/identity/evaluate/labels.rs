@@ -24,7 +24,7 @@ pub(super) async fn read(opened: &Opened, given: &str) -> Result<Labels, Command
         return file(path);
     }
     let relation = relation(&opened.published, given)?;
-    let columns = columns_of(&opened.engine, &format!("SELECT * FROM {relation}")).await?;
+    let columns = columns_of(&opened.engine, &relation).await?;
     let texts: Vec<String> = columns
         .iter()
         .map(|name| format!("CAST({0} AS VARCHAR) AS {0}", quoted(name)))
