@@ -1,6 +1,6 @@
 -- name: identity.best_pair
 -- invariant: the heaviest stored pair of a linkage with one record of each of two people
--- parameter: {pairs}: the linkage; {records}: companion of the identity; {one}, {other}: canonical ids as literals
+-- parameter: pairs: the linkage; records: companion of the identity; one, other: canonical ids as literals
 WITH people AS (
     SELECT source, record_id, canonical_id FROM {records} WHERE canonical_id IN ({one}, {other})
 )

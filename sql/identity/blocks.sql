@@ -1,6 +1,6 @@
 -- name: identity.blocks
--- invariant: pairs within blocks of at most {max_block} records, records in the largest block, blocks that are larger
--- parameter: {query}: the records; {keys}: expressions as k0, k1, …; {filled}, {group}: over these names
+-- invariant: pairs within blocks of at most max_block records, records in the largest block, blocks that are larger
+-- parameter: query: the records; keys: expressions as k0, k1, …; filled, group: over these names
 SELECT
     CAST(sum(CASE WHEN n <= {max_block} THEN n * (n - 1) / 2 ELSE 0 END) AS BIGINT) AS pairs,
     CAST(max(n) AS BIGINT) AS largest_block,

@@ -56,8 +56,8 @@ pub struct ThresholdRow {
 pub struct Share {
     /// The share, from 0 to 1.
     pub value: f64,
-    /// From where to where it lies in 95 of 100 samples, if that can be said.
-    pub interval: Option<(f64, f64)>,
+    /// From where to where it lies in about 95 of 100 samples.
+    pub interval: (f64, f64),
 }
 
 impl From<Estimate> for Share {

@@ -3,7 +3,9 @@
 //! Pairs near the threshold teach most, so more of them are labelled than their share. Each label then
 //! stands for as many pairs as its stratum has for each of its labels (Horvitz, Thompson 1952). Precision
 //! and recall are ratios of two such sums; their standard error is that of the linearised ratio (Cochran,
-//! "Sampling Techniques", 1977, §6.4 and §5A.7).
+//! "Sampling Techniques", 1977, §6.4). A stratum whose few labels are all equal may hold others all the same, so
+//! errors, and only they, count half a label of each kind more (the prior of Jeffreys; Brown, Cai, DasGupta,
+//! "Interval estimation for a binomial proportion", 2001).
 
 /// A labelled pair of a stratified sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,16 +23,16 @@ pub struct SampledLabel {
 pub struct Estimate {
     /// The share, from 0 to 1.
     pub value: f64,
-    /// Its standard error; `None` if a stratum that counts has a single label, of which nothing can be said.
-    pub error: Option<f64>,
+    /// Its standard error.
+    pub error: f64,
 }
 
 impl Estimate {
     /// From where to where the share lies with a probability of about 95 %, as far as the sample goes.
     #[must_use]
-    pub fn interval(self) -> Option<(f64, f64)> {
-        let reach = 1.96 * self.error?;
-        Some(((self.value - reach).max(0.0), (self.value + reach).min(1.0)))
+    pub fn interval(self) -> (f64, f64) {
+        let reach = 1.96 * self.error;
+        ((self.value - reach).max(0.0), (self.value + reach).min(1.0))
     }
 }
 
@@ -54,19 +56,15 @@ pub fn estimate(
     thresholds: &[f64],
 ) -> Vec<ThresholdEstimate> {
     let sample = Sample::new(labels, pairs);
-    let found = |label: &SampledLabel, weight: f64| label.weight.is_some_and(|own| own >= weight);
     thresholds
         .iter()
-        .map(|&weight| ThresholdEstimate {
-            weight,
-            precision: sample.ratio(
-                |label| label.is_match && found(label, weight),
-                |label| found(label, weight),
-            ),
-            recall: sample.ratio(
-                |label| label.is_match && found(label, weight),
-                |label| label.is_match,
-            ),
+        .map(|&weight| {
+            let found = |label: &SampledLabel| label.weight.is_some_and(|own| own >= weight);
+            ThresholdEstimate {
+                weight,
+                precision: sample.ratio(&found, |label| found(label)),
+                recall: sample.ratio(&found, |label| label.is_match),
+            }
         })
         .collect()
 }
@@ -99,11 +97,13 @@ impl<'a> Sample<'a> {
         }
     }
 
+    /// The share of the matches found in `whole`.
     fn ratio(
         &self,
-        part: impl Fn(&SampledLabel) -> bool,
+        found: &impl Fn(&SampledLabel) -> bool,
         whole: impl Fn(&SampledLabel) -> bool,
     ) -> Option<Estimate> {
+        let part = |label: &SampledLabel| label.is_match && found(label);
         let sum = |of: &dyn Fn(&SampledLabel) -> bool| -> f64 {
             let chosen = self.labels.iter().filter(|label| of(label));
             chosen.map(|label| self.scale(label)).sum()
@@ -114,27 +114,37 @@ impl<'a> Sample<'a> {
         }
         let value = sum(&part) / total;
         let number = |yes: bool| if yes { 1.0 } else { 0.0 };
-        let mut variance = Some(0.0);
+        let rest = |label: &SampledLabel| number(part(label)) - value * number(whole(label));
+        let mut variance = 0.0;
         for (at, (pairs, labels)) in self.strata.iter().enumerate() {
-            let own = self.labels.iter().filter(|label| label.stratum == at);
-            let rests: Vec<f64> = own
-                .map(|label| number(part(label)) - value * number(whole(label)))
-                .collect();
-            if *labels < 1.0 || pairs <= labels || rests.iter().all(|rest| *rest == 0.0) {
+            if *labels < 1.0 || pairs <= labels {
                 continue;
             }
-            if *labels < 2.0 {
-                variance = None;
-                continue;
+            let own = || self.labels.iter().filter(|label| label.stratum == at);
+            let above = own().map(|label| number(found(label))).sum::<f64>() / labels;
+            let mut rests: Vec<(f64, f64)> = own().map(|label| (1.0, rest(label))).collect();
+            // Half a label of each kind, found as often as the others.
+            for is_match in [false, true] {
+                for (weight, share) in [(Some(f64::INFINITY), above), (None, 1.0 - above)] {
+                    let more = SampledLabel {
+                        stratum: at,
+                        weight,
+                        is_match,
+                    };
+                    rests.push((share / 2.0, rest(&more)));
+                }
             }
-            let mean = rests.iter().sum::<f64>() / labels;
-            let spread: f64 = rests.iter().map(|rest| (rest - mean).powi(2)).sum();
-            let own = pairs * (pairs - labels) / labels * (spread / (labels - 1.0));
-            variance = variance.map(|sum: f64| sum + own);
+            let count = labels + 1.0;
+            let mean = rests.iter().map(|(share, rest)| share * rest).sum::<f64>() / count;
+            let spread = rests
+                .iter()
+                .map(|(share, rest)| share * (rest - mean).powi(2));
+            let spread = spread.sum::<f64>() / count;
+            variance += pairs * (pairs - labels) * spread / (count + 1.0);
         }
         Some(Estimate {
             value,
-            error: variance.map(|variance| variance.sqrt() / total),
+            error: variance.sqrt() / total,
         })
     }
 }
@@ -162,26 +172,44 @@ mod tests {
         let precision = found[0].precision.unwrap();
         assert!((precision.value - 0.9).abs() < 1e-12);
         // Every pair above the threshold was labelled: nothing is left to chance.
-        assert_eq!(precision.error, Some(0.0));
+        assert!(precision.error.abs() < 1e-12);
         let recall = found[0].recall.unwrap();
         assert!((recall.value - 9.0 / 259.0).abs() < 1e-12);
         let below = found[1].precision.unwrap();
         assert!((below.value - 259.0 / 1_010.0).abs() < 1e-12);
-        let (low, high) = below.interval().unwrap();
+        let (low, high) = below.interval();
         assert!((0.0..0.25).contains(&low), "{low}");
         assert!((0.26..=1.0).contains(&high), "{high}");
     }
 
     #[test]
-    fn what_a_single_label_says_has_no_error() {
-        let found = estimate(
+    fn few_labels_say_little() {
+        let one = estimate(
             &[label(0, 1.0, true), label(1, 3.0, false)],
             &[50, 50],
             &[0.0],
         );
-        let precision = found[0].precision.unwrap();
+        let precision = one[0].precision.unwrap();
         assert!((precision.value - 0.5).abs() < 1e-12);
-        assert_eq!((precision.error, precision.interval()), (None, None));
+        assert!(precision.error > 0.2, "{precision:?}");
+        // All labels of a large stratum agree: the error is small, and not nothing; more labels make it smaller.
+        let error = |labels: usize| {
+            let labels = vec![label(0, 1.0, true); labels];
+            estimate(&labels, &[10_000], &[0.0])[0].precision.unwrap()
+        };
+        assert!((error(20).value - 1.0).abs() < 1e-12);
+        assert!((0.02..0.05).contains(&error(20).error), "{:?}", error(20));
+        assert!(error(200).error < error(20).error / 5.0);
+        // What is not found does not matter to precision.
+        let low = [label(0, 1.0, true), label(1, -9.0, false)];
+        assert!(
+            estimate(&low, &[1, 50], &[0.0])[0]
+                .precision
+                .unwrap()
+                .error
+                .abs()
+                < 1e-12
+        );
         let none = estimate(&[label(0, -4.0, false)], &[5], &[0.0]);
         assert_eq!((none[0].precision, none[0].recall), (None, None));
     }
@@ -202,7 +230,7 @@ mod tests {
             });
             let precision = found.precision.unwrap();
             assert!((precision.value - right / all).abs() < 1e-12);
-            assert_eq!(precision.error, Some(0.0));
+            assert!(precision.error.abs() < 1e-12);
         }
     }
 }

@@ -224,11 +224,8 @@ mod tests {
             .scorer(&Parameters::untrained(&comparisons), None)
             .unwrap();
         let bounds = [-15.0];
-        let mut strata = scorer.sample(&blocking, &bounds, 20, seed);
         // Records are the same whatever the order of the rows, so the pairs can be compared.
-        for stratum in &mut strata {
-            assert!(stratum.sample.len() <= 20);
-        }
+        let strata = scorer.sample(&blocking, &bounds, 20, seed);
         (scorer.histogram(&blocking, &bounds), strata)
     }
 
@@ -242,6 +239,49 @@ mod tests {
             assert_eq!(survey(threads, turned, 1), (counts.clone(), strata.clone()));
         }
         assert_ne!(survey(1, false, 2).1, strata);
+    }
+
+    #[test]
+    fn the_rule_of_a_pair_is_the_first_that_brings_it() {
+        let keys: Vec<u64> = (1..=6).collect();
+        let records = Records::new(&keys, &[0, 1, 0, 1, 0, 1]).unwrap();
+        // The first rule has a block of four, which is too large, and one of two.
+        let rules = [vec![7, 7, 7, 7, 8, 8], vec![0, 3, 3, 0, 0, 3]];
+        let brought = |scope, max_block| {
+            let blocking = Blocking::new(&records, scope, &rules, max_block, 1).unwrap();
+            let mut found: Vec<_> = (0..6)
+                .flat_map(|left| (0..6).map(move |right| (left, right)))
+                .filter(|(left, right)| left < right)
+                .filter_map(|(left, right)| Some((left, right, blocking.rule_of(left, right)?)))
+                .collect();
+            assert_eq!(blocking.rule_of(1, 1), None);
+            let mut pairs: Vec<_> = found
+                .iter()
+                .map(|(left, right, _)| (*left, *right))
+                .collect();
+            let mut visited = blocking.pairs();
+            pairs.sort_unstable();
+            visited.sort_unstable();
+            assert_eq!(pairs, visited);
+            found.retain(|(left, _, _)| *left > 0);
+            found
+        };
+        assert_eq!(
+            brought(Scope::Dedupe, 3),
+            [(1, 2, 1), (1, 5, 1), (2, 5, 1), (4, 5, 0)]
+        );
+        assert_eq!(brought(Scope::Link, 3), [(1, 2, 1), (2, 5, 1), (4, 5, 0)]);
+        assert_eq!(
+            brought(Scope::Dedupe, 9),
+            [
+                (1, 2, 0),
+                (1, 3, 0),
+                (1, 5, 1),
+                (2, 3, 0),
+                (2, 5, 1),
+                (4, 5, 0)
+            ]
+        );
     }
 
     #[test]

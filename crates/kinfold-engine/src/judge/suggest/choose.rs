@@ -323,7 +323,7 @@ mod tests {
         );
         assert_eq!(
             shown(&atoms, &blocking(&atoms, &candidates, 160)),
-            ["born", "first + last"]
+            ["first + last", "born"]
         );
         assert!(blocking(&atoms, &candidates, 8).is_empty());
     }

@@ -274,7 +274,7 @@ async fn rows(
             record_id: text("record_id")?,
             id_type: text("id_type")?,
             id_value: text("id_value")?,
-            observed_at: row.get("observed_at").and_then(Value::as_i64),
+            observed_at: row.get("seen_at").and_then(Value::as_i64),
             accepted: row.get("accepted").and_then(Value::as_bool)?,
             rule: text("rule"),
             link: match text("link").as_deref() {

@@ -116,9 +116,8 @@ fn estimated(rows: &[EstimateRow], output: &Output) {
         None => "-".to_owned(),
         Some(Share {
             value,
-            interval: Some((low, high)),
+            interval: (low, high),
         }) => format!("{value:.4} ({low:.4}–{high:.4})"),
-        Some(Share { value, .. }) => format!("{value:.4} (unknown)"),
     };
     for row in rows {
         output.line(&format!(
