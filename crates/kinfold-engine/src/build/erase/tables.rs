@@ -151,7 +151,10 @@ impl Engine {
         let mut statement = self.statement(false);
         for (name, table) in [
             ("people", one("canonical_id", &whom.people)?),
-            ("shared", two(["canonical_id", "id_value"], &shared.collect())?),
+            (
+                "shared",
+                two(["canonical_id", "id_value"], &shared.collect())?,
+            ),
             (
                 "identifiers",
                 two(["id_type", "id_value"], &whom.identifiers)?,
