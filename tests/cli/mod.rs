@@ -55,6 +55,7 @@ pub fn trials() -> Vec<Trial> {
         manners::colour_is_for_terminals,
         people::rules_are_planned_applied_and_taken_back,
         people::somebody_is_erased_and_stays_away,
+        people::what_is_trained_names_nobody,
         people::old_ids_resolve_for_ever,
         people::a_hub_keeps_people_apart,
         people::households_follow_people,

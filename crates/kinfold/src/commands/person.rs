@@ -212,11 +212,12 @@ pub fn models(published: &Published) -> impl Iterator<Item = (&str, &PublishedNo
     })
 }
 
-pub fn relation(node: &PublishedNode) -> Option<String> {
+fn relation(node: &PublishedNode) -> Option<String> {
     node.table.as_ref().map(|table| sql_name(&table.relation))
 }
 
-fn sql_name((schema, name): &(String, String)) -> String {
+/// Schema and name as SQL writes them.
+pub fn sql_name((schema, name): &(String, String)) -> String {
     let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
     format!("{}.{}", quoted(schema), quoted(name))
 }

@@ -10,7 +10,7 @@ use kinfold_engine::{Engine, Published, PublishedNode};
 use serde_json::{Map, Value, json};
 
 use super::CommandError;
-use super::person::{literal, models, relation};
+use super::person::{literal, models, sql_name};
 use super::query::{columns_of, rows_of};
 
 /// The columns of provenance as rows.
@@ -33,9 +33,11 @@ pub async fn origins(
 ) -> Result<Origins, CommandError> {
     let mut found = Origins::new();
     for (_, node) in models(published) {
-        let Some(relation) = relation(node).filter(|_| node.kind == "table") else {
+        let is_of_a_user = matches!(node.kind.as_str(), "table" | "view");
+        let Some(relation) = node.relation.as_ref().filter(|_| is_of_a_user) else {
             continue;
         };
+        let relation = sql_name(relation);
         let columns = columns_of(engine, &relation).await?;
         if !COLUMNS.iter().all(|name| columns.iter().any(|c| c == name)) {
             continue;

@@ -65,7 +65,12 @@ fn text(node: &PlannedNode, output: &Output) {
     let name = node.id.as_str().rsplit('.').next().unwrap_or_default();
     let name = output.paint(name, "1");
     match node.action {
-        PlannedAction::Skip => output.line(&format!("{name}: up to date")),
+        PlannedAction::Skip if node.stale_inputs.is_empty() => {
+            output.line(&format!("{name}: up to date"));
+        }
+        PlannedAction::Skip => {
+            output.line(&format!("{name}: the same on the rows that are loaded"))
+        }
         PlannedAction::Build => output.line(&format!("{name}: {}", node.reason)),
     }
     if let Some(effect) = &node.identity {
