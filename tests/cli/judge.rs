@@ -371,7 +371,11 @@ pub fn a_linkage_is_judged_by_labels() {
         assert!((one - other).abs() < 1e-9, "{key}");
     }
     let mixed = people["mixed"].as_array().unwrap();
-    assert_eq!(mixed.is_empty(), people["pairs"]["precision"] == 1.0, "{people}");
+    assert_eq!(
+        mixed.is_empty(),
+        people["pairs"]["precision"] == 1.0,
+        "{people}"
+    );
     assert!(people["split"][0]["missed_pairs"].as_u64().unwrap() > 0);
     let text = evaluate("person", "known", &[]).ok().stdout;
     assert!(text.contains("clusters that are in most pieces"), "{text}");
