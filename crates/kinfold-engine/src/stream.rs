@@ -13,6 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlanProperties, collect, execute_stream_partitioned};
 use futures::TryStreamExt;
+use futures::stream::{SelectAll, select_all};
 use kinfold_compile::relation::{RelationKey, pin};
 
 use crate::{Engine, EngineError};
@@ -60,6 +61,15 @@ pub(crate) async fn streams_of(
         physical,
         Arc::new(TaskContext::from(state)),
     )?)
+}
+
+/// The batches of all partitions, in no particular order.
+///
+/// Partitions must not be read one after the other: those of a join wait for each other.
+pub(crate) fn together(
+    streams: Vec<SendableRecordBatchStream>,
+) -> SelectAll<SendableRecordBatchStream> {
+    select_all(streams)
 }
 
 /// The same rows under `schema`: columns by position, cast where the type differs (an engine

@@ -35,6 +35,14 @@ fn has_cell(path: &Path, text: &str) -> bool {
     })
 }
 
+/// A row without the time of the first observation: the tablet was seen on a row of hers first, which counts no more.
+fn timeless(mut row: Value) -> Value {
+    if let Some(row) = row.as_object_mut() {
+        row.remove("first_seen_at");
+    }
+    row
+}
+
 pub fn somebody_is_erased_and_stays_away() {
     let project = folder();
     write(project.path(), PEOPLE);
@@ -161,7 +169,9 @@ pub fn somebody_is_erased_and_stays_away() {
     for ((relation, _), others) in relations.iter().zip(&left).zip(&others) {
         // That a limit kept the two apart is no news any more.
         if !relation.ends_with("__history") && *relation != "person__alarms" {
-            assert_eq!(&sorted(relation), others, "{relation}");
+            let left = sorted(relation).into_iter().map(timeless);
+            let others = others.iter().cloned().map(timeless);
+            assert!(left.eq(others), "{relation}");
         }
     }
     // Syncs go on, and take her out of the destination.

@@ -15,6 +15,7 @@ use super::Reading;
 use super::rows::judged;
 use crate::EngineError;
 use crate::build::{Pinned, Run};
+use crate::stream::together;
 
 /// Changes of each kind that are shown.
 const EXAMPLES: usize = 5;
@@ -160,14 +161,15 @@ impl Run<'_> {
             .engine
             .statement(false)
             .over_plan("query", plan, providers)?;
-        for rows in reading.streams(&statement).await? {
+        let streams = reading.streams(&statement).await?.into_iter().map(|rows| {
             let forms = Arc::clone(&reading.forms);
-            let mut stream = judged(rows, Arc::clone(resolution), forms, &edges.schema);
-            while let Some(batch) = stream.next().await {
-                tally.count(&batch?, |counts| &mut counts.after)?;
-                if self.request.cancel.is_cancelled() {
-                    return Err(EngineError::Cancelled);
-                }
+            judged(rows, Arc::clone(resolution), forms, &edges.schema)
+        });
+        let mut batches = together(streams.collect());
+        while let Some(batch) = batches.next().await {
+            tally.count(&batch?, |counts| &mut counts.after)?;
+            if self.request.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
             }
         }
         Ok(tally.flows())

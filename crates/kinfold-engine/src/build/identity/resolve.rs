@@ -13,6 +13,7 @@ use super::rows::{Rows, previous_ids, text};
 use super::{Reading, rules};
 use crate::EngineError;
 use crate::build::{Pinned, Run};
+use crate::stream::together;
 
 impl Run<'_> {
     /// Resolves the rows of the model under its rules, after what is published of it.
@@ -34,15 +35,14 @@ impl Run<'_> {
             .engine
             .statement(false)
             .over_plan("query", plan, providers)?;
-        for mut stream in reading.streams(&statement).await? {
-            while let Some(batch) = stream.next().await {
-                let batch = batch?;
-                Rows::of(&batch)?
-                    .observe(&mut builder, forms)
-                    .map_err(|source| self.identity_error(node, source))?;
-                if self.request.cancel.is_cancelled() {
-                    return Err(EngineError::Cancelled);
-                }
+        let mut batches = together(reading.streams(&statement).await?);
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            Rows::of(&batch)?
+                .observe(&mut builder, forms)
+                .map_err(|source| self.identity_error(node, source))?;
+            if self.request.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
             }
         }
         self.recall(node, &mut builder).await?;
@@ -50,15 +50,14 @@ impl Run<'_> {
         let builder = match tokio::task::spawn_blocking(move || builder.check()).await? {
             Checked::Sound(builder) => builder,
             Checked::Failing(mut replay) => {
-                for mut stream in reading.streams(&statement).await? {
-                    while let Some(batch) = stream.next().await {
-                        let batch = batch?;
-                        Rows::of(&batch)?
-                            .replay(&mut replay, forms)
-                            .map_err(|source| self.identity_error(node, source))?;
-                        if self.request.cancel.is_cancelled() {
-                            return Err(EngineError::Cancelled);
-                        }
+                let mut batches = together(reading.streams(&statement).await?);
+                while let Some(batch) = batches.next().await {
+                    let batch = batch?;
+                    Rows::of(&batch)?
+                        .replay(&mut replay, forms)
+                        .map_err(|source| self.identity_error(node, source))?;
+                    if self.request.cancel.is_cancelled() {
+                        return Err(EngineError::Cancelled);
                     }
                 }
                 tokio::task::spawn_blocking(move || replay.finish()).await?
