@@ -10,7 +10,7 @@ use crate::program::{copy, folder, kinfold, repository};
 fn people() -> tempfile::TempDir {
     let project = folder();
     copy(
-        &repository().join("tests/projects/linkage_fake_1000"),
+        &repository().join("examples/linkage/fake_1000"),
         project.path(),
     );
     fs::remove_file(project.path().join("models/matches.linkage.yml")).unwrap();
@@ -22,7 +22,7 @@ pub fn a_linkage_is_trained_from_its_records() {
     let run = |arguments: &[&str]| kinfold(project.path(), arguments).run();
     run(&["identity", "train", "matches"])
         .code(2)
-        .says("`seed.linkage_fake_1000.fake_1000` has not been built")
+        .says("`seed.fake_1000.fake_1000` has not been built")
         .says("kinfold build --exclude matches+");
     run(&["identity", "train", "matchs"])
         .code(2)
@@ -39,8 +39,7 @@ pub fn a_linkage_is_trained_from_its_records() {
     run(&["identity", "train", "matches"]).ok();
     let trained = fs::read_to_string(&file).unwrap();
     assert_eq!(shown.stdout.trim_end(), trained.trim_end());
-    let committed =
-        repository().join("tests/projects/linkage_fake_1000/models/matches.linkage.yml");
+    let committed = repository().join("examples/linkage/fake_1000/models/matches.linkage.yml");
     assert_eq!(trained, fs::read_to_string(committed).unwrap());
     run(&["build"]).ok();
 

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use crate::program::{Ran, copy, folder, kinfold, repository, write};
 
-/// A built project of the repository's tests.
+/// A built project of the repository's tests or examples.
 fn built(name: &str) -> tempfile::TempDir {
     let project = folder();
-    copy(
-        &repository().join("tests/projects").join(name),
-        project.path(),
-    );
+    let folders = ["tests/projects", "examples/linkage"];
+    let mut folders = folders
+        .map(|of| repository().join(of).join(name))
+        .into_iter();
+    copy(&folders.find(|own| own.is_dir()).unwrap(), project.path());
     run(project.path(), &["build"]).ok();
     project
 }
@@ -31,7 +32,7 @@ fn rows(project: &Path, sql: &str) -> Vec<Value> {
 
 /// Who is who in the invented records: record → cluster.
 fn truth() -> BTreeMap<String, String> {
-    let file = repository().join("tests/projects/linkage_fake_1000/seeds/fake_1000.csv");
+    let file = repository().join("examples/linkage/fake_1000/seeds/fake_1000.csv");
     let text = fs::read_to_string(file).unwrap();
     let rows = text.lines().skip(1);
     rows.map(|row| {
@@ -190,7 +191,7 @@ pub fn two_identifiers_are_explained() {
 }
 
 pub fn links_are_explained_by_their_weights() {
-    let project = built("linkage_fake_1000");
+    let project = built("fake_1000");
     let explain = |one: &str, other: &str| {
         let (one, other) = (
             format!("record:fake_1000/{one}"),
@@ -272,7 +273,7 @@ pub fn links_are_explained_by_their_weights() {
 }
 
 pub fn a_linkage_is_judged_by_labels() {
-    let project = built("linkage_fake_1000");
+    let project = built("fake_1000");
     let labels = project.path().join("labels.csv");
     labels_of_clusters(&labels);
     let evaluate = |model: &str, labels: &str, more: &[&str]| {
@@ -432,7 +433,7 @@ fn are_charts(folder: &Path, names: &[&str]) {
 }
 
 pub fn labels_that_cannot_be_used() {
-    let project = built("linkage_fake_1000");
+    let project = built("fake_1000");
     let evaluate = |model: &str, labels: &str| {
         run(
             project.path(),
@@ -514,7 +515,7 @@ pub fn labels_that_cannot_be_used() {
 }
 
 pub fn charts_need_no_labels() {
-    let project = built("linkage_fake_1000");
+    let project = built("fake_1000");
     let found = run(
         project.path(),
         &[
@@ -551,7 +552,7 @@ pub fn charts_need_no_labels() {
 }
 
 pub fn pairs_are_labelled_and_judged() {
-    let project = built("linkage_fake_1000");
+    let project = built("fake_1000");
     let label = |to: &str, more: &[&str]| {
         let arguments = ["identity", "label", "matches", "--to", to];
         run(project.path(), &[&arguments, more].concat())
@@ -644,7 +645,7 @@ pub fn pairs_are_labelled_and_judged() {
 
 pub fn a_linkage_is_suggested() {
     let project = folder();
-    let theirs = repository().join("tests/projects/linkage_fake_1000");
+    let theirs = repository().join("examples/linkage/fake_1000");
     copy(&theirs, project.path());
     fs::remove_dir_all(project.path().join("models")).unwrap();
     fs::remove_dir_all(project.path().join("tests")).unwrap();

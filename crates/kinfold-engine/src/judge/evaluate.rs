@@ -246,7 +246,7 @@ impl JudgedLinkage {
         let mut blocked = self.empty_recall(blocking);
         let mut missed = Lightest::new(worst);
         let mut state = scorer.state();
-        let threshold = self.linked.threshold;
+        let threshold = self.linked.link;
         for records in members.values() {
             for (at, left) in records.iter().enumerate() {
                 for right in records.iter().skip(at + 1) {
@@ -316,7 +316,7 @@ impl JudgedLinkage {
         let mut blocked = self.empty_recall(blocking);
         let (mut wrong, mut missed) = (Lightest::new(worst), Lightest::new(worst));
         let mut state = scorer.state();
-        let threshold = self.linked.threshold;
+        let threshold = self.linked.link;
         let mut pairs = Vec::new();
         let mut in_clusters = Confusion::default();
         let (mut used, mut truth) = (0_u64, 0_u64);

@@ -43,7 +43,7 @@ impl JudgedLinkage {
     /// # Errors
     /// Those of [`LinkageError`], which a linkage that was scored does not have.
     pub fn label(&self, pairs: u64, seed: u64) -> Result<LabelSample, LinkageError> {
-        let bounds = BOUNDS.map(|distance| self.linked.threshold + distance);
+        let bounds = BOUNDS.map(|distance| self.linked.link + distance);
         let most = usize::try_from(pairs).unwrap_or(usize::MAX);
         let strata = self.with(|scorer, blocking| scorer.sample(blocking, &bounds, most, seed))?;
         let counts: Vec<u64> = strata.iter().map(|stratum| stratum.pairs).collect();

@@ -72,7 +72,7 @@ impl JudgedLinkage {
                 let count = own.partition_point(|known| *known < weight) as u64;
                 share(count, own.len() as u64)
             };
-            let threshold = self.linked.threshold;
+            let threshold = self.linked.link;
             let distance = |weight: f64| (weight - threshold).abs();
             let nearest = self.linked.pairs.iter().min_by(|one, two| {
                 let records = (one.left, one.right).cmp(&(two.left, two.right));
