@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::program::{Ran, copy, folder, kinfold, repository, write};
 
-/// A built project of the repository's tests.
+/// A built project of the repository: its folder there.
 fn built(name: &str) -> tempfile::TempDir {
     let project = folder();
     copy(&repository().join(name), project.path());

@@ -6,7 +6,6 @@
 pub mod bind;
 pub mod codes;
 pub mod compile;
-mod functions;
 pub mod gate;
 pub mod relation;
 pub mod render;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
 use datafusion::common::config::Dialect;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
 /// Catalog under which every relation of a project is known: `"kinfold"."<schema>"."<name>"`.
@@ -61,11 +61,6 @@ pub fn session_state(options: &SessionOptions, runtime: Arc<RuntimeEnv>) -> Sess
         .with_runtime_env(runtime)
         .with_catalog_list(catalogs)
         .build();
-    for function in crate::functions::all() {
-        // Only a registry that cannot be written to refuses, and this is not one.
-        let known = state.register_udf(function);
-        debug_assert!(known.is_ok_and(|before| before.is_none()));
-    }
     state.execution_props_mut().query_execution_start_time = Some(options.as_of);
     state
 }

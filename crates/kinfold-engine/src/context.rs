@@ -12,6 +12,7 @@ use kinfold_lake::{Lake, TablePath};
 use kinfold_project::model::ResolvedEnvironment;
 
 use crate::EngineError;
+use crate::functions::with_functions;
 
 /// The clock of a run: read once, recorded, and what `now()` returns in every model.
 #[derive(Clone, Debug)]
@@ -110,7 +111,7 @@ impl Engine {
             target_partitions: self.options.target_partitions,
             spilling_joins,
         };
-        session_state(&options, Arc::clone(&self.runtime))
+        with_functions(session_state(&options, Arc::clone(&self.runtime)))
     }
 
     /// Where a relation of this environment is stored.
@@ -158,5 +159,5 @@ pub fn offline_session(clock: &RunClock) -> SessionState {
         target_partitions: 2,
         spilling_joins: false,
     };
-    session_state(&options, Arc::new(RuntimeEnv::default()))
+    with_functions(session_state(&options, Arc::new(RuntimeEnv::default())))
 }

@@ -10,6 +10,7 @@ pub mod build;
 pub mod columns;
 pub mod context;
 pub mod error;
+mod functions;
 pub mod input;
 pub mod judge;
 mod lease;

@@ -51,10 +51,11 @@ pub use em::{EmOptions, Pattern, Session, TrainingRule, expectation_maximisation
 pub use estimate::{Estimate, SampledLabel, ThresholdEstimate, estimate};
 pub use evaluation::{Quality, ThresholdQuality, b_cubed, cluster_pairs, pairs_by_threshold};
 pub use labels::WorstPairs;
+pub use parallel::map as map_in_order;
 pub use parameters::{ComparisonParameters, LevelParameters, Parameters};
-pub use records::{ColumnIndex, Records, hash_key};
+pub use records::{ColumnIndex, NewColumn, Records, hash_key};
 pub use repair::ClusterOptions;
-pub use scoring::{Explanation, Part, ScoreState, ScoredPair, Scorer};
+pub use scoring::{Explanation, Part, ScoreState, ScoredPair, Scorer, Weights};
 pub use survey::{Stratum, allocate};
 pub use train::{Trained, Training};
 pub use training::{Linkage, RandomLevels, TrainingProblem, USample};

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Applies `work` to each item. Every thread has its own state. Results are in the order of the
 /// items, so they are the same for any number of threads if `work` depends on the item alone.
-pub(crate) fn map<I: Sync, S, R: Send>(
+pub fn map<I: Sync, S, R: Send>(
     threads: usize,
     items: &[I],
     state: impl Fn() -> S + Sync,

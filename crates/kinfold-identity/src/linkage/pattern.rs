@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use super::records::{Column, ColumnIndex, NO_DATE, Records, mix};
-use super::similarity::{
-    damerau_levenshtein, jaccard, jaro, jaro_winkler, levenshtein, nearest, ratio,
+use super::similarity::{nearest, ratio};
+use crate::text::similarity::{
+    Scratch as Buffers, damerau_within, jaccard, jaro, jaro_winkler, levenshtein_within,
 };
 
 /// How similar two values are, computed once for all levels.
@@ -66,6 +67,7 @@ impl<'a> Comparator<'a> {
         Scratch {
             values: vec![f64::NAN; self.measures.len()],
             memo: vec![None; self.measures.len() * MEMO],
+            buffers: Buffers::new(),
         }
     }
 
@@ -74,6 +76,7 @@ impl<'a> Comparator<'a> {
         Scratch {
             values: vec![f64::NAN; self.measures.len()],
             memo: vec![],
+            buffers: Buffers::new(),
         }
     }
 
@@ -207,13 +210,14 @@ impl<'a> Comparator<'a> {
         let Measured { kind, column, bar } = self.measures[measure];
         let places = measure * MEMO..(measure + 1) * MEMO;
         let memo = scratch.memo.get_mut(places).unwrap_or_default();
+        let buffers = &mut scratch.buffers;
         let value = match self.column(column) {
             Some(column) if column.is_missing(left) || column.is_missing(right) => f64::NAN,
             Some(Column::Text { codes, texts }) => memoised(
                 memo,
                 codes[left as usize],
                 codes[right as usize],
-                |left, right| measured(kind, bar, texts.get(left), texts.get(right)),
+                |left, right| measured(buffers, (kind, bar), texts.get(left), texts.get(right)),
             ),
             Some(Column::Date(days)) => memoised(
                 memo,
@@ -222,7 +226,7 @@ impl<'a> Comparator<'a> {
                 |left, right| {
                     let left = date_text(left.cast_signed());
                     let right = date_text(right.cast_signed());
-                    measured(kind, bar, &left, &right)
+                    measured(buffers, (kind, bar), &left, &right)
                 },
             ),
             Some(column @ Column::TextArray { texts, .. }) => {
@@ -230,7 +234,7 @@ impl<'a> Comparator<'a> {
                 for left in column.array(left) {
                     for right in column.array(right) {
                         best = best.max(memoised(memo, *left, *right, |left, right| {
-                            measured(kind, bar, texts.get(left), texts.get(right))
+                            measured(buffers, (kind, bar), texts.get(left), texts.get(right))
                         }));
                     }
                 }
@@ -254,6 +258,8 @@ pub(crate) struct Scratch {
     values: Vec<f64>,
     /// Measures of pairs of values met before, `MEMO` places for each measure; may be none at all.
     memo: Vec<Option<Memo>>,
+    /// What measuring writes into.
+    buffers: Buffers,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -296,7 +302,7 @@ impl Measure {
 }
 
 /// A measure of two texts; beyond the bar any value beyond it.
-fn measured(kind: Measure, bar: f64, left: &str, right: &str) -> f64 {
+fn measured(buffers: &mut Buffers, (kind, bar): (Measure, f64), left: &str, right: &str) -> f64 {
     // Jaro depends on the order of its texts in rare cases, so the lesser goes first.
     let (left, right) = if left <= right {
         (left, right)
@@ -316,12 +322,28 @@ fn measured(kind: Measure, bar: f64, left: &str, right: &str) -> f64 {
         {
             0.0
         }
-        Measure::Jaro => jaro(left, right),
-        Measure::JaroWinkler | Measure::ArrayJaroWinkler => jaro_winkler(left, right),
-        Measure::Levenshtein => ratio(levenshtein(left, right), 1),
-        Measure::DamerauLevenshtein => ratio(damerau_levenshtein(left, right), 1),
-        Measure::Jaccard => jaccard(left, right),
+        Measure::Jaro => jaro(buffers, left, right),
+        Measure::JaroWinkler | Measure::ArrayJaroWinkler => jaro_winkler(buffers, left, right),
+        Measure::Levenshtein => edits(levenshtein_within(buffers, left, right, limit(bar))),
+        Measure::DamerauLevenshtein => edits(damerau_within(buffers, left, right, limit(bar))),
+        Measure::Jaccard => jaccard(buffers, left, right),
     }
+}
+
+/// A bar of edits, which is a whole number far below 2³².
+fn limit(bar: f64) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "made of a u32"
+    )]
+    let limit = bar as u32;
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// Edits, or more than the bar.
+fn edits(count: Option<usize>) -> f64 {
+    count.map_or(f64::INFINITY, |count| ratio(count, 1))
 }
 
 /// Texts in both arrays, whose codes ascend.

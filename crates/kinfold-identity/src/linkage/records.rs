@@ -117,6 +117,10 @@ impl Column {
     }
 }
 
+/// A column that is not yet part of its [`Records`], so that several can be made at once.
+#[derive(Debug)]
+pub struct NewColumn(Column);
+
 /// Records to link, by column.
 ///
 /// They are kept in the order of their keys, whatever the order of the rows, so that nothing that is
@@ -147,8 +151,15 @@ impl Records {
                 expected: keys.len(),
             });
         }
-        let mut rows: Vec<u32> = (0..count).collect();
-        rows.sort_by_key(|row| (keys[*row as usize], sources[*row as usize], *row));
+        let mut order: Vec<(u64, u16, u32)> = keys
+            .iter()
+            .zip(sources)
+            .zip(0..count)
+            .map(|((key, source), row)| (*key, *source, row))
+            .collect();
+        order.sort_unstable();
+        let rows: Vec<u32> = order.iter().map(|(_, _, row)| *row).collect();
+        drop(order);
         let mut records = vec![0; keys.len()];
         for (record, row) in (0..count).zip(&rows) {
             records[*row as usize] = record;
@@ -170,6 +181,17 @@ impl Records {
         &mut self,
         values: impl IntoIterator<Item = Option<T>>,
     ) -> Result<ColumnIndex, LinkageError> {
+        self.text(values).map(|column| self.push(column))
+    }
+
+    /// The column that [`Self::add_text`] adds.
+    ///
+    /// # Errors
+    /// Those of [`Self::add_text`].
+    pub fn text<T: AsRef<str>>(
+        &self,
+        values: impl IntoIterator<Item = Option<T>>,
+    ) -> Result<NewColumn, LinkageError> {
         let mut interner = Interner::default();
         let codes = values
             .into_iter()
@@ -178,7 +200,7 @@ impl Records {
                 Some(text) => interner.code(text),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(self.add(Column::Text {
+        Ok(NewColumn(Column::Text {
             codes: self.arrange(&codes)?,
             texts: interner.texts,
         }))
@@ -192,11 +214,22 @@ impl Records {
         &mut self,
         values: impl IntoIterator<Item = Option<i32>>,
     ) -> Result<ColumnIndex, LinkageError> {
+        self.date(values).map(|column| self.push(column))
+    }
+
+    /// The column that [`Self::add_date`] adds.
+    ///
+    /// # Errors
+    /// Those of [`Self::add_date`].
+    pub fn date(
+        &self,
+        values: impl IntoIterator<Item = Option<i32>>,
+    ) -> Result<NewColumn, LinkageError> {
         let days: Vec<i32> = values
             .into_iter()
             .map(|days| days.unwrap_or(NO_DATE))
             .collect();
-        Ok(self.add(Column::Date(self.arrange(&days)?)))
+        Ok(NewColumn(Column::Date(self.arrange(&days)?)))
     }
 
     /// Adds a column of numbers. Not-a-number is no value.
@@ -207,11 +240,22 @@ impl Records {
         &mut self,
         values: impl IntoIterator<Item = Option<f64>>,
     ) -> Result<ColumnIndex, LinkageError> {
+        self.number(values).map(|column| self.push(column))
+    }
+
+    /// The column that [`Self::add_number`] adds.
+    ///
+    /// # Errors
+    /// Those of [`Self::add_number`].
+    pub fn number(
+        &self,
+        values: impl IntoIterator<Item = Option<f64>>,
+    ) -> Result<NewColumn, LinkageError> {
         let numbers: Vec<f64> = values
             .into_iter()
             .map(|number| number.unwrap_or(f64::NAN))
             .collect();
-        Ok(self.add(Column::Number(self.arrange(&numbers)?)))
+        Ok(NewColumn(Column::Number(self.arrange(&numbers)?)))
     }
 
     /// Adds a column of sets of texts. Empty texts are left out, and an empty set is no value.
@@ -222,6 +266,17 @@ impl Records {
         &mut self,
         values: impl IntoIterator<Item = Option<A>>,
     ) -> Result<ColumnIndex, LinkageError> {
+        self.text_array(values).map(|column| self.push(column))
+    }
+
+    /// The column that [`Self::add_text_array`] adds.
+    ///
+    /// # Errors
+    /// Those of [`Self::add_text_array`].
+    pub fn text_array<T: AsRef<str>, A: IntoIterator<Item = T>>(
+        &self,
+        values: impl IntoIterator<Item = Option<A>>,
+    ) -> Result<NewColumn, LinkageError> {
         let mut interner = Interner::default();
         let mut by_row = Vec::with_capacity(self.len());
         for array in values {
@@ -242,7 +297,7 @@ impl Records {
             codes.extend_from_slice(&by_row[*row as usize]);
             starts.push(codes.len());
         }
-        Ok(self.add(Column::TextArray {
+        Ok(NewColumn(Column::TextArray {
             starts,
             codes,
             texts: interner.texts,
@@ -316,8 +371,9 @@ impl Records {
         u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
     }
 
-    fn add(&mut self, column: Column) -> ColumnIndex {
-        self.columns.push(column);
+    /// Adds a column that was made for these records.
+    pub fn push(&mut self, column: NewColumn) -> ColumnIndex {
+        self.columns.push(column.0);
         self.columns.len() - 1
     }
 

@@ -1,42 +1,4 @@
-//! Similarity of two texts. The one place that knows the library behind it.
-
-/// Jaro similarity, from 0 to 1.
-pub(crate) fn jaro(left: &str, right: &str) -> f64 {
-    strsim::jaro(left, right)
-}
-
-/// Jaro-Winkler similarity, from 0 to 1: prefix of at most 4, scale 0.1, no boost up to Jaro 0.7
-/// (Winkler 1990).
-pub(crate) fn jaro_winkler(left: &str, right: &str) -> f64 {
-    strsim::jaro_winkler(left, right)
-}
-
-/// Insertions, deletions and substitutions from one to the other.
-pub(crate) fn levenshtein(left: &str, right: &str) -> usize {
-    strsim::levenshtein(left, right)
-}
-
-/// As [`levenshtein`], with swaps of neighbours; characters may be edited again after a swap.
-pub(crate) fn damerau_levenshtein(left: &str, right: &str) -> usize {
-    strsim::damerau_levenshtein(left, right)
-}
-
-/// Common characters of all characters, as sets, from 0 to 1.
-pub(crate) fn jaccard(left: &str, right: &str) -> f64 {
-    let set = |text: &str| {
-        let mut characters: Vec<char> = text.chars().collect();
-        characters.sort_unstable();
-        characters.dedup();
-        characters
-    };
-    let (left, right) = (set(left), set(right));
-    let common = left
-        .iter()
-        .filter(|character| right.binary_search(character).is_ok())
-        .count();
-    let all = left.len() + right.len() - common;
-    if all == 0 { 0.0 } else { ratio(common, all) }
-}
+//! Bounds of the similarity of two texts that cost less than the similarity.
 
 /// How near two texts can be at best.
 #[derive(Clone, Copy, Debug)]
@@ -97,40 +59,17 @@ pub(crate) fn ratio(part: usize, whole: usize) -> f64 {
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
-
-    fn close(left: f64, right: f64) -> bool {
-        (left - right).abs() < 5e-5
-    }
-
-    #[test]
-    fn a_prefix_counts_only_above_jaro_0_7() {
-        assert!(close(jaro("abcdefgh", "abzzzzzz"), 0.5));
-        assert!(close(jaro_winkler("abcdefgh", "abzzzzzz"), 0.5));
-        assert!(close(jaro("martha", "marhta"), 0.9444));
-        assert!(close(jaro_winkler("martha", "marhta"), 0.9611));
-    }
-
-    #[test]
-    fn a_swap_may_be_edited_again() {
-        assert_eq!(damerau_levenshtein("ca", "abc"), 2);
-        assert_eq!(levenshtein("ca", "abc"), 3);
-    }
-
-    #[test]
-    fn jaccard_is_of_sets_of_characters() {
-        assert!(close(jaccard("aab", "ab"), 1.0));
-        assert!(close(jaccard("abc", "abd"), 0.5));
-        assert!(close(jaccard("", ""), 0.0));
-    }
+    use crate::text::similarity::{Scratch, damerau, jaro, jaro_winkler, levenshtein};
 
     proptest::proptest! {
         #[test]
         fn bounds_hold(left in "[a-d]{1,8}", right in "[a-d]{1,8}") {
             let bound = nearest(&left, &right).unwrap();
-            assert!(ratio(levenshtein(&left, &right), 1) >= bound.edits);
-            assert!(ratio(damerau_levenshtein(&left, &right), 1) >= bound.edits);
-            assert!(jaro(&left, &right) <= bound.jaro);
-            assert!(jaro_winkler(&left, &right) <= bound.jaro_winkler);
+            let scratch = &mut Scratch::new();
+            assert!(ratio(levenshtein(scratch, &left, &right), 1) >= bound.edits);
+            assert!(ratio(damerau(scratch, &left, &right), 1) >= bound.edits);
+            assert!(jaro(scratch, &left, &right) <= bound.jaro);
+            assert!(jaro_winkler(scratch, &left, &right) <= bound.jaro_winkler);
         }
     }
 }

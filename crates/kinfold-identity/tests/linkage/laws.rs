@@ -1,6 +1,7 @@
 //! What holds for any records.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kinfold_identity::linkage::*;
 use proptest::prelude::*;
@@ -198,6 +199,34 @@ fn by_pairs(
         share = total / pairs.len() as f64;
     }
     m
+}
+
+proptest! {
+    #[test]
+    fn what_was_kept_scored_again_is_everything_scored_anew(rows in rows(), slack in 0.0..14.0_f64) {
+        let order: Vec<usize> = (0..rows.len()).collect();
+        let Case { records, rules, comparisons } = case(&rows, &order);
+        let linkage = Linkage::new(&records, &comparisons, Scope::Dedupe, 2).unwrap();
+        let parameters = Parameters::untrained(&comparisons);
+        let blocking = Blocking::new(&records, Scope::Dedupe, &rules, 50, 2).unwrap();
+        let before = Arc::new(linkage.weights(&parameters, None).unwrap());
+        let first = linkage.scorer_of(Arc::clone(&before));
+        let kept = first.score(&blocking, -slack);
+        let people = connected_components(&records, &kept, 0.0);
+        let after = Arc::new(linkage.weights(&parameters, Some(&people)).unwrap());
+        let gain = after.gain(&before);
+        let second = linkage.scorer_of(after);
+        for (old, new) in first.score(&blocking, -1e9).iter().zip(second.score(&blocking, -1e9)) {
+            prop_assert!(new.weight <= old.weight + gain + 1e-9);
+            let mut parts = vec![];
+            second.parts(&mut second.state(), new.left, new.right, &mut parts);
+            let sum = parts.iter().fold(second.prior(), |sum, part| sum + part);
+            prop_assert!((sum - new.weight).abs() < 1e-9);
+        }
+        if gain + 1e-6 < slack {
+            prop_assert_eq!(second.rescore(&kept, 0.0), second.score(&blocking, 0.0));
+        }
+    }
 }
 
 proptest! {

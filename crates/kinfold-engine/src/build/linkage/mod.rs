@@ -8,19 +8,22 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
 use kinfold_compile::compile::{CompiledNode, Determinism};
 use kinfold_identity::linkage::{
     Comparison, Condition, Level, LinkageError, Parameters, Records, Scope,
 };
 use kinfold_project::linkage::{LevelCondition, LinkScope};
 use kinfold_project::{ComparisonRule, KeyRule, LinkageParameters, LinkageRules};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use train::Trained;
 
 use crate::stream::Providers;
 use crate::{Engine, EngineError};
-use rows::{Kind, Rows, columns_of, key_rules, kind_of, same, select};
+use rows::{Kind, Part, Rows, columns_of, key_rules, kind_of, same, select};
 
 /// Why a linkage cannot be trained or built.
 #[derive(Debug, thiserror::Error)]
@@ -71,17 +74,27 @@ impl Engine {
         let wanted = key_rules(rules);
         let sql = select(&columns, &wanted);
         let statement = self.statement(false).over_plan("query", plan, providers)?;
-        let mut rows = Rows::default();
-        for batch in statement.rows(&sql).await? {
-            rows.add(batch)?;
-            if cancel.is_cancelled() {
-                return Err(EngineError::Cancelled);
-            }
+        let wanted: Arc<[KeyRule]> = wanted.into_iter().cloned().collect();
+        let mut reading = JoinSet::new();
+        for (at, stream) in statement.streams(&sql).await?.into_iter().enumerate() {
+            let (wanted, count, cancel) = (Arc::clone(&wanted), columns.len(), cancel.clone());
+            reading.spawn(async move { (at, read(stream, count, &wanted, &cancel).await) });
+        }
+        let mut parts = vec![];
+        while let Some(done) = reading.join_next().await {
+            let (at, part) = done?;
+            parts.push((at, part?));
+        }
+        // Records of the same name keep the order in which they are read.
+        parts.sort_by_key(|(at, _)| *at);
+        let parts: Vec<Part> = parts.into_iter().map(|(_, part)| part).collect();
+        let unnamed: u64 = parts.iter().map(|part| part.unnamed).sum();
+        if unnamed > 0 {
+            tracing::warn!(node = %node.id, unnamed, "rows without source or record_id are in no pair");
         }
         let rules = rules.clone();
-        let owned: Vec<KeyRule> = wanted.into_iter().cloned().collect();
         let prepared =
-            tokio::task::spawn_blocking(move || prepare(rows, (columns, &schema), rules, owned))
+            tokio::task::spawn_blocking(move || prepare(parts, (columns, &schema), rules, &wanted))
                 .await??;
         Ok(prepared)
     }
@@ -94,21 +107,36 @@ impl Engine {
     }
 }
 
+/// Reads a stream to its end.
+async fn read(
+    mut stream: SendableRecordBatchStream,
+    columns: usize,
+    rules: &[KeyRule],
+    cancel: &CancellationToken,
+) -> Result<Part, EngineError> {
+    let mut part = Part::default();
+    while let Some(batch) = stream.next().await {
+        part.add(batch?, columns, rules)?;
+        if cancel.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+    }
+    Ok(part)
+}
+
 fn prepare(
-    mut rows: Rows,
+    parts: Vec<Part>,
     (columns, schema): (Vec<(String, Kind)>, &Schema),
     rules: LinkageRules,
-    wanted: Vec<KeyRule>,
+    wanted: &[KeyRule],
 ) -> Result<Prepared, DataFusionError> {
-    let borrowed: Vec<&KeyRule> = wanted.iter().collect();
-    let (records, keys) = rows.records(&columns, &borrowed)?;
-    let external = |error: LinkageError| DataFusionError::External(Box::new(error));
-    let arranged: Result<Vec<Vec<u64>>, _> =
-        keys.iter().map(|keys| records.arrange(keys)).collect();
-    let keys = wanted
-        .into_iter()
-        .zip(arranged.map_err(external)?)
-        .collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let rows::Read {
+        rows,
+        records,
+        keys,
+    } = rows::records(parts, &columns, wanted.len(), threads)?;
+    let keys = wanted.iter().cloned().zip(keys).collect();
     let comparisons = rules
         .comparisons
         .iter()
@@ -124,7 +152,7 @@ fn prepare(
         },
         rules,
         keys,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads,
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Schema};
 use datafusion::common::DataFusionError;
-use kinfold_identity::linkage::{Records, hash_key};
+use kinfold_identity::linkage::{NewColumn, Records, hash_key, map_in_order};
 use kinfold_project::linkage::LevelCondition;
 use kinfold_project::{KeyRule, LinkageRules};
 
@@ -118,22 +118,112 @@ pub(crate) fn select(columns: &[(String, Kind)], keys: &[&KeyRule]) -> String {
     sql
 }
 
-/// The records of a linkage, as they were read.
+/// Some of the records as they were read: a stream of [`select`].
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// Source, id and columns.
+    batches: Vec<RecordBatch>,
+    /// For each rule the key of each row.
+    keys: Vec<Vec<u64>>,
+    /// Rows without source or id, which are left out.
+    pub(super) unnamed: u64,
+}
+
+impl Part {
+    /// Takes a batch: the keys are hashed, so that their texts need no place.
+    pub(super) fn add(
+        &mut self,
+        batch: RecordBatch,
+        columns: usize,
+        rules: &[KeyRule],
+    ) -> Result<(), DataFusionError> {
+        let (source, id) = (text(&batch, 0)?, text(&batch, 1)?);
+        let named = |row: usize| filled(source, row).is_some() && filled(id, row).is_some();
+        let taken: Vec<bool> = (0..batch.num_rows()).map(named).collect();
+        let left_out = taken.iter().filter(|taken| !**taken).count();
+        let batch = match left_out {
+            0 => batch,
+            _ => {
+                self.unnamed += left_out as u64;
+                datafusion::arrow::compute::filter_record_batch(&batch, &taken.into())?
+            }
+        };
+        self.keys.resize_with(rules.len(), Vec::new);
+        let mut column = 2 + columns;
+        for (rule, keys) in rules.iter().zip(&mut self.keys) {
+            let parts = rule.expressions.len();
+            let texts: Result<Vec<&StringArray>, _> =
+                (0..parts).map(|part| text(&batch, column + part)).collect();
+            let texts = texts?;
+            let mut values: Vec<Option<&str>> = vec![None; parts];
+            for row in 0..batch.num_rows() {
+                for (value, column) in values.iter_mut().zip(&texts) {
+                    *value = filled(column, row);
+                }
+                keys.push(hash_key(&values));
+            }
+            column += parts;
+        }
+        let kept: Vec<usize> = (0..2 + columns).collect();
+        self.batches.push(batch.project(&kept)?);
+        Ok(())
+    }
+}
+
+/// The names of the records of a linkage, by row.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    batches: Vec<RecordBatch>,
-    /// Names of sources by code.
+    /// Names of sources by code, ascending.
     sources: Vec<String>,
     source_of: Vec<u16>,
-    index: BTreeMap<String, u16>,
     /// Ids of the records, one behind the other.
     ids: String,
     ends: Vec<usize>,
-    /// Rows without source or id.
-    pub(super) ignored: u64,
 }
 
 impl Rows {
+    fn of(parts: &[Part]) -> Result<Self, DataFusionError> {
+        let batches = || parts.iter().flat_map(|part| &part.batches);
+        let mut index: BTreeMap<&str, u16> = BTreeMap::new();
+        for batch in batches() {
+            let source = text(batch, 0)?;
+            let mut last = "";
+            for row in 0..batch.num_rows() {
+                let name = source.value(row);
+                if name != last {
+                    index.insert(name, 0);
+                    last = name;
+                }
+            }
+        }
+        // Codes follow the order of the names, not that of the rows.
+        for (code, of) in index.values_mut().enumerate() {
+            *of = u16::try_from(code).map_err(|_| {
+                DataFusionError::Execution(
+                    "a linkage has more than 65,536 distinct values of `source`".to_owned(),
+                )
+            })?;
+        }
+        let mut rows = Self {
+            sources: index.keys().map(|name| (*name).to_owned()).collect(),
+            ..Self::default()
+        };
+        for batch in batches() {
+            let (source, id) = (text(batch, 0)?, text(batch, 1)?);
+            let mut last: (&str, u16) = ("", 0);
+            for row in 0..batch.num_rows() {
+                let name = source.value(row);
+                if name != last.0 {
+                    last = (name, index.get(name).copied().unwrap_or_default());
+                }
+                rows.source_of.push(last.1);
+                rows.ids.push_str(id.value(row));
+                rows.ends.push(rows.ids.len());
+            }
+        }
+        Ok(rows)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
@@ -148,110 +238,79 @@ impl Rows {
         let id = self.ids.get(start.unwrap_or_default()..end);
         (source.map_or("", String::as_str), id.unwrap_or_default())
     }
-
-    /// Takes a batch of [`select`].
-    pub(super) fn add(&mut self, batch: RecordBatch) -> Result<(), DataFusionError> {
-        let (source, id) = (text(&batch, 0)?, text(&batch, 1)?);
-        let named = |row: usize| filled(source, row).is_some() && filled(id, row).is_some();
-        let taken: Vec<bool> = (0..batch.num_rows()).map(named).collect();
-        let left_out = taken.iter().filter(|taken| !**taken).count();
-        let batch = match left_out {
-            0 => batch,
-            _ => {
-                self.ignored += left_out as u64;
-                datafusion::arrow::compute::filter_record_batch(&batch, &taken.into())?
-            }
-        };
-        let (source, id) = (text(&batch, 0)?, text(&batch, 1)?);
-        for row in 0..batch.num_rows() {
-            let (source, id) = (source.value(row), id.value(row));
-            let code = match self.index.get(source) {
-                Some(code) => *code,
-                None => {
-                    let code = u16::try_from(self.sources.len()).map_err(|_| {
-                        DataFusionError::Execution(
-                            "a linkage has more than 65,535 distinct values of `source`".to_owned(),
-                        )
-                    })?;
-                    self.sources.push(source.to_owned());
-                    self.index.insert(source.to_owned(), code);
-                    code
-                }
-            };
-            self.source_of.push(code);
-            self.ids.push_str(id);
-            self.ends.push(self.ids.len());
-        }
-        self.batches.push(batch);
-        Ok(())
-    }
-
-    /// The records by column, in the order of `columns`, and for each rule the keys in the order of the rows.
-    /// What was read is given up on the way.
-    pub(super) fn records(
-        &mut self,
-        columns: &[(String, Kind)],
-        rules: &[&KeyRule],
-    ) -> Result<(Records, Vec<Vec<u64>>), DataFusionError> {
-        let count = u32::try_from(self.len()).unwrap_or(u32::MAX);
-        let hashes: Vec<u64> = (0..count)
-            .map(|row| {
-                let (source, id) = self.name(row);
-                hash_key(&[Some(source), Some(id)])
-            })
-            .collect();
-        // Codes follow the order of the names, not that of the rows.
-        let ranks: BTreeMap<&str, u16> = self.index.keys().map(String::as_str).zip(0..).collect();
-        let ranked: Vec<u16> = self
-            .source_of
-            .iter()
-            .map(|code| {
-                let name = self.sources.get(usize::from(*code));
-                name.and_then(|name| ranks.get(name.as_str()).copied())
-                    .unwrap_or_default()
-            })
-            .collect();
-        let mut records = Records::new(&hashes, &ranked).map_err(external)?;
-        let batches = std::mem::take(&mut self.batches);
-        for (at, (_, kind)) in columns.iter().enumerate() {
-            add_column(&mut records, &batches, at + 2, *kind)?;
-        }
-        let mut keys = vec![];
-        let mut column = 2 + columns.len();
-        for rule in rules {
-            let parts = rule.expressions.len();
-            let mut own = Vec::with_capacity(self.len());
-            for batch in &batches {
-                let texts: Result<Vec<&StringArray>, _> =
-                    (0..parts).map(|part| text(batch, column + part)).collect();
-                let texts = texts?;
-                let mut values: Vec<Option<&str>> = vec![None; parts];
-                for row in 0..batch.num_rows() {
-                    for (value, column) in values.iter_mut().zip(&texts) {
-                        *value = filled(column, row);
-                    }
-                    own.push(hash_key(&values));
-                }
-            }
-            column += parts;
-            keys.push(own);
-        }
-        Ok((records, keys))
-    }
 }
 
-fn add_column(
-    records: &mut Records,
+/// What was read, in memory.
+pub(super) struct Read {
+    pub(super) rows: Rows,
+    pub(super) records: Records,
+    /// For each rule the key of each record.
+    pub(super) keys: Vec<Vec<u64>>,
+}
+
+/// The records of all parts by column, in the order of `columns`, and the keys of so many rules.
+pub(super) fn records(
+    mut parts: Vec<Part>,
+    columns: &[(String, Kind)],
+    rules: usize,
+    threads: usize,
+) -> Result<Read, DataFusionError> {
+    let rows = Rows::of(&parts)?;
+    let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    let hashes: Vec<u64> = (0..count)
+        .map(|row| {
+            let (source, id) = rows.name(row);
+            hash_key(&[Some(source), Some(id)])
+        })
+        .collect();
+    let mut records = Records::new(&hashes, &rows.source_of).map_err(external)?;
+    drop(hashes);
+    let batches: Vec<RecordBatch> = parts
+        .iter_mut()
+        .flat_map(|part| std::mem::take(&mut part.batches))
+        .collect();
+    let kinds: Vec<(usize, Kind)> = columns.iter().map(|(_, kind)| *kind).enumerate().collect();
+    let made = map_in_order(
+        threads,
+        &kinds,
+        || (),
+        |(), (at, kind)| column(&records, &batches, at + 2, *kind),
+    );
+    for column in made {
+        records.push(column?);
+    }
+    drop(batches);
+    let rules: Vec<usize> = (0..rules).collect();
+    let keys = map_in_order(
+        threads,
+        &rules,
+        || (),
+        |(), rule| {
+            let own = parts.iter().filter_map(|part| part.keys.get(*rule));
+            let own: Vec<u64> = own.flatten().copied().collect();
+            records.arrange(&own).map_err(external)
+        },
+    );
+    let keys = keys.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(Read {
+        rows,
+        records,
+        keys,
+    })
+}
+
+fn column(
+    records: &Records,
     batches: &[RecordBatch],
     at: usize,
     kind: Kind,
-) -> Result<(), DataFusionError> {
-    let added = match kind {
+) -> Result<NewColumn, DataFusionError> {
+    let made = match kind {
         Kind::Text => {
             let columns: Result<Vec<&StringArray>, _> =
                 batches.iter().map(|b| text(b, at)).collect();
             let columns = columns?;
-            records.add_text(
+            records.text(
                 columns
                     .iter()
                     .flat_map(|column| (0..column.len()).map(|row| filled(column, row))),
@@ -261,13 +320,13 @@ fn add_column(
             let columns = typed(batches, at, |column| {
                 column.as_primitive_opt::<Date32Type>()
             })?;
-            records.add_date(columns.iter().flat_map(|column| column.iter()))
+            records.date(columns.iter().flat_map(|column| column.iter()))
         }
         Kind::Number => {
             let columns = typed(batches, at, |column| {
                 column.as_primitive_opt::<Float64Type>()
             })?;
-            records.add_number(columns.iter().flat_map(|column| column.iter()))
+            records.number(columns.iter().flat_map(|column| column.iter()))
         }
         Kind::Texts => {
             let columns = typed(batches, at, |column| column.as_list_opt::<i32>())?;
@@ -284,10 +343,10 @@ fn add_column(
                     values.push(Some(members.map(str::to_owned).collect()));
                 }
             }
-            records.add_text_array(values)
+            records.text_array(values)
         }
     };
-    added.map(|_| ()).map_err(external)
+    made.map_err(external)
 }
 
 fn typed<'b, T>(

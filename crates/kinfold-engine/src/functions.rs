@@ -10,14 +10,25 @@ use datafusion::arrow::array::builder::{ListBuilder, StringBuilder};
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::cast::as_string_array;
-use datafusion::common::{DataFusionError, internal_err};
+use datafusion::common::{DataFusionError, ScalarValue, internal_err};
+use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use kinfold_identity::text::normalise::{self, Diacritics, EmailOptions};
 use kinfold_identity::text::similarity::{self, Scratch};
 use kinfold_identity::text::{nicknames, phonetic};
 
+/// The session with all of them.
+pub(crate) fn with_functions(mut state: SessionState) -> SessionState {
+    for function in all() {
+        // Only a registry that cannot be written to refuses, and this is not one.
+        let known = state.register_udf(function);
+        debug_assert!(known.is_ok_and(|before| before.is_none()));
+    }
+    state
+}
+
 /// All of them. One and the same each time, so that plans with them can be compared.
-pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
+fn all() -> Vec<Arc<ScalarUDF>> {
     static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         [
             words("soundex", phonetic::soundex),
@@ -42,10 +53,12 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
                 normalise::street(text).and_then(|street| street.house_number)
             }),
             phone(),
+            words("nickname_root", nickname_root),
             full_names(),
             share("jaro_similarity", similarity::jaro),
             share("jaro_winkler_similarity", similarity::jaro_winkler),
             share("jaccard", similarity::jaccard),
+            share("levenshtein_similarity", levenshtein_similarity),
             edits("damerau_levenshtein", similarity::damerau),
         ]
         .into_iter()
@@ -98,6 +111,26 @@ fn full_names() -> ScalarUDF {
     })
 }
 
+/// The one full name that a given name may stand for; the name itself if there are several or none.
+fn nickname_root(text: &str) -> Option<String> {
+    let mut names = nicknames::full_names(text).into_iter();
+    match (names.next(), names.next()) {
+        (Some(only), None) => Some(only),
+        (None, _) => None,
+        _ => Some(normalise::name(text, Diacritics::Fold)),
+    }
+}
+
+/// The share of the characters of the longer text that no edit touches.
+fn levenshtein_similarity(scratch: &mut Scratch, left: &str, right: &str) -> f64 {
+    let longer = left.chars().count().max(right.chars().count());
+    let edits = similarity::levenshtein(scratch, left, right);
+    if longer == 0 {
+        return 1.0;
+    }
+    1.0 - edits as f64 / longer as f64
+}
+
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
 }
@@ -147,7 +180,12 @@ fn function(
             .iter()
             .map(|array| as_string_array(array))
             .collect::<Result<_, _>>()?;
-        Ok(ColumnarValue::Array(body(&texts)?))
+        let result = body(&texts)?;
+        let constant = |value: &ColumnarValue| matches!(value, ColumnarValue::Scalar(_));
+        if given.iter().all(constant) {
+            return ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar);
+        }
+        Ok(ColumnarValue::Array(result))
     };
     create_udf(
         name,

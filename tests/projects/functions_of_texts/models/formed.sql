@@ -1,0 +1,21 @@
+select
+    id,
+    soundex(one) as sound,
+    dmetaphone(one) as metaphone,
+    dmetaphone_alt(one) as alternate,
+    round(jaro_similarity(one, other), 4) as jaro,
+    round(jaro_winkler_similarity(one, other), 4) as jaro_winkler,
+    round(jaccard(one, other), 4) as jaccard,
+    levenshtein(one, other) as levenshtein,
+    round(levenshtein_similarity(one, other), 4) as levenshtein_similarity,
+    damerau_levenshtein(one, other) as damerau,
+    normalise_name(one) as name,
+    normalise_email(email) as email,
+    normalise_phone(phone, country) as phone,
+    normalise_phone(phone, 'GB') as british,
+    normalise_street(street) as street,
+    house_number(street) as house,
+    normalise_postcode(postcode) as postcode,
+    full_names(one) as full_names,
+    nickname_root(one) as root
+from {{ ref('people') }}

@@ -1,0 +1,1 @@
+select count(*) from {{ ref('formed') }} having count(*) <> 3
