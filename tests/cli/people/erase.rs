@@ -187,7 +187,7 @@ pub fn somebody_is_erased_and_stays_away() {
 
 /// Parameters are learned from people, and hold numbers only.
 pub fn what_is_trained_names_nobody() {
-    let project = repository().join("tests/projects/linkage_fake_1000");
+    let project = repository().join("examples/linkage/fake_1000");
     let trained = fs::read_to_string(project.join("models/matches.linkage.yml")).unwrap();
     let words: Vec<&str> = trained
         .split(|c: char| !c.is_alphanumeric() && !"@.-_".contains(c))
