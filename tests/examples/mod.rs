@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use libtest_mimic::Trial;
@@ -108,10 +109,7 @@ fn judge(example: &Example) {
     copy(&examples().join(example.name), &project);
     let found = match example.file.map(data) {
         Some(None) => {
-            eprintln!(
-                "examples::{}: its data is not here, so it is only checked",
-                example.name
-            );
+            say(example, "its data is not here, so it is only checked");
             kinfold(&project, ["check"]).run().ok();
             return;
         }
@@ -134,7 +132,7 @@ fn judge(example: &Example) {
     assert_eq!(fs::read_to_string(&parameters).unwrap(), committed);
     run(&["build"]).run().ok();
     let f1 = f1(&run, example.judged);
-    eprintln!("examples::{}: F1 {f1:.4}", example.name);
+    say(example, &format!("F1 {f1:.4}"));
     assert!(f1 >= example.f1, "{}: F1 {f1}", example.name);
 }
 
@@ -143,4 +141,9 @@ fn f1(run: &dyn Fn(&[&str]) -> Kinfold, relation: &str) -> f64 {
     let ran = run(&["query", &sql, "--format", "csv"]).run().ok();
     let last = ran.stdout.lines().last().unwrap();
     last.parse().unwrap()
+}
+
+/// What was judged, and how, is part of what the tests say.
+fn say(example: &Example, what: &str) {
+    let _ = writeln!(std::io::stderr(), "examples::{}: {what}", example.name);
 }

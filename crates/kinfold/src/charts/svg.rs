@@ -157,7 +157,7 @@ impl Svg {
 fn pixels(length: f64) -> String {
     let text = format!("{length:.1}");
     match text.strip_suffix(".0") {
-        Some(whole) if whole == "-0" => "0".to_owned(),
+        Some("-0") => "0".to_owned(),
         Some(whole) => whole.to_owned(),
         None => text,
     }

@@ -2,8 +2,8 @@
 with judged as (
     select l.truth = r.truth as right_one
     from {{ ref('matches') }} as m
-    join {{ ref('records') }} as l on l.record_id = m.left_record_id
-    join {{ ref('records') }} as r on r.record_id = m.right_record_id
+    join {{ ref('records') }} as l on l.record_id = m.record_id_l
+    join {{ ref('records') }} as r on r.record_id = m.record_id_r
     where m.match_weight >= 0
 ),
 true_ones as (
