@@ -84,7 +84,7 @@ pub fn assert_equal(
 }
 
 /// Where `.ci/setup` installs what the tests start.
-fn tools() -> PathBuf {
+pub fn tools() -> PathBuf {
     if let Some(tools) = std::env::var_os("KINFOLD_TOOLS") {
         return PathBuf::from(tools);
     }

@@ -1,7 +1,8 @@
 //! The projects of `examples/linkage`: trained anew, built, and judged by their labels.
 //!
-//! Most of the labelled data is not part of this repository: `examples/linkage/fetch.py` gets it, and the folder that
-//! it wrote is named by `KINFOLD_LINKAGE_DATA`. Without it only the example itself is checked.
+//! Most of the labelled data is not part of this repository: `examples/linkage/fetch.py` gets it, and `.ci/setup` has
+//! it write among the tools of the tests. `KINFOLD_LINKAGE_DATA` may name another folder. Without the data of an
+//! example, that must be all that is wrong with it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use libtest_mimic::Trial;
 
 use crate::program::{Kinfold, copy, folder, kinfold, repository};
+use crate::tables::tools;
 
 /// An example, the file of its data below the folder of data, and the F1 that a relation of it must have.
 struct Example {
@@ -95,12 +97,20 @@ fn examples() -> PathBuf {
     repository().join("examples/linkage")
 }
 
-/// The folder of data, if it has the file: the one that is named, or one beside the repository.
+/// A folder of data that has the file: the one that is named, that of the tools, or one beside the repository.
 fn data(file: &str) -> Option<PathBuf> {
     let named = std::env::var_os("KINFOLD_LINKAGE_DATA").filter(|named| !named.is_empty());
-    let beside = repository().join("../shared/data");
-    let folder = named.map_or(beside, PathBuf::from);
-    folder.join(file).is_file().then_some(folder)
+    let folders = named
+        .map(|named| vec![PathBuf::from(named)])
+        .unwrap_or_else(|| {
+            vec![
+                tools().join("labelled"),
+                repository().join("../shared/data"),
+            ]
+        });
+    folders
+        .into_iter()
+        .find(|folder| folder.join(file).is_file())
 }
 
 fn judge(example: &Example) {
@@ -110,7 +120,12 @@ fn judge(example: &Example) {
     let found = match example.file.map(data) {
         Some(None) => {
             say(example, "its data is not here, so it is only checked");
-            kinfold(&project, ["check"]).run().ok();
+            let ran = kinfold(&project, ["check"]).run().code(1);
+            let missing = ran
+                .stderr
+                .matches("error[KF0501]: there is no file")
+                .count();
+            assert_eq!(missing, ran.stderr.matches("error[").count(), "{ran:?}");
             return;
         }
         Some(found) => found,
