@@ -27,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
         destinations::a_destination_that_hangs_keeps_nobody_waiting,
         identity::a_linkage_is_trained_from_its_records,
         identity::a_person_is_shown,
+        identity::what_is_added_gives_what_all_rows_give,
         interrupts::ctrl_c_during_a_build,
         interrupts::ctrl_c_during_a_sync,
         lakes::a_lake_of_something_newer,
