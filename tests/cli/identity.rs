@@ -1,10 +1,13 @@
 //! Who is who, from the command line: a linkage is trained, built, and a person is shown.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::program::{copy, folder, kinfold, repository};
+use crate::program::{copy, folder, kinfold, repository, write};
+use crate::tables;
 
 /// A project of 1,000 invented records; its parameters are taken away.
 fn people() -> tempfile::TempDir {
@@ -89,4 +92,182 @@ pub fn a_person_is_shown() {
             .code(2)
             .says("there is no person");
     }
+}
+
+/// Numbers that are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % most
+    }
+}
+
+/// Rows of records `from..until` of an invented source; a few are of earlier records.
+fn observations(numbers: &mut Numbers, from: u64, until: u64) -> String {
+    let mut text = String::from("source,record_id,id_type,id_value,observed_at\n");
+    for record in from..until {
+        let record = match numbers.below(6) {
+            0 => numbers.below(record + 1),
+            _ => record,
+        };
+        let source = ["web", "shop"][usize::try_from(record % 2).unwrap()];
+        for _ in 0..2 {
+            let (kind, values) = [
+                ("user", 240),
+                ("email", 300),
+                ("device", 360),
+                ("device", 360),
+            ][usize::try_from(numbers.below(4)).unwrap()];
+            let value = match numbers.below(40) {
+                0 => "null".to_owned(),
+                1 => String::new(),
+                _ => format!(
+                    "{}{}",
+                    [" ", ""][usize::from(record % 3 > 0)],
+                    numbers.below(values)
+                ),
+            };
+            let day = 1 + numbers.below(28);
+            let time = match numbers.below(9) {
+                0 => String::new(),
+                _ => format!("2026-01-{day:02}T10:00:00"),
+            };
+            writeln!(text, "{source},r{record},{kind},{value},{time}").unwrap();
+        }
+    }
+    text
+}
+
+fn growing(project: &Path, rules: &str) {
+    let columns = "{name: source, data_type: varchar}, {name: record_id, data_type: varchar}, {name: id_type, data_type: varchar}, {name: id_value, data_type: varchar}, {name: observed_at, data_type: timestamp}";
+    let sources = format!(
+        "sources:\n  - name: log\n    tables:\n      - name: rows\n        external: {{location: 'data/*.csv'}}\n        columns: [{columns}]\n"
+    );
+    let person = "{{ config(materialized='identity', entity='person') }}\nSELECT source, record_id, id_type, id_value, observed_at FROM {{ ref('rows') }} WHERE id_type <> 'device'\nUNION ALL\nSELECT source, record_id, id_type, id_value, observed_at FROM {{ ref('rows') }} WHERE id_type = 'device'\n";
+    write(
+        project,
+        &[
+            ("kinfold.yml", "name: growing\nversion: '1.0.0'\n"),
+            ("models/sources.yml", &sources),
+            (
+                "models/rows.sql",
+                "SELECT * FROM {{ source('log', 'rows') }}\n",
+            ),
+            ("models/person.sql", person),
+            ("models/person.yml", rules),
+        ],
+    );
+}
+
+/// All that an identity has published, as text.
+fn people_of(project: &Path) -> Vec<String> {
+    let queries = [
+        "SELECT id_type, id_value, canonical_id, minted_at, first_seen_at, last_seen_at FROM person",
+        "SELECT * FROM person__records",
+        "SELECT * FROM person__edges",
+        "SELECT changed_at, kind, from_canonical_id, into_canonical_id, identifiers FROM person__changes",
+        "SELECT * FROM person__alarms",
+        "SELECT id_type, id_value, canonical_id, valid_to FROM person__history",
+        "SELECT * FROM person__aliases",
+        "SELECT count(*), count(canonical_id), count(DISTINCT canonical_id) FROM person",
+    ];
+    let ask = |query: &str| {
+        let ran = kinfold(project, ["query", query, "--format", "csv"])
+            .run()
+            .ok();
+        let mut lines: Vec<&str> = ran.stdout.lines().collect();
+        lines.sort_unstable();
+        lines.join("\n")
+    };
+    queries.into_iter().map(ask).collect()
+}
+
+fn built(project: &Path, day: u64, more: &[&str]) -> (String, Value) {
+    let time = format!("2026-02-{day:02}T00:00:00Z");
+    let arguments = ["build", "--as-of", &time, "--output", "json"];
+    let ran = kinfold(project, arguments.iter().chain(more)).run().ok();
+    let answer = ran.json();
+    let nodes = answer["nodes"].as_array().unwrap();
+    let person = nodes
+        .iter()
+        .find(|node| node["id"] == "model.growing.person");
+    let person = person.unwrap().clone();
+    (person["reason"].as_str().unwrap().to_owned(), person)
+}
+
+/// New files are added to what is published, changed ones and broken rules lead to all rows; either way
+/// the outcome is that of a project which reads everything every time.
+pub fn what_is_added_gives_what_all_rows_give() {
+    let none = "";
+    let limits = "models:\n  - name: person\n    config:\n      identifiers:\n        user: {limit: 6 ever}\n        email: {normalise: lower}\n";
+    let mut added = 0;
+    for (seed, rules) in [(1, none), (2, none), (3, limits)] {
+        let (growing_one, whole_one) = (folder(), folder());
+        let mut numbers = Numbers(seed);
+        for project in [&growing_one, &whole_one] {
+            growing(project.path(), rules);
+        }
+        let (mut reached, mut lost) = (0, String::new());
+        for day in 1..=6 {
+            let count = if day == 1 { 260 } else { 6 + numbers.below(7) };
+            let mut rows = observations(&mut numbers, reached, reached + count);
+            reached += count;
+            let mut file = format!("data/{day}.csv");
+            if day == 5 {
+                // An older file loses rows.
+                file = "data/2.csv".to_owned();
+                let old = fs::read_to_string(growing_one.path().join(&file)).unwrap();
+                let every_other = |from: usize| {
+                    let lines = old.lines().skip(from).step_by(2);
+                    lines.fold(String::new(), |text, line| text + line + "\n")
+                };
+                (rows, lost) = (every_other(0), every_other(1));
+            }
+            if day == 6 {
+                // Who was gone comes back.
+                rows += &lost;
+            }
+            for project in [&growing_one, &whole_one] {
+                write(project.path(), &[(&file, &rows)]);
+            }
+            let (reason, _) = built(growing_one.path(), day, &[]);
+            built(whole_one.path(), day, &["--full-refresh"]);
+            if reason.contains("touched") {
+                added += 1;
+            } else if day > 1 {
+                assert!(reason.contains("all rows were read: "), "{reason}");
+            }
+            if day == 5 && rules.is_empty() {
+                assert!(reason.contains("rewritten or removed"), "{reason}");
+            }
+            let (found, wanted) = (people_of(growing_one.path()), people_of(whole_one.path()));
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert_eq!(found, wanted, "seed {seed}, day {day}: {reason}");
+            }
+            assert_eq!(built(growing_one.path(), day, &[]).1["status"], "skipped");
+        }
+        // Other programs see the same rows.
+        let lake = growing_one.path().join(".kinfold/lake");
+        let read = tables::read(lake.to_str().unwrap(), &["--env", "dev", "--duckdb"]);
+        for (path, table) in read {
+            let rows = format!(
+                "SELECT count(*) AS n FROM {}",
+                path.trim_start_matches("main/")
+            );
+            if !path.starts_with("main/person") {
+                continue;
+            }
+            let ran = kinfold(growing_one.path(), ["query", &rows, "--format", "csv"])
+                .run()
+                .ok();
+            assert_eq!(ran.stdout, format!("n\n{}\n", table.rows), "{path}");
+            assert_eq!(table.duckdb.as_ref(), Some(&table.deltalake), "{path}");
+        }
+    }
+    assert!(added >= 3, "{added}");
 }

@@ -36,6 +36,7 @@ pub fn trials() -> Vec<Trial> {
         judge::charts_need_no_labels,
         judge::pairs_are_labelled_and_judged,
         judge::a_linkage_is_suggested,
+        identity::what_is_added_gives_what_all_rows_give,
         interrupts::ctrl_c_during_a_build,
         interrupts::ctrl_c_during_a_sync,
         lakes::a_lake_of_something_newer,

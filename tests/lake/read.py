@@ -25,7 +25,7 @@ import sys
 import urllib.request
 
 import pyarrow as pa
-from deltalake import DeltaTable
+from deltalake import DeltaTable, QueryBuilder
 
 RUN_COLUMNS = {"run_id"}
 
@@ -143,6 +143,14 @@ def duckdb_connection():
     return connection
 
 
+def rows_of(table):
+    """All rows. What the library reads by way of pyarrow knows no deletion vectors; its queries do."""
+    if "deletionVectors" not in (table.protocol().reader_features or []):
+        return table.to_pyarrow_table()
+    query = QueryBuilder().register("rows", table).execute("SELECT * FROM rows")
+    return pa.table(query.read_all())
+
+
 def main():
     tables = published(arguments.lake, arguments.env) if arguments.env else newest(arguments.lake)
     duckdb = duckdb_connection() if arguments.duckdb else None
@@ -150,7 +158,7 @@ def main():
     for path, version in tables.items():
         location = f"{arguments.lake}/{path}"
         table = DeltaTable(location, version=version, storage_options=delta_options())
-        rows = table.to_pyarrow_table()
+        rows = rows_of(table)
         entry = {
             "version": table.version(),
             "rows": rows.num_rows,

@@ -1,7 +1,14 @@
 //! Canonical ids and how they are minted.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::BuildHasherDefault;
 use std::str::FromStr;
+
+use crate::nodes::AlreadyHashed;
+
+/// Ids that may not be minted. They are hashes themselves.
+pub(crate) type UsedIds = HashSet<CanonicalId, BuildHasherDefault<AlreadyHashed>>;
 
 /// Key-derivation context of minting. Part of the stored form: another text would give every person
 /// of every lake another id.
@@ -52,18 +59,38 @@ impl CanonicalId {
     }
 }
 
+/// The text of a [`CanonicalId`], without an allocation: there is one in every row that is written.
+#[derive(Clone, Copy)]
+pub struct CanonicalIdText([u8; 36]);
+
+impl CanonicalIdText {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Digits and hyphens are always text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl CanonicalId {
+    /// Its text.
+    #[must_use]
+    pub fn text(self) -> CanonicalIdText {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        /// Where each byte of the id begins in the text.
+        const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+        let mut text = [b'-'; 36];
+        for (byte, place) in self.0.to_be_bytes().into_iter().zip(PLACES) {
+            text[place] = DIGITS[usize::from(byte >> 4)];
+            text[place + 1] = DIGITS[usize::from(byte & 15)];
+        }
+        CanonicalIdText(text)
+    }
+}
+
 impl fmt::Display for CanonicalId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = self.0;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            bits >> 96,
-            (bits >> 80) & 0xffff,
-            (bits >> 64) & 0xffff,
-            (bits >> 48) & 0xffff,
-            bits & 0xffff_ffff_ffff
-        )
+        f.pad(self.text().as_str())
     }
 }
 

@@ -103,7 +103,6 @@ pub(crate) fn check(mut builder: GraphBuilder) -> Checked {
     }
     exclude(&mut builder, &mut failing);
     if failing.contains(&true) {
-        builder.forget_records();
         Checked::Failing(Replay::new(builder, constraints, &failing))
     } else {
         Checked::Sound(builder)

@@ -1,14 +1,15 @@
 //! Rows in, a graph of identifiers out.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 
 use crate::blocked::BlockedValues;
-use crate::canonical::CanonicalId;
+use crate::canonical::{CanonicalId, UsedIds};
 use crate::check::Checked;
 use crate::former::Formers;
 use crate::index::Index;
 use crate::judgement::Judgement;
-use crate::nodes::{Fingerprint, NONE, Nodes, Words};
+use crate::nodes::{AlreadyHashed, Fingerprint, NONE, Nodes, Words};
 use crate::observation::{LinkKind, Observation, RowOutcome};
 use crate::resolution::{Resolution, ResolveOptions};
 use crate::rules::{RejectionRule, Rules, RulesError};
@@ -32,7 +33,7 @@ pub enum GraphError {
 }
 
 /// How records are told apart.
-enum Records {
+pub(crate) enum Records {
     /// Rows of a record may lie anywhere: record → its first accepted identifier.
     Anywhere(Table),
     /// Rows of a record follow each other.
@@ -55,10 +56,10 @@ pub struct GraphBuilder {
     pub(crate) rules: Rules,
     pub(crate) nodes: Nodes,
     pub(crate) sources: Words,
-    records: Records,
+    pub(crate) records: Records,
     pub(crate) old: Vec<OldId>,
-    old_index: HashMap<CanonicalId, u32>,
-    pub(crate) retired: HashSet<CanonicalId>,
+    old_index: HashMap<CanonicalId, u32, BuildHasherDefault<AlreadyHashed>>,
+    pub(crate) retired: UsedIds,
     pub(crate) formers: Formers,
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
@@ -70,6 +71,12 @@ pub struct GraphBuilder {
     pub(crate) judgement: Judgement,
     /// Hubs of an index: nobody's, whatever the rows at hand say.
     pub(crate) known_hubs: HashSet<Fingerprint>,
+    /// Of each published person given by [`GraphBuilder::member`] the first identifier.
+    pub(crate) members: HashMap<CanonicalId, u32, BuildHasherDefault<AlreadyHashed>>,
+    /// Whether a row counts that is no plain row of a record.
+    pub(crate) linked: bool,
+    /// Nodes that are published.
+    pub(crate) published: HashSet<u32>,
     /// The record of the row before, by source and id: rows of a record are often neighbours.
     recent: Option<(u16, String, Fingerprint)>,
 }
@@ -97,8 +104,8 @@ impl GraphBuilder {
             sources: Words::default(),
             records,
             old: Vec::new(),
-            old_index: HashMap::new(),
-            retired: HashSet::new(),
+            old_index: HashMap::default(),
+            retired: UsedIds::default(),
             formers: Formers::default(),
             accepted: 0,
             rejected: 0,
@@ -107,6 +114,9 @@ impl GraphBuilder {
             excludes: Vec::new(),
             judgement: Judgement::default(),
             known_hubs: HashSet::new(),
+            members: HashMap::default(),
+            linked: false,
+            published: HashSet::new(),
             recent: None,
         }
     }
@@ -177,16 +187,29 @@ impl GraphBuilder {
             self.rejected += 1;
             return Ok(RowOutcome::Rejected(RejectionRule::Excluded));
         }
-        let at = node as usize;
+        self.linked |= row.link != LinkKind::None;
+        self.observed(node, row.observed_at);
+        let record = self.record(source, record_id)?;
+        let representative = self.representative(record, node);
+        self.nodes.union(representative, node);
+        self.accepted += 1;
+        Ok(RowOutcome::Accepted)
+    }
+
+    /// Notes that a row has the node.
+    pub(crate) fn observed(&mut self, node: u32, at: Option<i64>) {
         self.count_row(node);
-        let seen = &mut self.nodes.all[at];
+        let seen = &mut self.nodes.all[node as usize];
         seen.observed = true;
-        if let Some(time) = row.observed_at {
+        if let Some(time) = at {
             seen.first = seen.first.min(time);
             seen.last = seen.last.max(time);
         }
-        let record = self.record(source, record_id)?;
-        let representative = match &mut self.records {
+    }
+
+    /// The first node of a record, which is `node` if it has none yet.
+    pub(crate) fn representative(&mut self, record: Fingerprint, node: u32) -> u32 {
+        match &mut self.records {
             Records::Anywhere(records) => records.get_or_insert(&record, node),
             Records::Adjacent(Some((current, representative))) if *current == record => {
                 *representative
@@ -195,10 +218,15 @@ impl GraphBuilder {
                 *current = Some((record, node));
                 node
             }
-        };
-        self.nodes.union(representative, node);
-        self.accepted += 1;
-        Ok(RowOutcome::Accepted)
+        }
+    }
+
+    /// Brings the slot of a record near; what it returns means nothing.
+    pub(crate) fn glance(&self, record: &Fingerprint) -> u32 {
+        match &self.records {
+            Records::Anywhere(records) => records.glance(record),
+            Records::Adjacent(_) => 0,
+        }
     }
 
     fn looks(&self, id_type: &str, id_value: &str) -> Option<RejectionRule> {
@@ -235,9 +263,13 @@ impl GraphBuilder {
         }
     }
 
-    /// Forgets the records, which only further rows would need.
-    pub(crate) fn forget_records(&mut self) {
-        self.records = Records::Adjacent(None);
+    /// The records, which only further rows and the writing of records need; none if the rows of a
+    /// record follow each other.
+    pub(crate) fn take_records(&mut self) -> Table {
+        match std::mem::replace(&mut self.records, Records::Adjacent(None)) {
+            Records::Anywhere(records) => records,
+            Records::Adjacent(_) => Table::default(),
+        }
     }
 
     /// Rows of a node whose type has hubs.
@@ -257,6 +289,17 @@ impl GraphBuilder {
         canonical_id: CanonicalId,
         minted_at: i64,
     ) -> Result<(), GraphError> {
+        let node = self.nodes.intern(id_type, id_value)?;
+        self.previous_of(node, canonical_id, minted_at)
+    }
+
+    /// The same for a node.
+    pub(crate) fn previous_of(
+        &mut self,
+        node: u32,
+        canonical_id: CanonicalId,
+        minted_at: i64,
+    ) -> Result<(), GraphError> {
         let next = u32::try_from(self.old.len()).map_err(|_| GraphError::TooManyIdentifiers)?;
         let old = *self.old_index.entry(canonical_id).or_insert(next);
         if old == next {
@@ -267,7 +310,6 @@ impl GraphBuilder {
         } else if let Some(known) = self.old.get_mut(old as usize) {
             known.minted_at = known.minted_at.min(minted_at);
         }
-        let node = self.nodes.intern(id_type, id_value)?;
         let slot = &mut self.nodes.all[node as usize].previous;
         if *slot != NONE && *slot != old {
             let other = self

@@ -85,7 +85,7 @@ impl Hasher for AlreadyHashed {
 }
 
 /// Few distinct words, as small numbers.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Words {
     index: HashMap<String, u16>,
     names: Vec<String>,
@@ -118,6 +118,11 @@ impl Words {
 
     pub(crate) fn len(&self) -> usize {
         self.names.len()
+    }
+
+    /// The words in the order of their indices.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
     /// The space of a word by its index.
@@ -178,13 +183,23 @@ impl Nodes {
     pub(crate) fn intern(&mut self, id_type: &str, value: &str) -> Result<u32, GraphError> {
         let kind = self.types.intern(id_type, GraphError::TooManyIdTypes)?;
         let key = Fingerprint::new(self.types.space(kind), value);
+        self.intern_key(kind, &key, || value)
+    }
+
+    /// The node of an identifier with this fingerprint; its value is asked for only if it is new.
+    pub(crate) fn intern_key<'v>(
+        &mut self,
+        kind: u16,
+        key: &Fingerprint,
+        value: impl FnOnce() -> &'v str,
+    ) -> Result<u32, GraphError> {
         let next = match u32::try_from(self.ends.len()) {
             Ok(next) if next != NONE => next,
-            _ => return self.find(&key).ok_or(GraphError::TooManyIdentifiers),
+            _ => return self.find(key).ok_or(GraphError::TooManyIdentifiers),
         };
-        let node = self.index.get_or_insert(&key, next);
+        let node = self.index.get_or_insert(key, next);
         if node == next {
-            self.text.push_str(value);
+            self.text.push_str(value());
             self.ends.push(self.text.len() as u64);
             self.all.push(Node {
                 first: i64::MAX,
@@ -216,6 +231,11 @@ impl Nodes {
     pub(crate) fn any_fingerprint(&self, id_type: &str, value: &str) -> Fingerprint {
         self.fingerprint(id_type, value)
             .unwrap_or_else(|| Fingerprint::new(Space::new(id_type), value))
+    }
+
+    /// Brings the slot of an identifier near; what it returns means nothing.
+    pub(crate) fn glance(&self, identifier: &Fingerprint) -> u32 {
+        self.index.glance(identifier)
     }
 
     pub(crate) fn find(&self, identifier: &Fingerprint) -> Option<u32> {

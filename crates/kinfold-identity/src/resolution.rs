@@ -2,9 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::ops::Range;
+use std::thread;
 
 use crate::blocked::BlockedValues;
-use crate::canonical::CanonicalId;
+use crate::canonical::{CanonicalId, UsedIds};
 use crate::change::{Change, Diff, Move};
 use crate::graph::{GraphBuilder, OldId, is_known_hub, looks, not_blank};
 use crate::index::{Entry, Index};
@@ -15,6 +17,7 @@ use crate::observation::{LinkKind, Observation};
 use crate::order::in_order;
 use crate::replay::record;
 use crate::rules::{RejectionRule, Rules};
+use crate::table::Table;
 use crate::transition::{changes, overlaps};
 
 /// What a resolution needs to know beside the rows.
@@ -79,27 +82,31 @@ pub struct Summary {
 
 /// The result: every identifier with its canonical id, and what changed since the previous one.
 pub struct Resolution {
-    nodes: Nodes,
-    blocked: BlockedValues,
-    rules: Rules,
-    sources: Words,
-    judgement: Judgement,
-    known_hubs: HashSet<Fingerprint>,
+    pub(crate) nodes: Nodes,
+    pub(crate) blocked: BlockedValues,
+    pub(crate) rules: Rules,
+    pub(crate) sources: Words,
+    pub(crate) judgement: Judgement,
+    pub(crate) known_hubs: HashSet<Fingerprint>,
+    /// The records of all rows that count.
+    pub(crate) records: Table,
     old: Vec<OldId>,
     /// Observed nodes by (type, value).
-    order: Vec<u32>,
+    pub(crate) order: Vec<u32>,
     /// Component of each node; `NONE` if it was not observed.
-    component: Vec<u32>,
+    pub(crate) component: Vec<u32>,
     /// Canonical id and time of minting of each component.
-    ids: Vec<(CanonicalId, i64)>,
+    pub(crate) ids: Vec<(CanonicalId, i64)>,
     changes: Vec<Change>,
     summary: Summary,
+    hinges_on_rows: bool,
 }
 
 impl Resolution {
     pub(crate) fn new(builder: GraphBuilder, options: &ResolveOptions<'_>) -> Self {
         let mut builder = builder;
-        builder.forget_records();
+        let records = builder.take_records();
+        let hinges_on_rows = builder.hinges_on_rows();
         let GraphBuilder {
             blocked,
             rules,
@@ -135,14 +142,15 @@ impl Resolution {
         let mut used = retired;
         used.extend(in_use);
         used.extend(formers.ids());
-        let mut ids = Vec::with_capacity(anchors.len());
-        for ((holder, revived), anchor) in holders.iter().zip(revived).zip(&anchors) {
-            ids.push(match (old.get(*holder as usize), revived) {
-                (Some(kept), _) => (kept.id, kept.minted_at),
-                (None, Some(id)) => (id, options.as_of),
-                (None, None) => (mint(&mut used, options, &nodes, *anchor), options.as_of),
-            });
-        }
+        let kept: Vec<Option<(CanonicalId, i64)>> = holders
+            .iter()
+            .zip(revived)
+            .map(|(holder, revived)| match old.get(*holder as usize) {
+                Some(kept) => Some((kept.id, kept.minted_at)),
+                None => revived.map(|id| (id, options.as_of)),
+            })
+            .collect();
+        let ids = give_ids(&mut used, options, &nodes, &kept, &anchors);
 
         let changes = changes(&nodes, &old, &overlaps, &holders, &ids, &sizes);
         let summary = Summary {
@@ -161,28 +169,49 @@ impl Resolution {
             sources,
             judgement,
             known_hubs,
+            records,
             old,
             order,
             component,
             ids,
             changes,
             summary,
+            hinges_on_rows,
         }
+    }
+
+    /// Whether later rows can only be resolved together with those of this resolution. If not, the
+    /// identifiers and records of whom they touch are enough: see [`GraphBuilder::member`].
+    #[must_use]
+    pub fn hinges_on_rows(&self) -> bool {
+        self.hinges_on_rows
     }
 
     /// Every observed identifier, by type and value.
     pub fn identifiers(&self) -> impl ExactSizeIterator<Item = Identifier<'_>> {
-        self.order.iter().map(|node| {
-            let (canonical_id, minted_at) = self.ids[self.component[*node as usize] as usize];
-            Identifier {
-                id_type: self.nodes.id_type(*node),
-                id_value: self.nodes.value(*node),
-                canonical_id,
-                minted_at,
-                first_seen: self.nodes.first_seen(*node),
-                last_seen: self.nodes.last_seen(*node),
-            }
-        })
+        self.identifiers_in(0..self.order.len())
+    }
+
+    /// Those at some places of [`Resolution::identifiers`]; none if there are fewer.
+    pub fn identifiers_in(
+        &self,
+        places: Range<usize>,
+    ) -> impl ExactSizeIterator<Item = Identifier<'_>> {
+        self.order
+            .get(places)
+            .unwrap_or_default()
+            .iter()
+            .map(|node| {
+                let (canonical_id, minted_at) = self.ids[self.component[*node as usize] as usize];
+                Identifier {
+                    id_type: self.nodes.id_type(*node),
+                    id_value: self.nodes.value(*node),
+                    canonical_id,
+                    minted_at,
+                    first_seen: self.nodes.first_seen(*node),
+                    last_seen: self.nodes.last_seen(*node),
+                }
+            })
     }
 
     /// What a row with this identifier means: the second pass, which writes records (accepted rows,
@@ -238,10 +267,16 @@ impl Resolution {
         let Some(node) = self.nodes.find_text(id_type, id_value) else {
             return Verdict::Ignored;
         };
-        let rejected = self
-            .judgement
-            .rejects(node, || record(&self.sources, source, record_id));
-        match (rejected, self.id_of(node)) {
+        self.verdict_on(node, || record(&self.sources, source, record_id))
+    }
+
+    /// What the edge of a node to a record means, whose fingerprint is asked for only if it matters.
+    pub(crate) fn verdict_on(
+        &self,
+        node: u32,
+        record: impl Fn() -> Option<Fingerprint>,
+    ) -> Verdict {
+        match (self.judgement.rejects(node, record), self.id_of(node)) {
             (Some(rule), _) => Verdict::Rejected(rule),
             (None, Some(id)) => Verdict::Accepted(id),
             (None, None) => Verdict::Ignored,
@@ -391,7 +426,7 @@ impl Resolution {
         self.summary
     }
 
-    fn id_of(&self, node: u32) -> Option<CanonicalId> {
+    pub(crate) fn id_of(&self, node: u32) -> Option<CanonicalId> {
         let component = *self.component.get(node as usize)?;
         self.ids.get(component as usize).map(|(id, _)| *id)
     }
@@ -421,20 +456,58 @@ fn components(nodes: &mut Nodes, order: &[u32]) -> (Vec<u32>, Vec<u32>, Vec<u64>
     (component, anchors, sizes)
 }
 
-/// A new id for the component with this anchor, one that was never used.
-fn mint(
-    used: &mut HashSet<CanonicalId>,
+/// Most threads that mint at once.
+const THREADS: usize = 4;
+/// Fewest components that are worth a thread.
+const SHARE: usize = 10_000;
+
+/// Canonical id and time of minting of each component: what it keeps or takes back, or a new id.
+fn give_ids(
+    used: &mut UsedIds,
+    options: &ResolveOptions<'_>,
+    nodes: &Nodes,
+    kept: &[Option<(CanonicalId, i64)>],
+    anchors: &[u32],
+) -> Vec<(CanonicalId, i64)> {
+    let mut ids = vec![(CanonicalId::from_u128(0), options.as_of); anchors.len()];
+    type Kept = [Option<(CanonicalId, i64)>];
+    let first_choice = |ids: &mut [(CanonicalId, i64)], kept: &Kept, anchors: &[u32]| {
+        for ((id, kept), anchor) in ids.iter_mut().zip(kept).zip(anchors) {
+            match kept {
+                Some(kept) => *id = *kept,
+                None => id.0 = mint(options, nodes, *anchor, 0),
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, |n| n.get().min(THREADS));
+    let share = anchors.len().div_ceil(threads).max(SHARE);
+    thread::scope(|scope| {
+        let parts = ids
+            .chunks_mut(share)
+            .zip(kept.chunks(share))
+            .zip(anchors.chunks(share));
+        for ((ids, kept), anchors) in parts {
+            scope.spawn(|| first_choice(ids, kept, anchors));
+        }
+    });
+    used.reserve(kept.iter().filter(|kept| kept.is_none()).count());
+    // Whether an id is taken already depends on those before it, so this is for one thread.
+    for ((id, kept), anchor) in ids.iter_mut().zip(kept).zip(anchors) {
+        let mut attempt = 0;
+        while kept.is_none() && !used.insert(id.0) {
+            attempt += 1;
+            id.0 = mint(options, nodes, *anchor, attempt);
+        }
+    }
+    ids
+}
+
+pub(crate) fn mint(
     options: &ResolveOptions<'_>,
     nodes: &Nodes,
     anchor: u32,
+    attempt: u32,
 ) -> CanonicalId {
     let (id_type, value) = (nodes.id_type(anchor), nodes.value(anchor));
-    let mut attempt = 0;
-    loop {
-        let id = CanonicalId::mint(options.salt, options.entity, id_type, value, attempt);
-        if used.insert(id) {
-            return id;
-        }
-        attempt += 1;
-    }
+    CanonicalId::mint(options.salt, options.entity, id_type, value, attempt)
 }

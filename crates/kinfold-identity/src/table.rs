@@ -43,6 +43,30 @@ impl Table {
         slot[3]
     }
 
+    /// Which slot a key has.
+    pub(crate) fn slot_of(&self, key: &Fingerprint) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let place = self.place(key.0);
+        (self.slots[place][3] != NONE).then_some(place)
+    }
+
+    /// Number of slots, most of them taken.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Brings the slots where a key would be near, without waiting for them. What it returns means
+    /// nothing.
+    pub(crate) fn glance(&self, key: &Fingerprint) -> u32 {
+        let [a, b, ..] = key.0;
+        let home = (u64::from(a) << 32) | u64::from(b);
+        let mask = (self.slots.len() as u64).wrapping_sub(1);
+        let place = usize::try_from(home & mask).unwrap_or(0);
+        self.slots.get(place).map_or(0, |slot| slot[3])
+    }
+
     /// Where a key is, or the empty slot where it would be. There is always one.
     fn place(&self, [a, b, c, _]: [u32; 4]) -> usize {
         let mask = self.slots.len() - 1;

@@ -10,12 +10,11 @@ use futures::StreamExt as _;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
-use parquet::arrow::{ArrowSchemaConverter, AsyncArrowWriter};
-use parquet::basic::{Compression, Type, ZstdLevel};
+use parquet::arrow::AsyncArrowWriter;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tokio::task::JoinSet;
 
+use crate::encoding::properties;
 use crate::location::join;
 use crate::objects::sync_file;
 use crate::schema::Storing;
@@ -25,9 +24,9 @@ use crate::{Lake, LakeError, TablePath};
 /// Size at which a data file is closed and the next one is begun, 100 MiB.
 pub(crate) const TARGET_FILE_BYTES: u64 = 100 << 20;
 /// Most bytes of a row group that wait in memory for their end, 32 MiB a stream.
-const ROW_GROUP_BYTES: usize = 32 << 20;
+pub(crate) const ROW_GROUP_BYTES: usize = 32 << 20;
 /// Readers share a file among them by row groups.
-const ROW_GROUP_ROWS: usize = 1 << 17;
+pub(crate) const ROW_GROUP_ROWS: usize = 1 << 17;
 /// Size of a part of an upload, 8 MiB; four of them are under way at most.
 const UPLOAD_PART_BYTES: usize = 8 << 20;
 const UPLOAD_PARTS: usize = 4;
@@ -46,7 +45,6 @@ struct Target {
     table: String,
     root: Path,
     schema: SchemaRef,
-    properties: WriterProperties,
     target_bytes: u64,
 }
 
@@ -66,7 +64,6 @@ pub(crate) async fn write_files(
         lake: lake.clone(),
         table: table.to_string(),
         root: lake.table_root(table),
-        properties: properties(table.as_str(), &stored)?,
         schema: stored,
         target_bytes,
     };
@@ -138,7 +135,7 @@ async fn write_stream(
             }
             let mut file = match open.take() {
                 Some(file) => file,
-                None => OpenFile::create(&target)?,
+                None => OpenFile::create(&target, &batch)?,
             };
             let written = file.write(&target, &batch).await;
             let full = file.bytes() >= target.target_bytes;
@@ -174,14 +171,16 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    fn create(target: &Target) -> Result<Self, LakeError> {
+    /// A file that will begin with these rows.
+    fn create(target: &Target, first: &RecordBatch) -> Result<Self, LakeError> {
+        let properties = properties(&target.table, &target.schema, first)
+            .map_err(|source| parquet_error(&target.table, source))?;
         let name = format!("part-{}.zstd.parquet", uuid::Uuid::now_v7());
         let path = join(&target.root, &Path::from(name.as_str()));
         let store: Arc<dyn ObjectStore> = target.lake.store().clone();
         let out = BufWriter::with_capacity(store, path.clone(), UPLOAD_PART_BYTES)
             .with_max_concurrency(UPLOAD_PARTS);
-        let properties = Some(target.properties.clone());
-        let writer = AsyncArrowWriter::try_new(out, target.schema.clone(), properties)
+        let writer = AsyncArrowWriter::try_new(out, target.schema.clone(), Some(properties))
             .map_err(|source| parquet_error(&target.table, source))?;
         Ok(Self { name, path, writer })
     }
@@ -244,26 +243,4 @@ fn parquet_error(table: &str, source: parquet::errors::ParquetError) -> LakeErro
         table: table.to_owned(),
         source,
     }
-}
-
-fn properties(table: &str, schema: &SchemaRef) -> Result<WriterProperties, LakeError> {
-    // Tables of kinfold's own are mostly hashes, which no effort makes smaller.
-    let own = table.starts_with("_kinfold/");
-    let level = ZstdLevel::try_new(if own { 1 } else { 3 }).unwrap_or_default();
-    let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        .set_created_by(format!("kinfold {}", env!("CARGO_PKG_VERSION")));
-    let leaves = ArrowSchemaConverter::new()
-        .convert(schema)
-        .map_err(|source| parquet_error(table, source))?;
-    for leaf in leaves.columns() {
-        // See the module `stats`: bounds of floating-point columns hide `NaN`.
-        if matches!(leaf.physical_type(), Type::FLOAT | Type::DOUBLE) {
-            builder =
-                builder.set_column_statistics_enabled(leaf.path().clone(), EnabledStatistics::None);
-        }
-    }
-    Ok(builder.build())
 }

@@ -12,8 +12,9 @@ use deltalake_core::table::state::DeltaTableState;
 
 use crate::commit::{Committer, Proposal, pause};
 use crate::data_file::{DataFiles, TARGET_FILE_BYTES, discard, write_files};
+use crate::files::LiveFile;
 use crate::provider::KinfoldTable;
-use crate::snapshot::removals;
+use crate::snapshot::{live_key, removals};
 use crate::write::{finish, live_rows};
 use crate::{CommitNote, Lake, LakeError, Snapshot, TablePath, Written};
 
@@ -126,18 +127,24 @@ impl Lake {
         let mut hit = Vec::new();
         let mut removed_rows = 0;
         for file in candidates {
-            let frame = read(&context, native.choose(vec![file])).map_err(failed)?;
-            let matching = frame.filter(predicate.clone()).map_err(failed)?;
-            let matching = matching.count().await.map_err(failed)?;
-            if matching > 0 {
-                removed_rows += matching as u64;
+            let matching = async |table: KinfoldTable| {
+                let frame = read(&context, table.choose(vec![file]))?;
+                frame.filter(predicate.clone())?.count().await
+            };
+            let found = matching(native.clone()).await.map_err(failed)?;
+            removed_rows += found as u64;
+            let has_deleted = live.files.get(file).is_some_and(|f| f.deleted.is_some());
+            // What was deleted before is still in the file, and shall not stay there.
+            if found > 0
+                || has_deleted && matching(native.with_deleted()).await.map_err(failed)? > 0
+            {
                 hit.push(file);
             }
         }
         let sources = hit
             .iter()
             .filter_map(|file| live.files.get(*file))
-            .map(|file| file.relative.clone())
+            .map(LiveFile::key)
             .collect();
         let files = if hit.is_empty() {
             DataFiles::default()
@@ -181,7 +188,7 @@ pub(crate) fn read(
 
 /// Files written anew.
 pub(crate) struct Rewrite {
-    /// Decoded paths of the files that the new ones replace.
+    /// Keys of the files that the new ones replace.
     pub(crate) sources: HashSet<String>,
     pub(crate) files: DataFiles,
     pub(crate) removed_rows: u64,
@@ -208,7 +215,7 @@ pub(crate) fn still_live(state: &DeltaTableState, sources: &HashSet<String>) -> 
     let live = state
         .log_data()
         .iter()
-        .filter(|file| sources.contains(file.path().as_ref()))
+        .filter(|file| sources.contains(&live_key(file)))
         .count();
     live == sources.len()
 }

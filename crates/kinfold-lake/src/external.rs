@@ -75,7 +75,7 @@ pub async fn open_external_delta(
         table: table.clone(),
     })?;
     let snapshot = Snapshot::new(&table, root, url.clone(), logs, state)?;
-    let provider = if snapshot.beyond_native()?.is_none() {
+    let provider = if snapshot.whole_files()? {
         snapshot.provider()?
     } else {
         // Strings of partition columns as strings: what is bound must be what is scanned.

@@ -1,6 +1,6 @@
 //! The live files of a table at one version, with what the log knows about their content.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray, UInt64Array};
@@ -16,6 +16,7 @@ use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 
 use crate::LakeError;
+use crate::deletion_vector::DeletedRows;
 use crate::location::join;
 
 /// One live file.
@@ -29,6 +30,18 @@ pub(crate) struct LiveFile {
     pub(crate) modified_ms: i64,
     /// Values of the partition columns, in their order in the table's metadata.
     pub(crate) partition: Vec<ScalarValue>,
+    /// Rows of it that are not of the table.
+    pub(crate) deleted: Option<DeletedRows>,
+}
+
+impl LiveFile {
+    /// As [`crate::snapshot::live_key`].
+    pub(crate) fn key(&self) -> String {
+        match &self.deleted {
+            Some(deleted) => format!("{} {}", self.relative, deleted.id),
+            None => self.relative.clone(),
+        }
+    }
 }
 
 /// All live files, and column by column what the log says of each.
@@ -39,8 +52,8 @@ pub(crate) struct LiveFiles {
     schema: SchemaRef,
     rows: Option<ArrayRef>,
     columns: Vec<FileColumn>,
-    /// Whether some file has a deletion vector, so that its row count is too high.
-    pub(crate) deletion_vectors: bool,
+    /// Whether some file has a deletion vector of a kind that kinfold does not make.
+    pub(crate) unknown_vectors: bool,
 }
 
 /// Bounds and null counts of a column, one entry a file.
@@ -73,7 +86,7 @@ impl LiveFiles {
                 columns: vec![FileColumn::default(); scan_schema.fields().len()],
                 schema: scan_schema,
                 rows: None,
-                deletion_vectors: false,
+                unknown_vectors: false,
             });
         };
         let all = concat_batches(&first.schema(), &batches)
@@ -99,6 +112,18 @@ impl LiveFiles {
             };
             partition_values.push(values.ok_or_else(|| corrupt("partition values are missing"))?);
         }
+        let mut unknown_vectors = false;
+        let mut vectors: HashMap<String, DeletedRows> = HashMap::new();
+        for file in state.log_data() {
+            if let Some(vector) = file.deletion_vector_descriptor() {
+                match DeletedRows::of(root, &vector) {
+                    Some(deleted) => {
+                        vectors.insert(file.path().into_owned(), deleted);
+                    }
+                    None => unknown_vectors = true,
+                }
+            }
+        }
         let mut files = Vec::with_capacity(all.num_rows());
         for row in 0..all.num_rows() {
             let raw = paths.value(row);
@@ -113,6 +138,7 @@ impl LiveFiles {
             files.push(LiveFile {
                 path: file_path(root, &relative)
                     .ok_or_else(|| corrupt("a file is outside the table's folder"))?,
+                deleted: vectors.remove(relative.as_ref()),
                 relative: relative.into_owned(),
                 bytes: u64::try_from(sizes.value(row)).unwrap_or_default(),
                 modified_ms: times.as_ref().map_or(0, |times| times.value(row)),
@@ -147,29 +173,44 @@ impl LiveFiles {
                 }
             })
             .collect();
-        let deletion_vectors = all
-            .column_by_name("deletion_vector")
-            .and_then(|vectors| vectors.as_struct_opt().cloned())
-            .is_some_and(|vectors| has_vector(&vectors));
+        // A vector without its file would bring rows back.
+        unknown_vectors |= !vectors.is_empty();
         Ok(Self {
             files,
             schema: scan_schema,
             rows,
             columns,
-            deletion_vectors,
+            unknown_vectors,
         })
     }
 
     /// Rows of all files, if the log knows them.
     pub(crate) fn num_rows(&self) -> Option<u64> {
-        if self.deletion_vectors {
+        if self.unknown_vectors {
             return None;
         }
         (0..self.files.len()).map(|file| self.rows_of(file)).sum()
     }
 
+    /// Rows of a file that are rows of the table.
     pub(crate) fn rows_of(&self, file: usize) -> Option<u64> {
+        self.physical_rows_of(file)?
+            .checked_sub(self.deleted_of(file))
+    }
+
+    /// Rows of a file, deleted ones too.
+    pub(crate) fn physical_rows_of(&self, file: usize) -> Option<u64> {
         count(self.rows.as_ref(), file)
+    }
+
+    fn deleted_of(&self, file: usize) -> u64 {
+        let deleted = self.files.get(file).and_then(|file| file.deleted.as_ref());
+        deleted.map_or(0, |deleted| deleted.count)
+    }
+
+    /// Whether rows of some file are deleted.
+    pub(crate) fn deletion_vectors(&self) -> bool {
+        self.unknown_vectors || self.files.iter().any(|file| file.deleted.is_some())
     }
 
     /// Statistics of one file for DataFusion. Counts are exact, bounds are not: they may be wider
@@ -182,7 +223,11 @@ impl LiveFiles {
                 .columns
                 .iter()
                 .map(|column| ColumnStatistics {
-                    null_count: exact(count(column.nulls.as_ref(), file)),
+                    // How many of the nulls are deleted is not known.
+                    null_count: match self.deleted_of(file) {
+                        0 => exact(count(column.nulls.as_ref(), file)),
+                        _ => Precision::Absent,
+                    },
                     min_value: bound(column.least.as_ref(), file),
                     max_value: bound(column.most.as_ref(), file),
                     ..ColumnStatistics::new_unknown()
@@ -288,13 +333,6 @@ fn file_path(root: &Path, relative: &str) -> Option<Path> {
 fn whole(column: Option<&ArrayRef>) -> Option<Int64Array> {
     let column = cast(column?, &DataType::Int64).ok()?;
     Some(column.as_primitive::<Int64Type>().clone())
-}
-
-fn has_vector(vectors: &StructArray) -> bool {
-    vectors
-        .columns()
-        .first()
-        .is_some_and(|first| (0..first.len()).any(|at| vectors.is_valid(at) && first.is_valid(at)))
 }
 
 fn partition_nulls(values: &ArrayRef, rows: Option<&ArrayRef>) -> Option<ArrayRef> {

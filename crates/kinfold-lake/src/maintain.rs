@@ -5,6 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use deltalake_core::kernel::LogicalFileView;
 use deltalake_core::protocol::DeltaOperation;
 use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
@@ -13,9 +14,14 @@ use object_store::path::Path;
 use crate::commit::Committer;
 use crate::data_file::{TARGET_FILE_BYTES, discard, write_files};
 use crate::delete::{Rewrite, no_table, read, scan_error, still_live};
+use crate::deletion_vector::{file_name, is_vector_file};
+use crate::files::LiveFile;
 use crate::lake::load;
 use crate::write::finish;
 use crate::{CommitNote, Lake, LakeError, TablePath, Written};
+
+/// A compaction also writes files anew of whose rows more than one in so many is deleted.
+const MOST_DELETED: u64 = 5;
 
 /// Which files a compaction joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +110,14 @@ impl Lake {
         let small: Vec<usize> = (0..live.files.len())
             .filter(|at| {
                 let file = live.files.get(*at);
-                file.is_some_and(|file| file.bytes < compaction.target_bytes / 2)
+                let small = file.is_some_and(|file| file.bytes < compaction.target_bytes / 2);
+                // A file most of whose readers skip rows is worth writing anew, however large.
+                let deleted = file.and_then(|file| file.deleted.as_ref());
+                let holey = deleted.is_some_and(|deleted| {
+                    live.physical_rows_of(*at)
+                        .is_some_and(|rows| deleted.count > rows / MOST_DELETED)
+                });
+                small || holey
             })
             .collect();
         if small.len() < compaction.min_files.max(2) {
@@ -114,7 +127,7 @@ impl Lake {
         let sources: HashSet<String> = small
             .iter()
             .filter_map(|file| live.files.get(*file))
-            .map(|file| file.relative.clone())
+            .map(LiveFile::key)
             .collect();
         let failed = |source| scan_error(table, source);
         let context = self.reading_context();
@@ -177,16 +190,12 @@ impl Lake {
         let state = load(&logs, table.as_str(), None)
             .await?
             .ok_or_else(|| no_table(table))?;
-        let mut needed: HashSet<String> = state
-            .log_data()
-            .iter()
-            .map(|file| file.path().into_owned())
-            .collect();
+        let mut needed: HashSet<String> = state.log_data().iter().flat_map(objects_of).collect();
         for (_, version) in vacuum.keep.iter().filter(|(kept, _)| kept == table) {
             let kept = load(&logs, table.as_str(), Some(*version))
                 .await?
                 .ok_or_else(|| no_table(table))?;
-            needed.extend(kept.log_data().iter().map(|file| file.path().into_owned()));
+            needed.extend(kept.log_data().iter().flat_map(objects_of));
         }
         let oldest_ms = oldest.timestamp_millis();
         let young: Vec<String> = state
@@ -200,6 +209,8 @@ impl Lake {
             .try_collect()
             .await
             .map_err(|error| LakeError::delta(table.as_str(), &error))?;
+        // Which deletion vectors a removed entry had, the library does not say.
+        let keep_vectors = !young.is_empty();
         needed.extend(young);
 
         let mut removed = Vacuumed::default();
@@ -207,7 +218,8 @@ impl Lake {
             let Some(relative) = relative(&root, &object.location) else {
                 continue;
             };
-            if needed.contains(relative) || object.last_modified > oldest {
+            let kept = keep_vectors && is_vector_file(relative);
+            if kept || needed.contains(relative) || object.last_modified > oldest {
                 continue;
             }
             removed.files += 1;
@@ -228,6 +240,13 @@ impl Lake {
         }
         Ok(removed)
     }
+}
+
+/// The objects that a live file is made of: itself and its deletion vector's.
+fn objects_of(file: LogicalFileView) -> impl Iterator<Item = String> {
+    let vector = file.deletion_vector_descriptor();
+    let vector = vector.as_ref().and_then(file_name);
+    std::iter::once(file.path().into_owned()).chain(vector)
 }
 
 /// The path below the table, of data files only.

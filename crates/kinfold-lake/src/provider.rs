@@ -10,9 +10,10 @@ use arrow::datatypes::{FieldRef, SchemaRef};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result, Statistics};
+use datafusion::common::{DFSchema, DataFusionError, Result, Statistics};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -22,8 +23,10 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use object_store::ObjectMeta;
+use object_store::{ObjectMeta, ObjectStore};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
+use crate::LakeError;
 use crate::files::LiveFiles;
 
 /// One table at one version, or some of its files.
@@ -36,6 +39,8 @@ pub(crate) struct KinfoldTable {
     data_columns: usize,
     /// Which files to read; all if `None`.
     chosen: Option<Vec<usize>>,
+    /// Whether deleted rows are read too.
+    with_deleted: bool,
 }
 
 impl KinfoldTable {
@@ -52,6 +57,7 @@ impl KinfoldTable {
             files,
             data_columns,
             chosen: None,
+            with_deleted: false,
         }
     }
 
@@ -59,6 +65,14 @@ impl KinfoldTable {
     pub(crate) fn choose(&self, files: Vec<usize>) -> Self {
         Self {
             chosen: Some(files),
+            ..self.clone()
+        }
+    }
+
+    /// The same table with the rows that are deleted but still in its files.
+    pub(crate) fn with_deleted(&self) -> Self {
+        Self {
+            with_deleted: true,
             ..self.clone()
         }
     }
@@ -100,6 +114,30 @@ impl KinfoldTable {
         Ok(self.files.schema().index_of(name)?)
     }
 
+    /// What is to be read of a file: all of it, or the rows that are not deleted.
+    async fn live_rows(
+        &self,
+        index: usize,
+        store: &dyn ObjectStore,
+    ) -> Result<Option<RowSelection>> {
+        let file = self.files.files.get(index);
+        let Some(deleted) = file.and_then(|file| file.deleted.as_ref()) else {
+            return Ok(None);
+        };
+        if self.with_deleted {
+            return Ok(None);
+        }
+        let outside = |error: LakeError| DataFusionError::External(Box::new(error));
+        let places = deleted.load(store).await.map_err(outside)?;
+        let all = self.files.physical_rows_of(index);
+        selection(&places, all).map(Some).ok_or_else(|| {
+            outside(LakeError::Corrupt {
+                path: file.map(|file| file.path.to_string()).unwrap_or_default(),
+                reason: "its deletion vector does not fit its number of rows",
+            })
+        })
+    }
+
     fn partitioned_file(&self, index: usize) -> Option<PartitionedFile> {
         let file = self.files.files.get(index)?;
         let modified = DateTime::from_timestamp_millis(file.modified_ms).unwrap_or_default();
@@ -112,7 +150,9 @@ impl KinfoldTable {
         });
         partitioned.partition_values = file.partition.clone();
         // Not `with_statistics`, which claims that partition values are never null.
-        partitioned.statistics = Some(Arc::new(self.files.statistics_of(index)));
+        if !self.with_deleted {
+            partitioned.statistics = Some(Arc::new(self.files.statistics_of(index)));
+        }
         Some(partitioned)
     }
 }
@@ -169,11 +209,21 @@ impl TableProvider for KinfoldTable {
         // Spark's 96-bit timestamps; nanoseconds would overflow in the year 2262.
         options.global.coerce_int96 = Some("us".to_owned());
         let source = ParquetSource::new(schema).with_table_parquet_options(options);
-        let statistics = self.files.statistics(&candidates);
-        let files: Vec<PartitionedFile> = candidates
-            .iter()
-            .filter_map(|file| self.partitioned_file(*file))
-            .collect();
+        let statistics = match self.with_deleted {
+            true => Statistics::new_unknown(self.files.schema()),
+            false => self.files.statistics(&candidates),
+        };
+        let objects = state.runtime_env().object_store(&self.store)?;
+        let mut files: Vec<PartitionedFile> = Vec::with_capacity(candidates.len());
+        for file in &candidates {
+            let Some(mut partitioned) = self.partitioned_file(*file) else {
+                continue;
+            };
+            if let Some(rows) = self.live_rows(*file, objects.as_ref()).await? {
+                partitioned = partitioned.with_extension(ParquetRowSelection::new(rows));
+            }
+            files.push(partitioned);
+        }
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let indices = columns
             .iter()
@@ -197,6 +247,9 @@ impl TableProvider for KinfoldTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
+        if self.with_deleted {
+            return None;
+        }
         let by_scan = self.files.statistics(&self.all());
         let mut statistics = by_scan.clone();
         statistics.column_statistics.clear();
@@ -208,4 +261,20 @@ impl TableProvider for KinfoldTable {
         }
         Some(statistics)
     }
+}
+
+/// All of `rows` rows but those at `deleted`, which are ascending.
+fn selection(deleted: &[u64], rows: Option<u64>) -> Option<RowSelection> {
+    let mut selectors = Vec::with_capacity(deleted.len() * 2 + 1);
+    let mut next = 0;
+    for place in deleted {
+        let kept = usize::try_from(place.checked_sub(next)?).ok()?;
+        selectors.push(RowSelector::select(kept));
+        selectors.push(RowSelector::skip(1));
+        next = place + 1;
+    }
+    let rest = usize::try_from(rows?.checked_sub(next)?).ok()?;
+    selectors.push(RowSelector::select(rest));
+    // Empty ones vanish, and neighbours of a kind become one.
+    Some(RowSelection::from(selectors))
 }

@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use deltalake_core::kernel::Action;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow as _;
+use deltalake_core::kernel::{Action, LogicalFileView};
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::table::state::DeltaTableState;
 use object_store::path::Path;
 
 use crate::commit::Commit;
+use crate::deletion_vector::vector_id;
 use crate::files::{LiveFiles, scan_schema};
 use crate::provider::KinfoldTable;
 use crate::{CommitNote, LakeError, LakeUrl};
@@ -140,8 +141,8 @@ impl Snapshot {
     /// The lake must be registered ([`crate::Lake::register`]) where the scan runs.
     ///
     /// # Errors
-    /// [`LakeError::UnsupportedFeatures`] for a table with deletion vectors or column mapping
-    /// (which kinfold does not make; see [`crate::open_external_delta`]), [`LakeError::Corrupt`].
+    /// [`LakeError::UnsupportedFeatures`] for a table with column mapping or deletion vectors of a kind
+    /// that kinfold does not make (see [`crate::open_external_delta`]), [`LakeError::Corrupt`].
     pub fn provider(&self) -> Result<Arc<dyn TableProvider>, LakeError> {
         Ok(Arc::new(self.native()?))
     }
@@ -157,8 +158,8 @@ impl Snapshot {
             && self.inner.root == older.inner.root
             && self.schema() == older.schema()
             && self.partition_columns() == older.partition_columns()
-            && self.beyond_native()?.is_none()
-            && older.beyond_native()?.is_none();
+            && self.whole_files()?
+            && older.whole_files()?;
         if !comparable {
             return Ok(None);
         }
@@ -217,8 +218,23 @@ impl Snapshot {
         if mapping {
             return Ok(Some("`columnMapping`".to_owned()));
         }
-        let vectors = self.live_files()?.deletion_vectors;
-        Ok(vectors.then(|| "`deletionVectors`".to_owned()))
+        let unknown = self.live_files()?.unknown_vectors;
+        Ok(unknown.then(|| "`deletionVectors`".to_owned()))
+    }
+
+    /// Whether the rows of its files are its rows: nothing is beyond native, and no row is deleted.
+    pub(crate) fn whole_files(&self) -> Result<bool, LakeError> {
+        Ok(self.beyond_native()?.is_none() && !self.live_files()?.deletion_vectors())
+    }
+
+    /// How many rows are deleted in files that are still there.
+    ///
+    /// # Errors
+    /// [`LakeError::Corrupt`].
+    pub fn deleted_rows(&self) -> Result<u64, LakeError> {
+        let files = self.live_files()?;
+        let deleted = files.files.iter().filter_map(|file| file.deleted.as_ref());
+        Ok(deleted.map(|deleted| deleted.count).sum())
     }
 
     pub(crate) fn partition_columns(&self) -> Vec<String> {
@@ -267,7 +283,16 @@ pub(crate) fn arrow_schema(table: &str, state: &DeltaTableState) -> Result<Schem
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// `remove` actions for the live files that `chosen` picks by decoded path.
+/// What tells a live file from others: its decoded path and, if rows of it are deleted, which. A file
+/// that lost rows meanwhile is another one.
+pub(crate) fn live_key(file: &LogicalFileView) -> String {
+    match file.deletion_vector_descriptor() {
+        Some(vector) => format!("{} {}", file.path(), vector_id(&vector)),
+        None => file.path().into_owned(),
+    }
+}
+
+/// `remove` actions for the live files that `chosen` picks by [`live_key`].
 pub(crate) fn removals(
     state: &DeltaTableState,
     data_change: bool,
@@ -276,7 +301,7 @@ pub(crate) fn removals(
     state
         .log_data()
         .iter()
-        .filter(|file| chosen(&file.path()))
+        .filter(|file| chosen(&live_key(file)))
         .map(|file| Action::Remove(file.remove_action(data_change)))
         .collect()
 }

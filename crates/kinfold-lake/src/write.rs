@@ -7,7 +7,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt as _, Protocol, new_metadata};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::commit::{Committer, Outcome, Proposal, rows_of};
 use crate::data_file::{DataFiles, TARGET_FILE_BYTES, discard, write_files};
@@ -250,7 +250,7 @@ fn creation(table: &str, stored: &Schema) -> Result<[Action; 2], LakeError> {
     let schema = delta_schema(table, stored)?;
     let metadata = new_metadata(&schema, Vec::<String>::new(), TABLE_PROPERTIES)
         .map_err(|error| LakeError::delta(table, &error.into()))?;
-    let protocol = protocol(table, needs_local_timestamps(stored))?;
+    let protocol = protocol(table, needs_local_timestamps(stored), false)?;
     Ok([Action::Protocol(protocol), Action::Metadata(metadata)])
 }
 
@@ -268,20 +268,18 @@ fn new_columns(
         .map_err(|error| LakeError::delta(table, &error.into()))?;
     let mut actions = Vec::new();
     let features = serde_json::to_value(state.protocol()).unwrap_or_default();
-    let has = features
-        .get("writerFeatures")
-        .and_then(|features| features.as_array())
-        .is_some_and(|features| features.iter().any(|f| f == "timestampNtz"));
+    let has = has_feature(&features, LOCAL_TIMESTAMPS);
     if needs_local_timestamps(stored) && !has {
         let plain = features.get("minWriterVersion").and_then(|v| v.as_u64()) <= Some(2);
-        if !plain {
+        if !plain && !own_features(&features) {
             // A table of another program with features of its own.
             return Err(LakeError::UnsupportedFeatures {
                 table: table.to_owned(),
                 features: "`timestampNtz`".to_owned(),
             });
         }
-        actions.push(Action::Protocol(protocol(table, true)?));
+        let vectors = has_feature(&features, DELETION_VECTORS);
+        actions.push(Action::Protocol(protocol(table, true, vectors)?));
     }
     actions.push(Action::Metadata(metadata));
     Ok(actions)
@@ -294,17 +292,64 @@ fn needs_local_timestamps(schema: &Schema) -> bool {
         .any(|field| has_local_timestamp(field.data_type()))
 }
 
+const LOCAL_TIMESTAMPS: &str = "timestampNtz";
+const DELETION_VECTORS: &str = "deletionVectors";
+/// What writers of version 2 support, and later ones only if they say so.
+const IMPLIED: [&str; 2] = ["appendOnly", "invariants"];
+
+fn features_of(protocol: &Value) -> Option<&Vec<Value>> {
+    protocol.get("writerFeatures")?.as_array()
+}
+
+fn has_feature(protocol: &Value, name: &str) -> bool {
+    features_of(protocol).is_some_and(|features| features.iter().any(|f| f == name))
+}
+
+/// Whether all features of a table are such as kinfold gives to tables.
+fn own_features(protocol: &Value) -> bool {
+    let known = |feature: &Value| {
+        feature == LOCAL_TIMESTAMPS
+            || feature == DELETION_VECTORS
+            || IMPLIED.iter().any(|implied| feature == implied)
+    };
+    features_of(protocol).is_some_and(|features| features.iter().all(known))
+}
+
+/// The protocol that a table needs before its first deletion vector; none if it has it.
+pub(crate) fn deletion_vector_protocol(
+    table: &str,
+    state: &DeltaTableState,
+) -> Result<Option<Protocol>, LakeError> {
+    let features = serde_json::to_value(state.protocol()).unwrap_or_default();
+    if has_feature(&features, DELETION_VECTORS) {
+        return Ok(None);
+    }
+    let plain = features.get("minWriterVersion").and_then(Value::as_u64) <= Some(2);
+    if !plain && !own_features(&features) {
+        return Err(LakeError::UnsupportedFeatures {
+            table: table.to_owned(),
+            features: "`deletionVectors`".to_owned(),
+        });
+    }
+    let local_timestamps = has_feature(&features, LOCAL_TIMESTAMPS);
+    protocol(table, local_timestamps, true).map(Some)
+}
+
 /// The oldest protocol that fits, so that every Delta reader can read the table.
-fn protocol(table: &str, local_timestamps: bool) -> Result<Protocol, LakeError> {
-    let protocol = if local_timestamps {
+fn protocol(table: &str, local_timestamps: bool, vectors: bool) -> Result<Protocol, LakeError> {
+    let mut features = Vec::new();
+    features.extend(local_timestamps.then_some(LOCAL_TIMESTAMPS));
+    features.extend(vectors.then_some(DELETION_VECTORS));
+    let protocol = if features.is_empty() {
+        json!({"minReaderVersion": 1, "minWriterVersion": 2})
+    } else {
+        let of_writers: Vec<&str> = features.iter().copied().chain(IMPLIED).collect();
         json!({
             "minReaderVersion": 3,
             "minWriterVersion": 7,
-            "readerFeatures": ["timestampNtz"],
-            "writerFeatures": ["timestampNtz", "appendOnly", "invariants"],
+            "readerFeatures": features,
+            "writerFeatures": of_writers,
         })
-    } else {
-        json!({"minReaderVersion": 1, "minWriterVersion": 2})
     };
     serde_json::from_value(protocol).map_err(|_| LakeError::Corrupt {
         path: table.to_owned(),

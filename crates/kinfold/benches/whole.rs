@@ -1,7 +1,8 @@
 //! Whole runs of the binary, measured from outside: time and peak memory.
 //!
 //! `cargo bench -p kinfold` runs all; `cargo bench -p kinfold -- check` only those whose name has
-//! the word. `KINFOLD_BENCH_PERSONS` and `KINFOLD_BENCH_ROWS` make them smaller or larger.
+//! the word. `KINFOLD_BENCH_PERSONS`, `KINFOLD_BENCH_ROWS` and `KINFOLD_BENCH_EDGES` make them smaller
+//! or larger.
 
 #![expect(
     clippy::unwrap_used,
@@ -34,6 +35,9 @@ fn main() {
     }
     if wanted("changeset") {
         changeset();
+    }
+    if wanted("identity") {
+        identity();
     }
 }
 
@@ -133,6 +137,84 @@ fn changeset() {
         .collect();
     report(&format!("deliver_{rows}_rows_to_files"), &[all]);
     report(&format!("changeset_{rows}_rows_1_percent_changed"), &runs);
+}
+
+/// `kinfold build` of an identity: all rows, one in a hundred more, all rows once more. The time is
+/// that of the identity alone, from stored table to stored tables; the memory is the program's.
+fn identity() {
+    let edges = size("KINFOLD_BENCH_EDGES", 1_600_000);
+    let records = edges / 2;
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "kinfold.yml", "name: wide\nversion: '1.0.0'\n");
+    write(
+        dir.path(),
+        "models/sources.yml",
+        "sources:\n  - name: log\n    tables:\n      - name: rows\n        external: {location: 'data/*.csv'}\n        columns:\n          - {name: source, data_type: varchar}\n          - {name: record_id, data_type: varchar}\n          - {name: id_type, data_type: varchar}\n          - {name: id_value, data_type: varchar}\n          - {name: observed_at, data_type: timestamp}\n",
+    );
+    write(
+        dir.path(),
+        "models/person.sql",
+        "{{ config(materialized='identity', entity='person') }}\nSELECT source, record_id, id_type, id_value, observed_at FROM {{ source('log', 'rows') }}\n",
+    );
+    let built = |arguments: &[&str]| {
+        let whole = kinfold(dir.path(), arguments);
+        Measured {
+            elapsed: seconds_of(dir.path(), "model.wide.person"),
+            ..whole
+        }
+    };
+    observations(dir.path(), 0, records, records * 5 / 16);
+    let first = built(&["build"]);
+    observations(dir.path(), records, records / 100, records * 5 / 16);
+    let more = built(&["build"]);
+    let again = built(&["build", "--full-refresh", "--select", "person"]);
+    report(&format!("identity_{edges}_edges"), &[first]);
+    report(&format!("identity_{edges}_edges_1_percent_more"), &[more]);
+    report(&format!("identity_{edges}_edges_once_more"), &[again]);
+}
+
+/// Writes `count` records from number `from` on, with two identifiers each. Those from 0 on give each
+/// person a chain of four identifiers. Of later ones half are of known people, a quarter bring known
+/// people a new identifier, a quarter are new people, and one in 200 joins two.
+fn observations(dir: &Path, from: u64, count: u64, persons: u64) {
+    let mut text = String::from("source,record_id,id_type,id_value,observed_at\n");
+    let value = |person: u64, number: u64| match number % 4 {
+        0 => format!("user_id,user-{person}"),
+        1 => format!("email,mail.of.person.{person}@example.com"),
+        2 => format!("phone,+4930{person}"),
+        _ => format!("anonymous_id,anonymous-0000-{person}"),
+    };
+    for record in from..from + count {
+        let mixed = record.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        let (person, other) = (mixed % persons, mixed / persons % persons);
+        let pair = match (from, record % 8) {
+            (0, _) => [0, 1].map(|more| value(record % persons, record / persons + more)),
+            (_, 0) if record % 200 == 0 => [value(person, 0), value(other, 1)],
+            (_, 0..4) => [value(person, 0), value(person, 1)],
+            (_, 4 | 5) => [value(person, 0), format!("device,device-{record}")],
+            _ => [
+                format!("user_id,fresh-{record}"),
+                format!("device,device-{record}"),
+            ],
+        };
+        let (minute, second) = (record / 60 % 60, record % 60);
+        for identifier in pair {
+            let _ = writeln!(
+                text,
+                "web,record-{record},{identifier},2026-01-01T00:{minute:02}:{second:02}"
+            );
+        }
+    }
+    write(dir, &format!("data/{from}.csv"), &text);
+}
+
+/// How long a node of the last run took.
+fn seconds_of(dir: &Path, id: &str) -> Duration {
+    let text = fs::read_to_string(dir.join("target/run_results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let nodes = results["results"].as_array().unwrap();
+    let node = nodes.iter().find(|node| node["unique_id"] == id).unwrap();
+    Duration::from_secs_f64(node["execution_time"].as_f64().unwrap())
 }
 
 /// Writes the people; every `changed`th has another score than before, if `changed` is not 0.

@@ -371,14 +371,20 @@ impl Run<'_> {
         if let Some(reused) = self.reuse(node, &key, &inputs).await? {
             return Ok(reused);
         }
-        let reason = key::why(previous, node, &inputs, self.request.full_refresh);
+        let mut reason = key::why(previous, node, &inputs, self.request.full_refresh);
+        let mut detail = serde_json::Value::Null;
         let providers = self.engine.providers(&self.next, &node.reads).await?;
         let made = match materialized {
             Materialization::Table | Materialization::Seed => {
                 self.table(node, &providers, &key).await?
             }
             Materialization::Linkage => self.linkage(node, &providers, &key).await?,
-            Materialization::Identity => self.identity(node, &providers, &key).await?,
+            Materialization::Identity => {
+                let stitched = self.identity(node, &providers, &key).await?;
+                reason.push_str(&stitched.how);
+                detail = stitched.left;
+                stitched.made
+            }
             Materialization::Profile => self.profile(node, &providers, &key).await?,
             Materialization::Segment => self.segment(node, &providers, &key).await?,
             other => {
@@ -394,6 +400,7 @@ impl Run<'_> {
             companions: made.companions,
             key,
             inputs: inputs.0,
+            detail,
             ..self.blank(node)
         };
         Ok(Outcome {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use kinfold_compile::compile::CompiledNode;
-use kinfold_lake::CommitNote;
+use kinfold_lake::{CommitNote, Snapshot};
 use serde_json::json;
 
 use super::{Inputs, NodeStatus, Outcome, Pinned, Run};
@@ -53,6 +53,25 @@ impl Engine {
         let note = self.note(&path, mark).await?;
         let written = self.lake.append(&path, schema, streams, note).await?;
         self.stored(relation, &path, written.version).await
+    }
+
+    /// Deletes rows of a relation of this environment by their places, and adds others.
+    pub(super) async fn patch(
+        &self,
+        relation: &(String, String),
+        snapshot: &Snapshot,
+        deleted: &BTreeMap<String, Vec<u64>>,
+        streams: Vec<SendableRecordBatchStream>,
+    ) -> Result<StoredTable, EngineError> {
+        let path = self.table_path(&relation.0, &relation.1)?;
+        let note = self.note(&path, None).await?;
+        let columns = snapshot.schema();
+        let written = self
+            .lake
+            .patch(&path, snapshot, deleted, columns, streams, note)
+            .await?;
+        self.stored((&relation.0, &relation.1), &path, written.version)
+            .await
     }
 
     /// Puts the mark on a table whose companions are written: a commit without rows.

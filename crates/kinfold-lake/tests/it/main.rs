@@ -9,6 +9,7 @@ mod coordination;
 mod faults;
 mod fence;
 mod maintenance;
+mod patch;
 mod processes;
 mod scan;
 mod support;

@@ -7,10 +7,11 @@ use datafusion::arrow::array::{
     TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use kinfold_identity::{CanonicalId, ChangeKind, Resolution};
+use kinfold_identity::{CanonicalId, ChangeKind, Identifier, Resolution};
 
 use crate::RunClock;
 
@@ -20,9 +21,7 @@ const BATCH: usize = 8192;
 /// A stream of batches that a blocking task makes, a few ahead of the reader.
 pub(in crate::build) fn produce(
     schema: &SchemaRef,
-    make: impl FnOnce(&mut dyn FnMut(Result<RecordBatch, datafusion::arrow::error::ArrowError>) -> bool)
-    + Send
-    + 'static,
+    make: impl FnOnce(&mut dyn FnMut(Result<RecordBatch, ArrowError>) -> bool) + Send + 'static,
 ) -> SendableRecordBatchStream {
     let (sender, receiver) = tokio::sync::mpsc::channel(2);
     tokio::task::spawn_blocking(move || {
@@ -66,43 +65,57 @@ pub(super) fn alarm_rows(
     })
 }
 
+/// The identifiers in `parts` streams, one after the other in order.
 pub(super) fn identifiers(
-    resolution: Arc<Resolution>,
+    resolution: &Arc<Resolution>,
     schema: &SchemaRef,
-) -> SendableRecordBatchStream {
-    let columns = Arc::clone(schema);
-    produce(schema, move |emit| {
-        let mut rows = resolution.identifiers().peekable();
-        while rows.peek().is_some() {
-            let (mut types, mut values, mut ids) = (
-                StringBuilder::new(),
-                StringBuilder::new(),
-                StringBuilder::new(),
-            );
-            let mut minted = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-            let mut first = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-            let mut last = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-            for row in rows.by_ref().take(BATCH) {
-                types.append_value(row.id_type);
-                values.append_value(row.id_value);
-                ids.append_value(row.canonical_id.to_string());
-                minted.append_value(row.minted_at);
-                first.append_option(row.first_seen);
-                last.append_option(row.last_seen);
+    parts: usize,
+) -> Vec<SendableRecordBatchStream> {
+    let all = resolution.identifiers().len();
+    let share = all.div_ceil(parts.max(1)).max(1);
+    let part = |from: usize| {
+        let (resolution, columns) = (Arc::clone(resolution), Arc::clone(schema));
+        let until = all.min(from + share);
+        produce(schema, move |emit| {
+            for from in (from..until).step_by(BATCH) {
+                let rows = resolution.identifiers_in(from..until.min(from + BATCH));
+                if !emit(identifier_rows(rows, &columns)) {
+                    return;
+                }
             }
-            let arrays: Vec<ArrayRef> = vec![
-                Arc::new(types.finish()),
-                Arc::new(values.finish()),
-                Arc::new(ids.finish()),
-                Arc::new(minted.finish()),
-                Arc::new(first.finish()),
-                Arc::new(last.finish()),
-            ];
-            if !emit(RecordBatch::try_new(Arc::clone(&columns), arrays)) {
-                return;
-            }
-        }
-    })
+        })
+    };
+    (0..all).step_by(share).map(part).collect()
+}
+
+/// Identifiers as one batch of the relation.
+pub(super) fn identifier_rows<'r>(
+    identifiers: impl ExactSizeIterator<Item = Identifier<'r>>,
+    columns: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let rows = identifiers.len();
+    let mut types = StringBuilder::with_capacity(rows, rows * 16);
+    let mut values = StringBuilder::with_capacity(rows, rows * 32);
+    let mut ids = StringBuilder::with_capacity(rows, rows * 36);
+    let time = || TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC");
+    let (mut minted, mut first, mut last) = (time(), time(), time());
+    for row in identifiers {
+        types.append_value(row.id_type);
+        values.append_value(row.id_value);
+        ids.append_value(row.canonical_id.text().as_str());
+        minted.append_value(row.minted_at);
+        first.append_option(row.first_seen);
+        last.append_option(row.last_seen);
+    }
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(types.finish()),
+        Arc::new(values.finish()),
+        Arc::new(ids.finish()),
+        Arc::new(minted.finish()),
+        Arc::new(first.finish()),
+        Arc::new(last.finish()),
+    ];
+    RecordBatch::try_new(Arc::clone(columns), arrays)
 }
 
 /// The changes of this run, as rows of the changes relation.

@@ -1,6 +1,7 @@
 //! What identifiers and ids were: `__history`, who had which id before, and `__aliases`, which id stands
 //! for one that is in use no more.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,7 +9,9 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{Int64Type, SchemaRef};
+use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use kinfold_compile::compile::{CompiledCompanion, CompiledNode};
 use kinfold_identity::{Aliases, CanonicalId, Change, ChangeKind, GraphBuilder, Resolution};
@@ -88,7 +91,8 @@ impl Run<'_> {
             .into_iter()
             .map(|stream| under_schema(stream, schema))
             .collect();
-        streams.push(moved(resolution, suppression, &self.engine.clock, schema));
+        let clock = &self.engine.clock;
+        streams.push(past_rows(resolution, suppression, clock, schema));
         let at = relation(companion);
         self.engine
             .replace(at, Arc::clone(schema), streams, None)
@@ -119,6 +123,43 @@ impl Engine {
                 }
             }
         });
+        self.replace(relation(companion), Arc::clone(schema), vec![rows], None)
+            .await
+    }
+
+    /// The aliases that are published, and these ids, which others stand for now.
+    pub(super) async fn amend_aliases(
+        &self,
+        companion: &CompiledCompanion,
+        published: &StoredTable,
+        moved: &BTreeMap<String, String>,
+    ) -> Result<StoredTable, EngineError> {
+        let provider = self.provider(published).await?;
+        let columns = provider.schema();
+        let statement = self
+            .statement(false)
+            .over_table("aliases", Some(provider), &columns)?;
+        let mut now: BTreeMap<String, Option<String>> = BTreeMap::new();
+        let sql = "SELECT old_canonical_id, canonical_id FROM kinfold._run.aliases";
+        for batch in statement.rows(sql).await? {
+            let (old, current) = (text(&batch, 0)?, text(&batch, 1)?);
+            for (old, current) in old.iter().zip(current) {
+                let current = current.map(|id| moved.get(id).map_or(id, String::as_str));
+                if let Some(old) = old {
+                    now.insert(old.to_owned(), current.map(str::to_owned));
+                }
+            }
+        }
+        for (old, id) in moved {
+            now.insert(old.clone(), Some(id.clone()));
+        }
+        let old: StringArray = now.keys().map(Some).collect();
+        let current: StringArray = now.into_values().collect();
+        let schema = &companion.schema;
+        let arrays: Vec<ArrayRef> = vec![Arc::new(old), Arc::new(current)];
+        let rows = RecordBatch::try_new(Arc::clone(schema), arrays).map_err(DataFusionError::from);
+        let rows = futures::stream::once(futures::future::ready(rows));
+        let rows = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), rows));
         self.replace(relation(companion), Arc::clone(schema), vec![rows], None)
             .await
     }
@@ -167,7 +208,7 @@ fn relation(companion: &CompiledCompanion) -> (&str, &str) {
 }
 
 /// A row for every identifier that had an id and has it no more.
-fn moved(
+pub(super) fn past_rows(
     resolution: &Arc<Resolution>,
     suppression: &Arc<Suppression>,
     clock: &RunClock,

@@ -7,12 +7,12 @@ use datafusion::arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::common::DataFusionError;
 use futures::StreamExt;
-use kinfold_compile::compile::{CompiledCompanion, CompiledNode};
+use kinfold_compile::compile::CompiledNode;
 use kinfold_identity::{Change, ChangeKind, Resolution};
 use serde::Serialize;
 
 use super::Reading;
-use super::rows::judged;
+use super::edges::Judge;
 use crate::EngineError;
 use crate::build::{Pinned, Run};
 use crate::stream::together;
@@ -142,7 +142,8 @@ impl Run<'_> {
         resolution: &Arc<Resolution>,
     ) -> Result<BTreeMap<String, Flow>, EngineError> {
         let node = reading.node;
-        let (Some(edges), Some(plan)) = (companion(node, "edges"), &node.plan) else {
+        let (edges, records) = (reading.companion("edges")?, reading.companion("records")?);
+        let Some(plan) = &node.plan else {
             return Ok(BTreeMap::new());
         };
         let mut tally = Tally::default();
@@ -161,11 +162,16 @@ impl Run<'_> {
             .engine
             .statement(false)
             .over_plan("query", plan, providers)?;
-        let streams = reading.streams(&statement).await?.into_iter().map(|rows| {
-            let forms = Arc::clone(&reading.forms);
-            judged(rows, Arc::clone(resolution), forms, &edges.schema)
-        });
-        let mut batches = together(streams.collect());
+        let schemas = (&edges.schema, &records.schema);
+        let judge = Judge::new(
+            resolution,
+            resolution.records_met(),
+            &reading.forms,
+            schemas,
+        );
+        let streams = reading.streams(&statement).await?;
+        let judged = streams.into_iter().map(|rows| judge.clone().edges(rows));
+        let mut batches = together(judged.collect());
         while let Some(batch) = batches.next().await {
             tally.count(&batch?, |counts| &mut counts.after)?;
             if self.request.cancel.is_cancelled() {
@@ -213,10 +219,6 @@ impl Run<'_> {
         }
         Ok(flows)
     }
-}
-
-fn companion<'n>(node: &'n CompiledNode, suffix: &str) -> Option<&'n CompiledCompanion> {
-    node.companions.iter().find(|c| c.suffix == suffix)
 }
 
 fn text(batch: &RecordBatch, column: usize) -> Result<&StringArray, DataFusionError> {

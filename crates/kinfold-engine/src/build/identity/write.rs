@@ -1,23 +1,31 @@
 //! Who is who → the relation and its companions.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use kinfold_identity::Resolution;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::future::try_join5;
+use kinfold_compile::compile::CompiledCompanion;
+use kinfold_identity::{CanonicalId, FirstId, RecordsMet, Resolution};
 
 use super::Reading;
 use super::columns::{alarm_rows, change_rows, identifiers};
-use super::rows::judged;
+use super::edges::Judge;
+use super::feed::feed;
+use super::rows::{RowsError, text};
 use crate::EngineError;
 use crate::build::table::{Made, Mark};
 use crate::build::{Pinned, Run};
 use crate::published::StoredTable;
 use crate::stream::under_schema;
 
-const RECORDS: &str = include_str!("../../../../../sql/materialize/identity_records.sql");
-
 impl Run<'_> {
     /// Writes what a resolution says of identifiers, records and rows, and what changed.
+    ///
+    /// All of it at the same time: the rows are read once, and become edges and records beside the
+    /// identifiers, so that no core waits for the one that writes the largest table.
     pub(super) async fn write_identity(
         &self,
         reading: &Reading<'_>,
@@ -30,128 +38,160 @@ impl Run<'_> {
             return Err(EngineError::NotBuilt(node.id.clone()));
         };
         let at = (relation.schema.as_str(), relation.name.as_str());
-        let own = self
-            .engine
-            .replace(
-                at,
-                Arc::clone(schema),
-                vec![identifiers(Arc::clone(resolution), schema)],
-                None,
-            )
-            .await?;
-        let companions = self
-            .identity_companions(reading, providers, resolution)
-            .await?;
-        self.engine
-            .mark(
-                at,
-                schema,
-                &own,
-                Mark {
-                    key,
-                    companions: &companions,
-                },
-            )
-            .await
-            .map(|table| Made { table, companions })
+        let parts = self.engine.options.target_partitions;
+        let own = self.engine.replace(
+            at,
+            Arc::clone(schema),
+            identifiers(resolution, schema, parts),
+            None,
+        );
+        let history = self.write_history(
+            node,
+            reading.companion("history")?,
+            resolution,
+            &reading.suppression,
+        );
+        let (own, (edges, records), alarms, (changes, aliases), history) = try_join5(
+            own,
+            self.write_edges(reading, providers, resolution),
+            self.write_alarms(reading, resolution),
+            self.write_changes(reading, resolution),
+            history,
+        )
+        .await?;
+        let companions = BTreeMap::from([
+            ("edges".to_owned(), edges),
+            ("records".to_owned(), records),
+            ("alarms".to_owned(), alarms),
+            ("changes".to_owned(), changes),
+            ("aliases".to_owned(), aliases),
+            ("history".to_owned(), history),
+        ]);
+        let mark = Mark {
+            key,
+            companions: &companions,
+        };
+        let table = self.engine.mark(at, schema, &own, mark).await?;
+        Ok(Made { table, companions })
     }
 
-    async fn identity_companions(
+    async fn write_edges(
         &self,
         reading: &Reading<'_>,
         providers: Pinned<'_>,
         resolution: &Arc<Resolution>,
-    ) -> Result<BTreeMap<String, StoredTable>, EngineError> {
-        let Reading { node, forms, .. } = reading;
-        let mut made = BTreeMap::new();
-        let companion = |suffix: &str| node.companions.iter().find(|c| c.suffix == suffix);
-        if let (Some(edges), Some(plan)) = (companion("edges"), &node.plan) {
-            let statement = self
-                .engine
-                .statement(false)
-                .over_plan("query", plan, providers)?;
-            let streams = reading.streams(&statement).await?;
-            let judged = streams
-                .into_iter()
-                .map(|s| judged(s, Arc::clone(resolution), Arc::clone(forms), &edges.schema))
-                .collect();
-            let at = (edges.relation.schema.as_str(), edges.relation.name.as_str());
-            let table = self
-                .engine
-                .replace(at, Arc::clone(&edges.schema), judged, None)
-                .await?;
-            if let Some(records) = companion("records") {
-                let provider = self.engine.provider(&table).await?;
-                let previous = self.previous_provider(node, Some("records")).await?;
-                let statement = self
-                    .engine
-                    .statement(false)
-                    .over_table("edges", Some(provider), &edges.schema)?
-                    .over_table("previous", previous, &records.schema)?;
-                let streams = statement.streams(RECORDS).await?;
-                let streams = streams
-                    .into_iter()
-                    .map(|s| under_schema(s, &records.schema))
-                    .collect();
-                let at = (
-                    records.relation.schema.as_str(),
-                    records.relation.name.as_str(),
-                );
-                let table = self
-                    .engine
-                    .replace(at, Arc::clone(&records.schema), streams, None)
-                    .await?;
-                made.insert("records".to_owned(), table);
-            }
-            made.insert("edges".to_owned(), table);
-        }
-        if let Some(alarms) = companion("alarms") {
-            let at = (
-                alarms.relation.schema.as_str(),
-                alarms.relation.name.as_str(),
-            );
-            let rows = alarm_rows(resolution, &alarms.schema);
-            let table = self
-                .engine
-                .replace(at, Arc::clone(&alarms.schema), vec![rows], None)
-                .await?;
-            made.insert("alarms".to_owned(), table);
-        }
-        if let Some(changes) = companion("changes") {
-            let schema = &changes.schema;
-            let previous = self.previous_provider(node, Some("changes")).await?;
-            let statement = self
-                .engine
-                .statement(false)
-                .over_table("changes", previous, schema)?;
-            let mut streams = statement
-                .streams("SELECT * FROM kinfold._run.changes")
-                .await?;
-            streams = streams
-                .into_iter()
-                .map(|s| under_schema(s, schema))
-                .collect();
-            streams.push(change_rows(resolution, &self.engine.clock, schema));
-            let at = (
-                changes.relation.schema.as_str(),
-                changes.relation.name.as_str(),
-            );
-            let table = self
-                .engine
-                .replace(at, Arc::clone(schema), streams, None)
-                .await?;
-            if let Some(aliases) = companion("aliases") {
-                let aliases = self.engine.write_aliases(aliases, &table).await?;
-                made.insert("aliases".to_owned(), aliases);
-            }
-            made.insert("changes".to_owned(), table);
-        }
-        if let Some(history) = companion("history") {
-            let table = self
-                .write_history(node, history, resolution, &reading.suppression)
-                .await?;
-            made.insert("history".to_owned(), table);
-        }
-        Ok(made)
+    ) -> Result<(StoredTable, StoredTable), EngineError> {
+        let (edges, records) = (reading.companion("edges")?, reading.companion("records")?);
+        let Some(plan) = &reading.node.plan else {
+            return Err(EngineError::NotBuilt(reading.node.id.clone()));
+        };
+        let statement = self
+            .engine
+            .statement(false)
+            .over_plan("query", plan, providers)?;
+        let met = self.first_ids(reading, resolution).await?;
+        let schemas = (&edges.schema, &records.schema);
+        let judge = Judge::new(resolution, met, &reading.forms, schemas);
+        let rows = reading.streams(&statement).await?;
+        let (of_edges, of_records) = rows.into_iter().map(|rows| judge.judged(rows)).unzip();
+        // Neither goes on without the other: see `Judge::judged`.
+        futures::try_join!(
+            self.replace_companion(edges, of_edges),
+            self.replace_companion(records, of_records),
+        )
     }
+
+    /// The ids that published records had first, for a reading that writes them anew.
+    async fn first_ids(
+        &self,
+        reading: &Reading<'_>,
+        resolution: &Arc<Resolution>,
+    ) -> Result<RecordsMet, EngineError> {
+        let met = resolution.records_met();
+        let Some(previous) = self
+            .previous_provider(reading.node, Some("records"))
+            .await?
+        else {
+            return Ok(met);
+        };
+        let columns = previous.schema();
+        let statement =
+            self.engine
+                .statement(false)
+                .over_table("records", Some(previous), &columns)?;
+        let sql = "SELECT source, record_id, first_canonical_id FROM kinfold._run.records";
+        let resolution = Arc::clone(resolution);
+        let fed = feed(
+            statement.streams(sql).await?,
+            &self.request.cancel,
+            move |batch| first_ids_of(&batch, &resolution),
+            met,
+            |met, firsts| {
+                firsts.into_iter().for_each(|first| met.recall(first));
+                Ok(())
+            },
+        );
+        fed.await?
+            .map_err(|source| self.identity_error(reading.node, source))
+    }
+
+    async fn write_alarms(
+        &self,
+        reading: &Reading<'_>,
+        resolution: &Arc<Resolution>,
+    ) -> Result<StoredTable, EngineError> {
+        let alarms = reading.companion("alarms")?;
+        let rows = alarm_rows(resolution, &alarms.schema);
+        self.replace_companion(alarms, vec![rows]).await
+    }
+
+    async fn write_changes(
+        &self,
+        reading: &Reading<'_>,
+        resolution: &Arc<Resolution>,
+    ) -> Result<(StoredTable, StoredTable), EngineError> {
+        let changes = reading.companion("changes")?;
+        let schema = &changes.schema;
+        let previous = self
+            .previous_provider(reading.node, Some("changes"))
+            .await?;
+        let statement = self
+            .engine
+            .statement(false)
+            .over_table("changes", previous, schema)?;
+        let before = statement
+            .streams("SELECT * FROM kinfold._run.changes")
+            .await?;
+        let mut streams: Vec<SendableRecordBatchStream> = before
+            .into_iter()
+            .map(|s| under_schema(s, schema))
+            .collect();
+        streams.push(change_rows(resolution, &self.engine.clock, schema));
+        let changes = self.replace_companion(changes, streams).await?;
+        let aliases = reading.companion("aliases")?;
+        let aliases = self.engine.write_aliases(aliases, &changes).await?;
+        Ok((changes, aliases))
+    }
+
+    async fn replace_companion(
+        &self,
+        companion: &CompiledCompanion,
+        streams: Vec<SendableRecordBatchStream>,
+    ) -> Result<StoredTable, EngineError> {
+        let relation = &companion.relation;
+        let at = (relation.schema.as_str(), relation.name.as_str());
+        self.engine
+            .replace(at, Arc::clone(&companion.schema), streams, None)
+            .await
+    }
+}
+
+fn first_ids_of(batch: &RecordBatch, resolution: &Resolution) -> Result<Vec<FirstId>, RowsError> {
+    let (sources, records, ids) = (text(batch, 0)?, text(batch, 1)?, text(batch, 2)?);
+    let rows = sources.iter().zip(records).zip(ids);
+    let firsts = rows.filter_map(|((source, record), id)| {
+        let first = CanonicalId::from_str(id?).ok()?;
+        resolution.first_of(source?, record?, first)
+    });
+    Ok(firsts.collect())
 }

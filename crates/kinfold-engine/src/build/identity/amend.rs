@@ -1,0 +1,229 @@
+//! What new rows change in the relation and its companions, and nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
+use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
+use futures::future::try_join5;
+use kinfold_lake::FileRows;
+use tokio::task::JoinSet;
+
+use super::Reading;
+use super::addition::{Addition, Published};
+use super::columns::{change_rows, identifier_rows};
+use super::edges::Judge;
+use super::past::past_rows;
+use super::rows::text;
+use super::sieve::Sieve;
+use super::touched::Amendment;
+use crate::EngineError;
+use crate::build::Run;
+use crate::build::table::{Made, Mark};
+use crate::published::StoredTable;
+
+/// Places of rows by file.
+type Places = BTreeMap<String, Vec<u64>>;
+
+impl Run<'_> {
+    /// Adds what is new, and replaces the rows of identifiers, records and edges that are other now.
+    pub(super) async fn write_amendment(
+        &self,
+        reading: &Reading<'_>,
+        addition: &Addition,
+        amendment: &Amendment,
+        key: &str,
+    ) -> Result<Made, EngineError> {
+        let node = reading.node;
+        let (Some(relation), Some(schema)) = (&node.relation, &node.schema) else {
+            return Err(EngineError::NotBuilt(node.id.clone()));
+        };
+        let (rows, replaced) = amendment.changed();
+        let rows = identifier_rows(rows.into_iter(), schema).map_err(DataFusionError::from)?;
+        let at = (relation.schema.as_str(), relation.name.as_str());
+        let changes = reading.companion("changes")?;
+        let happened = change_rows(&amendment.resolution, &self.engine.clock, &changes.schema);
+        let history = reading.companion("history")?;
+        let past = past_rows(
+            &amendment.resolution,
+            &reading.suppression,
+            &self.engine.clock,
+            &history.schema,
+        );
+        let (own, (edges, records), changes, history, aliases) = try_join5(
+            self.amend(&addition.own, &replaced, vec![of(schema, vec![rows])]),
+            self.amend_edges(reading, addition, amendment),
+            self.amend(&addition.changes, &Places::new(), vec![happened]),
+            self.amend(&addition.history, &Places::new(), vec![past]),
+            self.amend_aliases(reading, addition, amendment),
+        )
+        .await?;
+        let companions = BTreeMap::from([
+            ("edges".to_owned(), edges),
+            ("records".to_owned(), records),
+            // Nobody breaks a rule, and nobody did.
+            ("alarms".to_owned(), addition.alarms.clone()),
+            ("changes".to_owned(), changes),
+            ("history".to_owned(), history),
+            ("aliases".to_owned(), aliases),
+        ]);
+        let mark = Mark {
+            key,
+            companions: &companions,
+        };
+        let table = self.engine.mark(at, schema, &own, mark).await?;
+        Ok(Made { table, companions })
+    }
+
+    /// Ids of before that stand for others now; everybody else's stand for whom they stood for.
+    async fn amend_aliases(
+        &self,
+        reading: &Reading<'_>,
+        addition: &Addition,
+        amendment: &Amendment,
+    ) -> Result<StoredTable, EngineError> {
+        let moved = amendment.moved();
+        if moved.is_empty() {
+            return Ok(addition.aliases.clone());
+        }
+        let companion = reading.companion("aliases")?;
+        self.engine
+            .amend_aliases(companion, &addition.aliases, &moved)
+            .await
+    }
+
+    async fn amend_edges(
+        &self,
+        reading: &Reading<'_>,
+        addition: &Addition,
+        amendment: &Amendment,
+    ) -> Result<(StoredTable, StoredTable), EngineError> {
+        let (edges, records) = (reading.companion("edges")?, reading.companion("records")?);
+        let judge = Judge::new(
+            &amendment.resolution,
+            amendment.resolution.records_met(),
+            &reading.forms,
+            (&edges.schema, &records.schema),
+        );
+        for (source, record_id) in &amendment.records {
+            judge.has_met(source, record_id);
+        }
+        let moved = Arc::new(amendment.moved());
+        let (mut of_edges, mut of_records) = (Vec::new(), Vec::new());
+        if let Some(first) = amendment.batches.first() {
+            let (edges, records) = judge.judged(of(&first.schema(), amendment.batches.clone()));
+            of_edges.push(edges);
+            of_records.push(records);
+        }
+        let (gone_edges, rows) = self.moved(&addition.edges, &edges.schema, &moved).await?;
+        of_edges.push(of(&edges.schema, rows));
+        let (gone_records, rows) = self
+            .moved(&addition.records, &records.schema, &moved)
+            .await?;
+        of_records.push(of(&records.schema, rows));
+        // Neither goes on without the other: see `Judge::judged`.
+        futures::try_join!(
+            self.amend(&addition.edges, &gone_edges, of_edges),
+            self.amend(&addition.records, &gone_records, of_records),
+        )
+    }
+
+    async fn amend(
+        &self,
+        published: &Published,
+        gone: &Places,
+        rows: Vec<SendableRecordBatchStream>,
+    ) -> Result<StoredTable, EngineError> {
+        let Published {
+            stored, snapshot, ..
+        } = published;
+        self.engine
+            .patch(&stored.relation, snapshot, gone, rows)
+            .await
+    }
+
+    /// The rows with a canonical id that is another one now: where they lie, and as they are to be.
+    async fn moved(
+        &self,
+        published: &Published,
+        schema: &SchemaRef,
+        moved: &Arc<BTreeMap<String, String>>,
+    ) -> Result<(Places, Vec<RecordBatch>), EngineError> {
+        let (mut gone, mut rows) = (Places::new(), Vec::new());
+        if moved.is_empty() {
+            return Ok((gone, rows));
+        }
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let files = self
+            .engine
+            .lake
+            .read_in_place(&published.path, &published.snapshot, &names)
+            .await?;
+        let sieve = Arc::new(Sieve::of_all(moved.keys().map(String::as_str)));
+        let mut readers = JoinSet::new();
+        for file in files {
+            let (sieve, moved) = (Arc::clone(&sieve), Arc::clone(moved));
+            readers.spawn(moved_in(file, Arc::clone(schema), sieve, moved));
+        }
+        while let Some(read) = readers.join_next().await {
+            if self.request.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            let (file, places, batches) = read??;
+            if !places.is_empty() {
+                gone.insert(file, places);
+            }
+            rows.extend(batches);
+        }
+        Ok((gone, rows))
+    }
+}
+
+async fn moved_in(
+    mut file: FileRows,
+    schema: SchemaRef,
+    sieve: Arc<Sieve>,
+    moved: Arc<BTreeMap<String, String>>,
+) -> Result<(String, Vec<u64>, Vec<RecordBatch>), EngineError> {
+    let at = schema
+        .index_of("canonical_id")
+        .map_err(DataFusionError::from)?;
+    let (mut places, mut rows, mut begin) = (Vec::new(), Vec::new(), 0_u64);
+    while let Some(batch) = file.rows.next().await {
+        let batch = batch?;
+        let ids = text(&batch, at)?;
+        let into = (0..batch.num_rows()).zip(begin..).map(|(row, place)| {
+            let id = ids.is_valid(row).then(|| ids.value(row));
+            let id = id.filter(|id| sieve.may_have(id));
+            let into = id.and_then(|id| moved.get(id))?;
+            file.deleted.binary_search(&place).is_err().then_some(into)
+        });
+        let into: Vec<Option<&String>> = into.collect();
+        let chosen: BooleanArray = into.iter().map(|into| Some(into.is_some())).collect();
+        if chosen.true_count() > 0 {
+            let found = (begin..).zip(&into).filter(|(_, into)| into.is_some());
+            places.extend(found.map(|(place, _)| place));
+            let kept = filter_record_batch(&batch, &chosen).map_err(DataFusionError::from)?;
+            let mut columns = kept.columns().to_vec();
+            let ids: StringArray = into.iter().flatten().map(Some).collect();
+            if let Some(column) = columns.get_mut(at) {
+                *column = Arc::new(ids) as ArrayRef;
+            }
+            let batch = RecordBatch::try_new(Arc::clone(&schema), columns);
+            rows.push(batch.map_err(DataFusionError::from)?);
+        }
+        begin += batch.num_rows() as u64;
+    }
+    Ok((file.file, places, rows))
+}
+
+/// Batches in memory as a stream.
+fn of(schema: &SchemaRef, batches: Vec<RecordBatch>) -> SendableRecordBatchStream {
+    let batches = futures::stream::iter(batches.into_iter().map(Ok));
+    Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), batches))
+}

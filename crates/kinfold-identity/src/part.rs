@@ -1,0 +1,117 @@
+//! Rows that come on top of what is published, without the rows behind it.
+//!
+//! Of people whose rows were all believed, what is published says everything that a resolution needs of
+//! these rows: who hangs together, and when each identifier was seen first and last. So rows that come
+//! later can be resolved with the published identifiers of the people that they touch. Whether anybody
+//! breaks a rule then, [`GraphBuilder::check`] says; the answer to that needs all rows.
+
+use std::collections::HashSet;
+
+use crate::canonical::CanonicalId;
+use crate::graph::{GraphBuilder, GraphError, Records};
+use crate::nodes::Fingerprint;
+use crate::resolution::{Identifier, ResolveOptions, mint};
+
+impl GraphBuilder {
+    /// Whether more hinges on the rows than what is published of them says: rows are or may be refused
+    /// for something else than the looks of a value, or come from a linkage or a decision.
+    pub(crate) fn hinges_on_rows(&self) -> bool {
+        let mut types = self.rules.types.iter();
+        self.linked
+            || !self.excludes.is_empty()
+            || !self.known_hubs.is_empty()
+            || !self.judgement.groups.is_empty()
+            || types.any(|rules| rules.max_records.is_some())
+    }
+
+    /// Whether a row that was taken has this identifier. It is noted as published.
+    pub fn meets(&mut self, id_type: &str, id_value: &str) -> bool {
+        let Some(node) = self.nodes.find_text(id_type, id_value) else {
+            return false;
+        };
+        self.published.insert(node);
+        self.nodes.observed(node)
+    }
+
+    /// Whether a row that was taken has this identifier, and [`GraphBuilder::meets`] was not asked about it:
+    /// it is not published.
+    #[must_use]
+    pub fn is_new(&self, id_type: &str, id_value: &str) -> bool {
+        let node = self.nodes.find_text(id_type, id_value);
+        node.is_some_and(|node| !self.published.contains(&node) && self.nodes.observed(node))
+    }
+
+    /// Whether a row that was taken is of this record.
+    #[must_use]
+    pub fn meets_record(&self, source: &str, record_id: &str) -> bool {
+        let (Some(record), Records::Anywhere(records)) =
+            (self.known_record(source, record_id), &self.records)
+        else {
+            return false;
+        };
+        records.get(&record).is_some()
+    }
+
+    fn known_record(&self, source: &str, record_id: &str) -> Option<Fingerprint> {
+        let space = self.sources.space(self.sources.get(source)?);
+        Some(Fingerprint::new(space, record_id))
+    }
+
+    /// The ids that a component of new identifiers would get. Must be asked after
+    /// [`GraphBuilder::meets`] was for all published identifiers. If one of these is in use, or was,
+    /// the next choice would have to be known to be free as well.
+    #[must_use]
+    pub fn first_choices(&self, options: &ResolveOptions<'_>) -> HashSet<CanonicalId> {
+        (0..self.nodes.len())
+            .filter(|node| !self.published.contains(node))
+            .map(|node| mint(options, &self.nodes, node, 0))
+            .collect()
+    }
+
+    /// Takes a published identifier of somebody whom the rows touch: it belongs with all others that
+    /// have its canonical id. All of theirs must be given.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::previous`].
+    pub fn member(&mut self, member: &Identifier<'_>) -> Result<(), GraphError> {
+        let Identifier {
+            id_type,
+            id_value,
+            canonical_id,
+            minted_at,
+            first_seen,
+            last_seen,
+        } = *member;
+        self.previous(id_type, id_value, canonical_id, minted_at)?;
+        let node = self
+            .nodes
+            .find_text(id_type, id_value)
+            .ok_or(GraphError::TooManyIdentifiers)?;
+        self.observed(node, first_seen);
+        self.observed(node, last_seen);
+        let first = *self.members.entry(canonical_id).or_insert(node);
+        self.nodes.union(first, node);
+        Ok(())
+    }
+
+    /// Says whose a record is that is published and has new rows. The members must be given before;
+    /// a record of nobody among them is left alone.
+    ///
+    /// # Errors
+    /// If there are more sources than indices.
+    pub fn record_of(
+        &mut self,
+        source: &str,
+        record_id: &str,
+        canonical_id: CanonicalId,
+    ) -> Result<(), GraphError> {
+        let Some(member) = self.members.get(&canonical_id).copied() else {
+            return Ok(());
+        };
+        let source = self.sources.intern(source, GraphError::TooManySources)?;
+        let record = Fingerprint::new(self.sources.space(source), record_id);
+        let representative = self.representative(record, member);
+        self.nodes.union(representative, member);
+        Ok(())
+    }
+}

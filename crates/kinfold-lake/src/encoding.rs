@@ -1,0 +1,114 @@
+//! How the columns of a data file are encoded.
+//!
+//! The writer begins every text column with a dictionary and gives up once that is full, in each row
+//! group anew. For a column of ids that is work for nothing, and a quarter of the values lie in a
+//! dictionary that nobody uses twice. So a look at the first rows of a file decides which columns are
+//! not worth a dictionary. They are not worth the effort of compressing them harder, either.
+
+use std::collections::HashSet;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::basic::{Compression, Type, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use crate::data_file::{ROW_GROUP_BYTES, ROW_GROUP_ROWS};
+
+/// Rows that are looked at.
+const LOOKED_AT: usize = 4096;
+/// With fewer rows nothing is known of the others.
+const ENOUGH: usize = 1024;
+/// Bytes of distinct values above which a dictionary does not pay; the writer gives up at 1 MiB.
+const DICTIONARY_BYTES: usize = 4 << 20;
+
+/// Properties of a file of the table that begins with these rows.
+pub(crate) fn properties(
+    table: &str,
+    schema: &SchemaRef,
+    first: &RecordBatch,
+) -> Result<WriterProperties, ParquetError> {
+    // Tables of kinfold's own are mostly hashes, which no effort makes smaller.
+    let own = table.starts_with("_kinfold/");
+    let mut builder = WriterProperties::builder()
+        .set_compression(zstd(if own { 1 } else { 3 }))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_created_by(format!("kinfold {}", env!("CARGO_PKG_VERSION")));
+    let leaves = ArrowSchemaConverter::new().convert(schema)?;
+    for leaf in leaves.columns() {
+        // See the module `stats`: bounds of floating-point columns hide `NaN`.
+        if matches!(leaf.physical_type(), Type::FLOAT | Type::DOUBLE) {
+            builder =
+                builder.set_column_statistics_enabled(leaf.path().clone(), EnabledStatistics::None);
+        }
+    }
+    for (field, column) in schema.fields().iter().zip(first.columns()) {
+        if is_mostly_distinct(column.as_ref()) {
+            let path = ColumnPath::from(field.name().as_str());
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_compression(path, zstd(1));
+        }
+    }
+    Ok(builder.build())
+}
+
+fn zstd(level: i32) -> Compression {
+    Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default())
+}
+
+/// Whether a text column has so many distinct values that a dictionary of them does not pay.
+///
+/// Of `n` values drawn from `d`, about `n²/2d` meet one that was drawn before. Rows that lie together
+/// are more alike than rows at random, so `d` comes out too small rather than too large.
+fn is_mostly_distinct(column: &dyn Array) -> bool {
+    if column.data_type() != &DataType::Utf8 {
+        return false;
+    }
+    let mut seen = HashSet::new();
+    let (mut rows, mut bytes) = (0_usize, 0_usize);
+    for value in column.as_string::<i32>().iter().flatten().take(LOOKED_AT) {
+        rows += 1;
+        bytes += value.len();
+        seen.insert(value);
+    }
+    if rows < ENOUGH {
+        return false;
+    }
+    let met_again = rows - seen.len();
+    // rows² / (2 · met_again) values of bytes / rows each.
+    met_again == 0 || rows.saturating_mul(bytes) / (2 * met_again) > DICTIONARY_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, StringArray};
+
+    use super::is_mostly_distinct;
+
+    fn column(values: impl Iterator<Item = String>) -> ArrayRef {
+        Arc::new(values.map(Some).collect::<StringArray>())
+    }
+
+    #[test]
+    fn ids_are_distinct_and_words_are_not() {
+        let id = |n: u32| format!("{:032x}", u128::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        assert!(is_mostly_distinct(&column((0..8192).map(id))));
+        // Two rows of each id, far from each other.
+        assert!(is_mostly_distinct(&column((0..8192).map(|n| id(n % 4000)))));
+        assert!(!is_mostly_distinct(&column((0..8192).map(|n| id(n % 300)))));
+        assert!(!is_mostly_distinct(&column(
+            (0..8192).map(|n| format!("city {}", n * 7919 % 2500))
+        )));
+        assert!(!is_mostly_distinct(&column(
+            (0..8192).map(|_| "web".to_owned())
+        )));
+        // Too few to tell.
+        assert!(!is_mostly_distinct(&column((0..500).map(id))));
+    }
+}
