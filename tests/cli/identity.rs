@@ -271,3 +271,88 @@ pub fn what_is_added_gives_what_all_rows_give() {
     }
     assert!(added >= 3, "{added}");
 }
+
+/// Random graphs of all densities, side by side, resolved by the program and by networkx.
+pub fn components_are_those_of_networkx() {
+    let project = folder();
+    growing(project.path(), "");
+    let mut numbers = Numbers(7);
+    let mut rows = "source,record_id,id_type,id_value,observed_at\n".to_owned();
+    for graph in 0..40_u64 {
+        let nodes = 2 + numbers.below(120);
+        // From hardly any edge to many more than it takes to connect all.
+        let edges = nodes * (1 + graph % 20) / 8;
+        for edge in 0..edges {
+            let (from, to) = (numbers.below(nodes), numbers.below(nodes));
+            for node in [from, to] {
+                writeln!(rows, "g{graph},e{edge},node,g{graph}n{node},").unwrap();
+            }
+        }
+        for node in 0..nodes {
+            writeln!(rows, "g{graph},only{node},node,g{graph}n{node},").unwrap();
+        }
+    }
+    write(project.path(), &[("data/1.csv", &rows)]);
+    built(project.path(), 1, &[]);
+    let query = "SELECT id_value, canonical_id FROM person ORDER BY id_value";
+    let people = kinfold(project.path(), ["query", query, "--format", "csv"]);
+    let people = people.run().ok().stdout;
+    write(project.path(), &[("people.csv", &people)]);
+    let python = tables::tools().join("venv/bin/python");
+    let answer = std::process::Command::new(python)
+        .arg(repository().join("tests/peers/components.py"))
+        .args(["data/1.csv", "people.csv"])
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&answer.stdout);
+    assert!(
+        answer.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&answer.stderr)
+    );
+    let components: u64 = said.trim().parse().unwrap();
+    assert!((200..2000).contains(&components), "{components}");
+}
+
+/// A linkage, an identity with rules and what comes later are the same on any number of cores.
+pub fn threads_change_nothing() {
+    let limits = "models:\n  - name: person\n    config:\n      identifiers:\n        user: {limit: 2 ever}\n        email: {normalise: lower}\n";
+    let outcome = |threads: &str| -> Vec<String> {
+        let mut found = Vec::new();
+        let project = folder();
+        growing(project.path(), limits);
+        let mut numbers = Numbers(11);
+        for day in 1..=2 {
+            let rows = observations(&mut numbers, day * 400, day * 400 + 400);
+            write(project.path(), &[(&format!("data/{day}.csv"), &rows)]);
+            built(project.path(), day, &["--threads", threads]);
+            found.extend(people_of(project.path()));
+        }
+        let linked = folder();
+        copy(
+            &repository().join("examples/linkage/fake_1000"),
+            linked.path(),
+        );
+        kinfold(linked.path(), ["build", "--threads", threads])
+            .run()
+            .ok();
+        for table in ["matches", "matches__links"] {
+            let query = format!("SELECT * FROM {table}");
+            let ran = kinfold(linked.path(), ["query", &query, "--format", "csv"]);
+            let rows = ran.run().ok().stdout;
+            let mut rows: Vec<&str> = rows.lines().collect();
+            rows.sort_unstable();
+            assert!(rows.len() > 500, "{table}");
+            found.push(rows.join("\n"));
+        }
+        found
+    };
+    let one = outcome("1");
+    for threads in ["2", "8"] {
+        let found = outcome(threads);
+        for (found, one) in found.iter().zip(&one) {
+            assert!(found == one, "{threads} threads are not one");
+        }
+    }
+}

@@ -36,6 +36,8 @@ pub fn trials() -> Vec<Trial> {
         judge::charts_need_no_labels,
         judge::pairs_are_labelled_and_judged,
         judge::a_linkage_is_suggested,
+        identity::components_are_those_of_networkx,
+        identity::threads_change_nothing,
         identity::what_is_added_gives_what_all_rows_give,
         interrupts::ctrl_c_during_a_build,
         interrupts::ctrl_c_during_a_sync,

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,6 +74,10 @@ pub struct Global {
     /// Only errors on standard error.
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Parts into which queries are split, each for a core; as many as there are cores if not given. The
+    /// result does not depend on it.
+    #[arg(long, global = true, value_name = "N", env = "KINFOLD_THREADS")]
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Which nodes.

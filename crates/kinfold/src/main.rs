@@ -38,7 +38,10 @@ fn main() -> ExitCode {
         .try_init();
     // A join without end keeps a thread of each core and never lets go of it. The others renew
     // leases, move bytes, and hear Ctrl-C.
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let cores = cli.global.threads.map_or_else(
+        || std::thread::available_parallelism().map_or(2, usize::from),
+        usize::from,
+    );
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores * 2 + 2)
         .enable_all()

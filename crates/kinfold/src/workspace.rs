@@ -1,5 +1,6 @@
 //! The stages before a run, one after the other: load, render, columns, bind.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub struct Workspace {
     /// Problems found so far, warnings included.
     pub found: Vec<Diagnostic>,
     vars: serde_json::Map<String, serde_json::Value>,
+    threads: Option<NonZeroUsize>,
 }
 
 /// A project that is ready to run, or not: see `found`.
@@ -106,6 +108,7 @@ impl Workspace {
             clock,
             found,
             vars,
+            threads: global.threads,
         })
     }
 
@@ -115,7 +118,10 @@ impl Workspace {
     }
 
     /// Opens the lake of the environment.
-    pub async fn engine(&self, options: EngineOptions) -> Result<Engine, CommandError> {
+    pub async fn engine(&self, mut options: EngineOptions) -> Result<Engine, CommandError> {
+        if let Some(threads) = self.threads {
+            options.target_partitions = threads.get();
+        }
         let environment = self.environment.clone();
         Ok(Engine::open(
             &self.root,

@@ -378,7 +378,11 @@ impl Run<'_> {
             Materialization::Table | Materialization::Seed => {
                 self.table(node, &providers, &key).await?
             }
-            Materialization::Linkage => self.linkage(node, &providers, &key).await?,
+            Materialization::Linkage => {
+                let (made, how) = self.linkage(node, &providers, &key).await?;
+                reason.push_str(&how);
+                made
+            }
             Materialization::Identity => {
                 let stitched = self.identity(node, &providers, &key).await?;
                 reason.push_str(&stitched.how);

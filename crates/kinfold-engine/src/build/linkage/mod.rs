@@ -49,6 +49,8 @@ pub(crate) struct Prepared {
     keys: Vec<(KeyRule, Vec<u64>)>,
     pub(crate) scope: Scope,
     pub(crate) threads: usize,
+    /// Rows without source or id, which are in no pair.
+    pub(crate) unnamed: u64,
 }
 
 impl Engine {
@@ -88,15 +90,15 @@ impl Engine {
         // Records of the same name keep the order in which they are read.
         parts.sort_by_key(|(at, _)| *at);
         let parts: Vec<Part> = parts.into_iter().map(|(_, part)| part).collect();
-        let unnamed: u64 = parts.iter().map(|part| part.unnamed).sum();
-        if unnamed > 0 {
-            tracing::warn!(node = %node.id, unnamed, "rows without source or record_id are in no pair");
-        }
-        let rules = rules.clone();
-        let prepared =
-            tokio::task::spawn_blocking(move || prepare(parts, (columns, &schema), rules, &wanted))
-                .await??;
-        Ok(prepared)
+        let unnamed = parts.iter().map(|part| part.unnamed).sum();
+        let (rules, threads) = (rules.clone(), self.options.target_partitions);
+        let prepared = tokio::task::spawn_blocking(move || {
+            prepare(parts, (columns, &schema), (rules, &wanted), threads)
+        });
+        Ok(Prepared {
+            unnamed,
+            ..prepared.await??
+        })
     }
 
     pub(crate) fn linkage_error(&self, node: &CompiledNode, source: LinkageFailure) -> EngineError {
@@ -127,10 +129,9 @@ async fn read(
 fn prepare(
     parts: Vec<Part>,
     (columns, schema): (Vec<(String, Kind)>, &Schema),
-    rules: LinkageRules,
-    wanted: &[KeyRule],
+    (rules, wanted): (LinkageRules, &[KeyRule]),
+    threads: usize,
 ) -> Result<Prepared, DataFusionError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let rows::Read {
         rows,
         records,
@@ -153,6 +154,7 @@ fn prepare(
         rules,
         keys,
         threads,
+        unnamed: 0,
     })
 }
 

@@ -20,6 +20,8 @@ pub struct Trained {
     pub problems: Vec<String>,
     /// Records that were read.
     pub records: u64,
+    /// Rows without source or id, which are in no pair.
+    pub unnamed: u64,
 }
 
 impl Engine {
@@ -90,6 +92,7 @@ fn train(prepared: &Prepared, (package, model): (String, String)) -> Result<Trai
             .map(|p| problem(p, &rules.training))
             .collect(),
         records: prepared.rows.len() as u64,
+        unnamed: prepared.unnamed,
         parameters: LinkageParameters {
             package,
             model: at(&model),

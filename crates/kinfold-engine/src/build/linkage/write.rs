@@ -36,12 +36,13 @@ const SLACK: f64 = 8.0;
 const LARGE: usize = 1 << 16;
 
 impl Run<'_> {
+    /// Scores the pairs of the records and writes them. Beside what was made: how, as the end of a sentence.
     pub(in super::super) async fn linkage(
         &self,
         node: &CompiledNode,
         providers: Pinned<'_>,
         key: &str,
-    ) -> Result<Made, EngineError> {
+    ) -> Result<(Made, String), EngineError> {
         let (Some(relation), Some(schema)) = (&node.relation, &node.schema) else {
             return Err(EngineError::NotBuilt(node.id.clone()));
         };
@@ -57,6 +58,10 @@ impl Run<'_> {
             .engine
             .prepare_linkage(node, providers, &self.request.cancel)
             .await?;
+        let how = match prepared.unnamed {
+            0 => String::new(),
+            rows => format!("; {rows} rows without source or record_id are in no pair"),
+        };
         let linked = tokio::task::spawn_blocking(move || Linked::of(prepared, parameters))
             .await?
             .map_err(|error| failed(LinkageFailure::Records(error)))?;
@@ -89,7 +94,7 @@ impl Run<'_> {
             companions: &companions,
         };
         let table = self.engine.mark(at, schema, &own, mark).await?;
-        Ok(Made { table, companions })
+        Ok((Made { table, companions }, how))
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) async fn train(
             "success": true,
             "model": name,
             "records": trained.records,
+            "rows_without_name": trained.unnamed,
             "prior": trained.parameters.prior,
             "problems": trained.problems,
             "file": (!dry_run).then(|| path.display().to_string()),
@@ -73,6 +74,12 @@ pub(super) async fn train(
             grouped(trained.records),
             path.display()
         ));
+        if trained.unnamed > 0 {
+            output.say(&format!(
+                "{} rows without source or record_id were left out",
+                grouped(trained.unnamed)
+            ));
+        }
     }
     Ok(Done { success: true })
 }
