@@ -7,7 +7,7 @@ mod judge;
 mod lakes;
 mod manifests;
 mod manners;
-mod people;
+pub(crate) mod people;
 mod records;
 mod serve;
 mod sources;

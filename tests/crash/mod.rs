@@ -1,4 +1,4 @@
-//! `kill -9` at random moments of `build` and of `sync`, each followed by a rerun: tables and destinations are
+//! `kill -9` at random moments of `build`, `sync` and `identity erase`, each followed by a rerun: tables and destinations are
 //! those of an uninterrupted run.
 //!
 //! `KINFOLD_CRASHES` is the number of kills of each test (6 unless set), `KINFOLD_CRASH_SEED` draws their
@@ -6,6 +6,7 @@
 //! killed before it may come to its end (1).
 
 mod build;
+mod erase;
 mod sync;
 
 use std::process::Child;
@@ -21,6 +22,7 @@ use crate::trials;
 pub fn trials() -> Vec<Trial> {
     trials!("crash":
         build::a_killed_build_is_finished_by_the_next,
+        erase::a_killed_erasure_is_finished_by_the_next,
         sync::a_killed_sync_is_finished_by_the_next,
     )
 }

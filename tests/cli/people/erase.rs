@@ -11,7 +11,7 @@ use super::{PEOPLE, files, id_of, one, replace, rows, run};
 use crate::program::{folder, repository, write};
 
 /// The files in which a text is, as bytes or, of a Parquet file, in any cell of any column.
-fn with_text(folder: &Path, text: &str) -> Vec<PathBuf> {
+pub(crate) fn with_text(folder: &Path, text: &str) -> Vec<PathBuf> {
     let found = files(folder).into_iter().filter(|path| {
         let bytes = fs::read(path).unwrap();
         let as_bytes = bytes

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::program::{Ran, kinfold};
 
 pub use entities::{a_hub_keeps_people_apart, households_follow_people};
+pub(crate) use erase::with_text;
 pub use erase::{somebody_is_erased_and_stays_away, what_is_trained_names_nobody};
 pub use past::old_ids_resolve_for_ever;
 pub use rules::rules_are_planned_applied_and_taken_back;
@@ -26,7 +27,7 @@ fn run(project: &Path, arguments: &[&str]) -> Ran {
 }
 
 /// The rows of a query.
-fn rows(project: &Path, sql: &str) -> Vec<Value> {
+pub(crate) fn rows(project: &Path, sql: &str) -> Vec<Value> {
     let ran = run(project, &["query", sql, "--format", "ndjson"]).ok();
     let lines = ran.stdout.lines();
     lines
@@ -85,7 +86,7 @@ const REJECTED: &str =
     "SELECT rule AS word, count(*) AS n FROM person__edges WHERE NOT accepted GROUP BY rule";
 
 /// Three people, a profile of each, a segment, and a sync of it.
-const PEOPLE: &[(&str, &str)] = &[
+pub(crate) const PEOPLE: &[(&str, &str)] = &[
     ("kinfold.yml", "name: people\n"),
     (
         "seeds/observations.csv",
