@@ -1,11 +1,12 @@
 //! How the columns of a data file are encoded.
 //!
-//! The writer begins every text column with a dictionary and gives up once that is full, in each row
-//! group anew. For a column of ids that is work for nothing, and a quarter of the values lie in a
-//! dictionary that nobody uses twice. So a look at the first rows of a file decides which columns are
-//! not worth a dictionary. They are not worth the effort of compressing them harder, either.
+//! The writer begins every column with a dictionary and gives up once that is full, in each row
+//! group anew. For a column of ids, hashes or times that is work for nothing, and a quarter of the values
+//! lie in a dictionary that nobody uses twice. So a look at the first rows of a file decides which columns
+//! are not worth a dictionary. Those of ids are not worth the effort of compressing them harder, either.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -48,9 +49,10 @@ pub(crate) fn properties(
     for (field, column) in schema.fields().iter().zip(first.columns()) {
         if is_mostly_distinct(column.as_ref()) {
             let path = ColumnPath::from(field.name().as_str());
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_compression(path, zstd(1));
+            builder = builder.set_column_dictionary_enabled(path.clone(), false);
+            if !column.data_type().is_primitive() {
+                builder = builder.set_column_compression(path, zstd(1));
+            }
         }
     }
     Ok(builder.build())
@@ -60,36 +62,63 @@ fn zstd(level: i32) -> Compression {
     Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default())
 }
 
-/// Whether a text column has so many distinct values that a dictionary of them does not pay.
+/// Whether a column has so many distinct values that a dictionary of them does not pay.
 ///
 /// Of `n` values drawn from `d`, about `n²/2d` meet one that was drawn before. Rows that lie together
 /// are more alike than rows at random, so `d` comes out too small rather than too large.
 fn is_mostly_distinct(column: &dyn Array) -> bool {
-    if column.data_type() != &DataType::Utf8 {
-        return false;
+    match column.data_type() {
+        DataType::Utf8 => {
+            let values = column.as_string::<i32>().iter().flatten();
+            distinct_bytes(values.map(str::as_bytes)).is_some_and(|bytes| bytes > DICTIONARY_BYTES)
+        }
+        DataType::Binary => {
+            let values = column.as_binary::<i32>().iter().flatten();
+            distinct_bytes(values).is_some_and(|bytes| bytes > DICTIONARY_BYTES)
+        }
+        DataType::Int64 | DataType::Timestamp(..) => {
+            let data = column.to_data();
+            let values = data.buffer::<i64>(0);
+            let values = values.iter().take(column.len()).enumerate();
+            let values = values.filter(|(row, _)| column.is_valid(*row));
+            let bytes = distinct_bytes(values.map(|(_, value)| value.to_le_bytes()));
+            // A row group's dictionary of numbers never fills up, so it has to be of use by itself.
+            bytes.is_some_and(|bytes| bytes > ROW_GROUP_ROWS * size_of::<i64>())
+        }
+        _ => false,
     }
+}
+
+/// About how many bytes the distinct values of a column have; none if there are too few to tell.
+fn distinct_bytes<T: AsRef<[u8]> + Eq + Hash>(values: impl Iterator<Item = T>) -> Option<usize> {
     let mut seen = HashSet::new();
     let (mut rows, mut bytes) = (0_usize, 0_usize);
-    for value in column.as_string::<i32>().iter().flatten().take(LOOKED_AT) {
+    for value in values.take(LOOKED_AT) {
         rows += 1;
-        bytes += value.len();
+        bytes += value.as_ref().len();
         seen.insert(value);
     }
     if rows < ENOUGH {
-        return false;
+        return None;
     }
     let met_again = rows - seen.len();
     // rows² / (2 · met_again) values of bytes / rows each.
-    met_again == 0 || rows.saturating_mul(bytes) / (2 * met_again) > DICTIONARY_BYTES
+    let distinct = rows.saturating_mul(bytes).checked_div(2 * met_again);
+    Some(distinct.unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, StringArray};
+    use arrow::array::{Array, ArrayRef, BinaryArray, StringArray, TimestampMicrosecondArray};
 
     use super::is_mostly_distinct;
+
+    fn spread(n: i64) -> [u8; 16] {
+        let mixed = i128::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15_9E37);
+        mixed.to_le_bytes()
+    }
 
     fn column(values: impl Iterator<Item = String>) -> ArrayRef {
         Arc::new(values.map(Some).collect::<StringArray>())
@@ -108,6 +137,22 @@ mod tests {
         assert!(!is_mostly_distinct(&column(
             (0..8192).map(|_| "web".to_owned())
         )));
+        let time = |n: i64| Some(1_700_000_000_000_000 + n * 7_919_000_001 % 31_536_000_000_000);
+        let times = |rows: &dyn Fn(i64) -> Option<i64>| -> ArrayRef {
+            let values = (0..8192).map(rows).collect::<TimestampMicrosecondArray>();
+            Arc::new(values.with_timezone("UTC"))
+        };
+        assert!(is_mostly_distinct(&times(&time)));
+        assert!(is_mostly_distinct(&times(&|n| {
+            (n % 3 > 0).then(|| time(n)).flatten()
+        })));
+        assert!(is_mostly_distinct(times(&time).slice(100, 5000).as_ref()));
+        assert!(!is_mostly_distinct(&times(&|_| time(1))));
+        assert!(!is_mostly_distinct(&times(&|n| time(n % 2000))));
+        assert!(!is_mostly_distinct(&times(&|_| None)));
+        let hash = |n: i64| Some(spread(n));
+        let hashes: BinaryArray = (0..8192).map(hash).collect();
+        assert!(is_mostly_distinct(&hashes));
         // Too few to tell.
         assert!(!is_mostly_distinct(&column((0..500).map(id))));
     }
