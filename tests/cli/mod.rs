@@ -8,6 +8,7 @@ mod lakes;
 mod manifests;
 mod manners;
 pub(crate) mod people;
+mod plans;
 mod records;
 mod serve;
 mod sources;
@@ -63,6 +64,11 @@ pub fn trials() -> Vec<Trial> {
         people::a_hub_keeps_people_apart,
         people::households_follow_people,
         people::a_person_is_shown_with_what_is_known,
+        plans::a_plan_says_what_a_build_does,
+        plans::what_differs_from_an_earlier_state_is_selected,
+        plans::selections_have_names,
+        plans::what_is_not_built_is_read_elsewhere,
+        plans::a_lake_of_another_environment_is_read,
         records::a_model_reads_what_syncs_have_done,
         serve::a_server_builds_delivers_and_tells,
         serve::a_server_that_cannot_be,

@@ -13,7 +13,9 @@
 mod criterion;
 mod graph;
 mod method;
+mod named;
 mod pattern;
+mod state;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,8 @@ use std::collections::BTreeSet;
 use kinfold_project::{NodeId, ResourceType};
 
 pub use graph::{SelectGraph, delivered};
+pub use named::check as check_selectors;
+pub use state::{Aspect, Before, Change};
 
 use criterion::Criterion;
 
@@ -79,6 +83,26 @@ pub enum SelectError {
     Disabled {
         /// The criterion.
         criterion: String,
+    },
+    /// `state:` or `result:` without anything to compare with.
+    #[error("`{criterion}` needs `--state` with the folder of an earlier `manifest.json`")]
+    NoState {
+        /// The criterion.
+        criterion: String,
+    },
+    /// No selection of that name.
+    #[error("there is no selector `{name}`{}", did_you_mean(.suggestion.as_deref()))]
+    UnknownSelector {
+        /// The name.
+        name: String,
+        /// The nearest name.
+        suggestion: Option<String>,
+    },
+    /// A selection that is made of itself.
+    #[error("the selector `{name}` is made of itself")]
+    SelectorCycle {
+        /// The name.
+        name: String,
     },
     /// `@` stands for parents and children already.
     #[error("`{criterion}` has both `@` and `+`")]
@@ -156,13 +180,9 @@ fn union(
 ) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     for parts in intersections {
-        let mut parts = parts.iter().map(|criterion| {
-            let direct = criterion.matches(graph);
-            if direct.is_empty() {
-                errors.extend(criterion.must_match(graph));
-            }
-            graph.with_tests(criterion.with_relatives(graph, direct))
-        });
+        let mut parts = parts
+            .iter()
+            .map(|criterion| named::nodes_of(graph, criterion, &mut vec![], errors));
         if let Some(first) = parts.next() {
             all.extend(parts.fold(first, |left, right| {
                 left.intersection(&right).copied().collect()

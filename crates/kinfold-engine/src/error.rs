@@ -43,6 +43,9 @@ pub enum EngineError {
     /// A node was asked for that the environment does not have.
     #[error("`{0}` has not been built in this environment; run `kinfold build` first")]
     NotBuilt(NodeId),
+    /// Nothing is published in the environment that is deferred to.
+    #[error("nothing is published in the environment `{0}`, so nothing can be read there")]
+    NothingPublished(String),
     /// A published table is gone from the lake.
     #[error("table `{0}` is named by the environment and missing in the lake")]
     TableMissing(String),

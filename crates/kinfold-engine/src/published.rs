@@ -6,14 +6,17 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use kinfold_compile::relation::RelationKey;
-use kinfold_lake::{Difference, Generation, LakeError, Snapshot, TablePath};
+use kinfold_lake::{Difference, Generation, Lake, LakeError, Snapshot, TablePath};
 use kinfold_project::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::{Engine, EngineError};
 
-/// Newest format that this program reads and the one that it writes.
-const FORMAT: u64 = 1;
+/// Newest format that this program reads.
+const FORMAT: u64 = 2;
+
+/// The format of a document without nodes of another environment, which older programs can read.
+const FORMAT_OF_OWN: u64 = 1;
 
 /// The published state of an environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +58,10 @@ pub struct PublishedNode {
     /// Anything that the node itself wants to know the next time, such as the files of a source.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub detail: serde_json::Value,
+    /// The environment that has made it and owns its tables, if that is another one: it is read there and
+    /// never written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<String>,
     /// The run that made it.
     pub run_id: String,
     /// That run's clock.
@@ -100,6 +107,23 @@ struct FormatOnly {
 }
 
 impl Published {
+    /// The document with only what this environment has made itself.
+    #[must_use]
+    pub fn own(&self) -> Self {
+        let mut own = self.clone();
+        own.nodes.retain(|_, node| node.deferred.is_none());
+        own
+    }
+
+    /// The document that readers shall find, with the oldest format that can say it.
+    fn in_its_format(&self) -> Self {
+        let foreign = self.nodes.values().any(|node| node.deferred.is_some());
+        Self {
+            format: if foreign { FORMAT } else { FORMAT_OF_OWN },
+            ..self.clone()
+        }
+    }
+
     /// The stored table behind a relation.
     #[must_use]
     pub fn table(&self, key: &RelationKey) -> Option<&StoredTable> {
@@ -117,10 +141,18 @@ impl Engine {
     /// # Errors
     /// When the document cannot be read, or was written by a newer kinfold.
     pub async fn published(&self) -> Result<PublishedState, EngineError> {
-        let name = &self.environment.name;
-        let Some((bytes, generation)) = self.lake.read_environment(name).await? else {
+        self.published_in(&self.lake, &self.environment.name).await
+    }
+
+    /// Reads what is published in an environment of a lake.
+    pub(crate) async fn published_in(
+        &self,
+        lake: &Lake,
+        name: &str,
+    ) -> Result<PublishedState, EngineError> {
+        let Some((bytes, generation)) = lake.read_environment(name).await? else {
             let document = Published {
-                format: FORMAT,
+                format: FORMAT_OF_OWN,
                 project: self.project.to_string(),
                 run_id: String::new(),
                 as_of: self.clock.as_of,
@@ -160,9 +192,11 @@ impl Engine {
         document: &Published,
     ) -> Result<Generation, EngineError> {
         let name = &self.environment.name;
-        let json = serde_json::to_vec(document).map_err(|source| EngineError::Document {
-            name: format!("environment {name}"),
-            source,
+        let json = serde_json::to_vec(&document.in_its_format()).map_err(|source| {
+            EngineError::Document {
+                name: format!("environment {name}"),
+                source,
+            }
         })?;
         Ok(self
             .lake

@@ -94,6 +94,8 @@ codes! {
     FAILED_MAPPING_TEST = "KF0210" "failed-mapping-test";
     /// A sync that does not exist.
     UNKNOWN_SYNC = "KF0211" "unknown-sync";
+    /// A selector of `selectors.yml` that selects nothing that can be.
+    INVALID_SELECTOR = "KF0212" "invalid-selector";
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod model;
 pub mod node;
 pub mod schedule;
 pub mod secret;
+pub mod selector;
 pub mod suggest;
 pub mod sync;
 pub mod template;
@@ -39,6 +40,7 @@ pub use model::{
 pub use node::{NodeId, ResourceType};
 pub use schedule::{Alert, BuildSchedule, CatchUp, Cron, Overlap, Schedule, ThenSync, Trigger};
 pub use secret::SecretSource;
+pub use selector::{Selector, SelectorRule};
 pub use sync::{
     COMMON_OPTIONS, Connection, ConnectionKind, FirstRun, Guard, LogPayload, ManifestSource,
     OnLeave, Reference, Resend, RetryWaits, Sync, SyncMode,

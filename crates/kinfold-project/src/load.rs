@@ -18,6 +18,7 @@ mod project_file;
 mod properties;
 mod resources;
 mod schedules;
+mod selectors;
 mod sources;
 mod syncs;
 mod test_names;
@@ -149,6 +150,7 @@ fn load_project(
         linkage_parameters: vec![],
         schedules: vec![],
         alerts: vec![],
+        selectors: vec![],
     };
     let mut described = HashMap::new();
     let mut declared = Declarations::default();
@@ -166,6 +168,15 @@ fn load_project(
             project.alerts = file.alerts;
         }
         found.push((file.name.value, package.store, file.paths, package.prefix));
+    }
+    if let Some((_, store, _, _)) = found.first()
+        && store.has(selectors::FILE)
+        && let Some(file) = store.read(selectors::FILE, selectors::FILE, reading)
+    {
+        let text = reading.text(file);
+        if let Some(value) = yaml::read(&text, file, &mut reading.problems) {
+            project.selectors = selectors::read(&value, &mut reading.problems);
+        }
     }
     for (index, (name, store, paths, prefix)) in found.iter().enumerate() {
         let files = PackageFiles {

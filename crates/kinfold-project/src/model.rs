@@ -9,6 +9,7 @@ use crate::linkage::LinkageParameters;
 use crate::located::{Located, Value};
 use crate::node::NodeId;
 use crate::schedule::{Alert, BuildSchedule, Schedule};
+use crate::selector::Selector;
 use crate::sync::{Connection, Sync};
 use crate::template;
 
@@ -54,6 +55,8 @@ pub struct Project {
     pub schedules: Vec<BuildSchedule>,
     /// Whom a server tells about failures, of the root package.
     pub alerts: Vec<Alert>,
+    /// Selections with a name, of the root package.
+    pub selectors: Vec<Selector>,
 }
 
 /// A package: the root project, or one that it imports.

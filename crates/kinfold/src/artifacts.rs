@@ -7,6 +7,7 @@
 //! from the times of `run_results.json` the same project, environment and run give the same bytes.
 
 mod column;
+pub mod earlier;
 mod exposure;
 mod layout;
 mod manifest;
@@ -45,6 +46,24 @@ pub enum ArtifactError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// An earlier artefact cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An earlier artefact is not one.
+    #[error("`{}` is no `{file}`: {why}", path.display())]
+    NotAnArtifact {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        file: &'static str,
+        /// What is wrong with it.
+        why: String,
     },
     /// A document cannot be JSON.
     #[error("`{file}` cannot be encoded")]
@@ -106,6 +125,17 @@ pub fn write_compiled(
         }
     }
     Ok(())
+}
+
+/// `manifest.json` as a document. With `compiled` it has the fingerprints too.
+#[must_use]
+pub fn manifest_document(
+    project: &Project,
+    rendered: &RenderedProject,
+    compiled: Option<&CompiledProject>,
+    run: &RunFacts,
+) -> Json {
+    manifest::document(project, rendered, compiled, run)
 }
 
 /// Writes `<target>/manifest.json`. With `compiled` it has the fingerprints too.

@@ -83,12 +83,33 @@ pub struct Global {
 /// Which nodes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Selection {
-    /// Nodes to take: names, `tag:…`, `path:…`, `+` for parents or children.
+    /// Nodes to take: names, `tag:…`, `path:…`, `state:modified`, `+` for parents or children.
     #[arg(long, short, num_args = 1.., value_name = "SELECTOR")]
     pub select: Vec<String>,
     /// Nodes to leave out.
     #[arg(long, num_args = 1.., value_name = "SELECTOR")]
     pub exclude: Vec<String>,
+    /// Take the nodes of a selector of `selectors.yml`.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["select", "exclude"])]
+    pub selector: Option<String>,
+    /// Folder with the `manifest.json` (and `run_results.json`) that `state:…` and `result:…` compare with.
+    #[arg(long, value_name = "DIR", env = "KINFOLD_STATE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Where what is neither selected nor built is read.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Defer {
+    /// Read what is neither selected nor built in this environment as another one has published it: the one
+    /// that `--state` was written in, else the one that owns the lake.
+    #[arg(long)]
+    pub defer: bool,
+    /// The same, from this environment.
+    #[arg(long, value_name = "NAME")]
+    pub defer_to: Option<String>,
+    /// Prefer what the other environment has also where this one has built the node.
+    #[arg(long)]
+    pub favor_state: bool,
 }
 
 /// Options of commands that build.
@@ -97,6 +118,9 @@ pub struct RunOptions {
     /// Which nodes.
     #[command(flatten)]
     pub selection: Selection,
+    /// Where the rest is read.
+    #[command(flatten)]
+    pub defer: Defer,
     /// Build also what is unchanged.
     #[arg(long, short)]
     pub full_refresh: bool,
@@ -149,8 +173,11 @@ pub enum Command {
         #[command(flatten)]
         selection: Selection,
     },
-    /// Say whom a build would concern: who would be merged, split, new or gone. Writes nothing.
-    #[command(after_help = "Example: kinfold plan --select person")]
+    /// Say what a build would do to each node and why, and whom it would concern: who would be merged, split,
+    /// new or gone. Writes nothing.
+    #[command(
+        after_help = "Example: kinfold plan --select state:modified+ --state prod-artefacts --defer"
+    )]
     Plan(crate::commands::plan::PlanArguments),
     /// Load sources and seeds, build models, run data tests, and publish if all is well.
     Build(RunOptions),

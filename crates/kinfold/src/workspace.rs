@@ -173,6 +173,8 @@ impl Workspace {
         };
         let (compiled, found) = compile(input);
         self.found.extend(found);
+        self.found
+            .extend(kinfold_compile::select::check_selectors(&self.project));
         let found = crate::destinations::check(&self.project, &compiled.syncs);
         self.found.extend(found);
         self.found

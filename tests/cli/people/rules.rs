@@ -12,6 +12,15 @@ const ALARMS: &str = "SELECT reason AS word, count(*) AS n FROM person__alarms G
 const LAST_CHANGES: &str = "SELECT kind AS word, count(*) AS n FROM person__changes \
      WHERE run_id = (SELECT max(run_id) FROM person__changes) GROUP BY kind";
 
+/// The identity in a plan.
+fn person(plan: &Value) -> &Value {
+    let nodes = plan["nodes"].as_array().unwrap();
+    nodes
+        .iter()
+        .find(|node| node["kind"] == "identity")
+        .unwrap()
+}
+
 fn ids(project: &Path) -> Vec<Value> {
     rows(
         project,
@@ -31,11 +40,11 @@ pub fn rules_are_planned_applied_and_taken_back() {
 
     // Nothing is known before the first build, then everything is up to date.
     let first = plan(&["--output", "json"]).ok().json();
-    assert_eq!(first["nodes"][0]["action"], "build");
-    assert_eq!(first["nodes"][0]["identity"], Value::Null);
+    assert_eq!(person(&first)["action"], "build");
+    assert_eq!(person(&first)["identity"], Value::Null);
     run(project, &["build"]).ok();
     let now = plan(&["--output", "json"]).ok().json();
-    assert_eq!(now["nodes"][0]["action"], "skip", "{now}");
+    assert_eq!(person(&now)["action"], "skip", "{now}");
     let before = (
         ids(project),
         counts(project, REJECTED),
@@ -51,10 +60,13 @@ pub fn rules_are_planned_applied_and_taken_back() {
         .ok()
         .json();
     assert_eq!(files(&project.join(".kinfold")), stored, "a plan writes");
-    let effect = &planned["nodes"][0]["identity"];
+    assert_eq!(person(&planned)["action"], "backfill");
+    let effect = &person(&planned)["identity"];
     let shown = plan(&[]).ok();
     assert!(
-        shown.stdout.contains("person: its meaning changed"),
+        shown
+            .stdout
+            .contains("backfill person: its meaning changed"),
         "{shown:?}"
     );
     for value in ["ann", "till@shop.example", "jo@example.org"] {
@@ -111,7 +123,7 @@ pub fn rules_are_planned_applied_and_taken_back() {
         &project.join("models"),
     );
     let back = plan(&["--output", "json"]).ok().json();
-    let split = back["nodes"][0]["identity"]["split"].as_u64().unwrap();
+    let split = person(&back)["identity"]["split"].as_u64().unwrap();
     run(project, &["build"]).ok();
     assert_eq!(counts(project, LAST_CHANGES).get("split"), Some(&split));
     assert_eq!(ids(project), before.0);
@@ -122,17 +134,14 @@ pub fn rules_are_planned_applied_and_taken_back() {
     let seed = project.join("seeds/observations.csv");
     replace(&seed, "crm,8,user_id,ivy-old", "crm,8,user_id,ivy-older");
     let late = plan(&["--output", "json"]).ok().json();
-    assert_eq!(late["nodes"][0]["action"], "skip");
-    assert_eq!(
-        late["nodes"][0]["stale_inputs"][0],
-        "seed.identity_rules.observations"
-    );
+    let late = person(&late);
+    assert_eq!(late["action"], "build");
+    assert_eq!(late["reason"], "`observations` is built before it");
+    assert_eq!(late["stale_inputs"][0], "seed.identity_rules.observations");
+    let alone = plan(&["--select", "person", "--output", "json"]).ok();
+    assert_eq!(person(&alone.json())["action"], "skip");
     let told = plan(&[]).ok().stdout;
-    assert!(
-        told.contains("the same on the rows that are loaded"),
-        "{told}"
-    );
-    assert!(told.contains("seed.identity_rules.observations"), "{told}");
+    assert!(told.contains("build person: `observations`"), "{told}");
 
     plan(&["--select", "persn"]).code(2).says("persn");
 }

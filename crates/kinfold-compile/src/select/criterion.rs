@@ -63,9 +63,25 @@ impl Criterion {
             .nodes()
             .iter()
             .enumerate()
-            .filter(|(_, node)| self.method.matches(node, &graph.root))
+            .filter(|(_, node)| self.method.matches(node, graph))
             .map(|(index, _)| index)
             .collect()
+    }
+
+    /// The named selection that the criterion stands for.
+    pub(super) fn selector(&self) -> Option<&str> {
+        match &self.method {
+            Method::Selector(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Why the graph cannot say which nodes are meant.
+    pub(super) fn unanswerable(&self, graph: &SelectGraph) -> Option<SelectError> {
+        let needs = matches!(self.method, Method::State(_) | Method::Result(_));
+        (needs && !graph.has_before()).then(|| SelectError::NoState {
+            criterion: self.written.clone(),
+        })
     }
 
     /// The nodes and those relatives of them that the operators ask for.

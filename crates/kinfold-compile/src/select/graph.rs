@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kinfold_project::{FileId, Located, NodeId, Project, Reference, ResourceType, Span, Sync};
+use kinfold_project::{
+    FileId, Located, NodeId, Project, Reference, ResourceType, Selector, Span, Sync,
+};
 use serde_json::Value as Json;
 
+use super::state::{Before, Change};
 use crate::render::{RenderedNode, RenderedProject};
 
 /// The nodes of a project with what selectors compare, and their edges. Disabled nodes are not in it;
@@ -15,6 +18,10 @@ pub struct SelectGraph {
     pub(super) root: String,
     /// Names of disabled nodes.
     pub(super) disabled: BTreeSet<String>,
+    /// Selections with a name.
+    pub(super) selectors: Vec<Selector>,
+    /// What is known of an earlier state.
+    before: Option<Before>,
     nodes: Vec<SelectNode>,
     parents: Vec<Vec<usize>>,
     children: Vec<Vec<usize>>,
@@ -73,8 +80,34 @@ impl SelectGraph {
         }
         Self {
             disabled,
+            selectors: project.selectors.clone(),
             ..Self::new(&project.name, nodes)
         }
+    }
+
+    /// The graph, with what `state:` and `result:` compare with.
+    #[must_use]
+    pub fn with_before(self, before: Before) -> Self {
+        Self {
+            before: Some(before),
+            ..self
+        }
+    }
+
+    /// Whether there is an earlier state to compare with.
+    pub(super) fn has_before(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// How a node differs from the earlier state; none if it does not.
+    pub(super) fn change(&self, node: &SelectNode) -> Option<&Change> {
+        self.before.as_ref()?.changes.get(&node.id)
+    }
+
+    /// What became of a node in the run of the earlier state.
+    pub(super) fn result(&self, node: &SelectNode) -> Option<&str> {
+        let results = &self.before.as_ref()?.results;
+        results.get(&node.id).map(String::as_str)
     }
 
     /// A graph of nodes, each with the nodes that it reads. Reads of unknown nodes are left out.
@@ -105,6 +138,8 @@ impl SelectGraph {
         Self {
             root: root.to_owned(),
             disabled: BTreeSet::new(),
+            selectors: vec![],
+            before: None,
             nodes,
             parents,
             children,

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use super::SelectError;
 use super::graph::{SelectGraph, SelectNode};
 use super::pattern::{Pattern, is_glob};
+use super::state::StateTest;
 
 /// A method with its value.
 #[derive(Clone, Debug)]
@@ -16,10 +17,17 @@ pub(super) enum Method {
     File(Pattern),
     Source(Vec<Pattern>),
     ResourceType(ResourceTypes),
-    Config { keys: Vec<String>, value: Pattern },
+    Config {
+        keys: Vec<String>,
+        value: Pattern,
+    },
     Package(Pattern),
     TestName(Pattern),
     TestType(TestType),
+    State(StateTest),
+    Result(String),
+    /// A selection with a name, which is looked up where it is needed.
+    Selector(String),
 }
 
 /// A value of `resource_type:`.
@@ -57,14 +65,17 @@ enum Part {
 }
 
 /// The methods that [`Method::parse`] knows, for suggestions.
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 14] = [
     "config",
     "file",
     "fqn",
     "package",
     "path",
     "resource_type",
+    "result",
+    "selector",
     "source",
+    "state",
     "tag",
     "test_name",
     "test_type",
@@ -72,18 +83,15 @@ const METHODS: [&str; 11] = [
 ];
 
 /// dbt's other methods.
-const NOT_YET: [&str; 13] = [
+const NOT_YET: [&str; 10] = [
     "access",
     "exposure",
     "function",
     "group",
     "metric",
-    "result",
     "saved_query",
-    "selector",
     "semantic_model",
     "source_status",
-    "state",
     "unit_test",
     "version",
 ];
@@ -132,6 +140,18 @@ impl Method {
                     invalid("test_type", "`data`, `generic`, `singular` or `unit`")
                 })?)
             }
+            "state" => Self::State(
+                StateTest::parse(value).ok_or_else(|| invalid("state", StateTest::ALLOWED))?,
+            ),
+            "result" => {
+                let known = ["success", "error", "fail", "skipped", "pass", "warn"];
+                if !known.contains(&value) {
+                    let allowed = "`success`, `error`, `fail`, `skipped`, `pass` or `warn`";
+                    return Err(invalid("result", allowed));
+                }
+                Self::Result(value.to_owned())
+            }
+            "selector" => Self::Selector(value.to_owned()),
             _ => match method.strip_prefix("config.") {
                 Some(keys) if !keys.is_empty() => Self::Config {
                     keys: keys.split('.').map(str::to_owned).collect(),
@@ -158,8 +178,11 @@ impl Method {
     }
 
     /// Whether a node is meant.
-    pub(super) fn matches(&self, node: &SelectNode, root: &str) -> bool {
+    pub(super) fn matches(&self, node: &SelectNode, graph: &SelectGraph) -> bool {
         match self {
+            Self::State(test) => test.matches(graph.change(node)),
+            Self::Result(word) => graph.result(node) == Some(word),
+            Self::Selector(_) => false,
             Self::Fqn(fqn) => fqn.matches(node),
             Self::Tag(tag) => node.tags.iter().any(|t| tag.matches(t)),
             Self::Path(path) => node.paths.iter().any(|p| is_at(path, p)),
@@ -190,7 +213,7 @@ impl Method {
             Self::Config { keys, value } => {
                 configured(node, keys).is_some_and(|c| equals(c, value))
             }
-            Self::Package(package) if package.text() == "this" => node.package == root,
+            Self::Package(package) if package.text() == "this" => node.package == graph.root,
             Self::Package(package) => package.matches(&node.package),
             Self::TestName(name) => node.test.as_deref().is_some_and(|test| {
                 let own = test.rsplit('.').next().unwrap_or(test);
@@ -217,7 +240,12 @@ impl Method {
             }
             Self::Source(parts) if parts.iter().any(|part| is_glob(part.text())) => return None,
             Self::Source(parts) => parts.last()?,
-            Self::ResourceType(_) | Self::TestType(_) | Self::Config { .. } => return None,
+            Self::ResourceType(_)
+            | Self::TestType(_)
+            | Self::Config { .. }
+            | Self::State(_)
+            | Self::Result(_)
+            | Self::Selector(_) => return None,
         };
         Some(pattern.text()).filter(|text| !is_glob(text))
     }
@@ -274,7 +302,11 @@ impl Method {
                     nodes().filter_map(|n| configured(n, keys)?.as_str().map(str::to_owned));
                 (value.text(), values.collect())
             }
-            Self::ResourceType(_) | Self::TestType(_) => return None,
+            Self::ResourceType(_)
+            | Self::TestType(_)
+            | Self::State(_)
+            | Self::Result(_)
+            | Self::Selector(_) => return None,
         };
         nearest(word, candidates.iter().map(String::as_str))
     }
@@ -428,7 +460,10 @@ fn source_suggestion(parts: &[Pattern], graph: &SelectGraph) -> Option<String> {
 }
 
 /// The candidate at the smallest Damerau-Levenshtein distance, at most a third of the word.
-fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+pub(super) fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<String> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()

@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod earlier;
+mod named;
 mod project;
 
 use std::collections::BTreeSet;
@@ -312,7 +314,7 @@ fn a_name_that_matches_nothing_is_an_error_with_what_is_near() {
 fn mistakes_are_all_reported() {
     let errors = run(
         &[
-            "tagg:x state:modified resource_type:table test_type:x",
+            "tagg:x exposure:x resource_type:table test_type:x state:changed",
             "@a+",
             "a,,b",
             "tag:",
@@ -325,9 +327,10 @@ fn mistakes_are_all_reported() {
         told,
         [
             "`tagg:x`: there is no selection method `tagg`, did you mean `tag`?",
-            "`state:modified`: the selection method `state` is not supported yet",
+            "`exposure:x`: the selection method `exposure` is not supported yet",
             "`resource_type:table`: `table` is no value of `resource_type`, which takes `model`, `seed`, `source`, `sync`, `test` or `all`",
             "`test_type:x`: `x` is no value of `test_type`, which takes `data`, `generic`, `singular` or `unit`",
+            "`state:changed`: `changed` is no value of `state`, which takes `new`, `old`, `unmodified`, `modified`, or `modified.` with `body`, `configs`, `relation`, `macros`, `contract`, `persisted_descriptions` or `meaning`",
             "`@a+` has both `@` and `+`",
             "`a,,b` has an empty part",
             "`tag:` has an empty part",

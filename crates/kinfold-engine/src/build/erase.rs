@@ -88,8 +88,9 @@ pub async fn erase(engine: &Engine, request: EraseRequest<'_>) -> Result<EraseRe
 async fn run(engine: &Engine, request: &EraseRequest<'_>) -> Result<EraseReport, EngineError> {
     let state = engine.published().await?;
     let missing = || EngineError::NotBuilt(request.identity.clone());
-    let node = state.document.nodes.get(request.identity);
-    let node = node.ok_or_else(missing)?;
+    // What another environment has made is erased there.
+    let own = state.document.own();
+    let node = own.nodes.get(request.identity).ok_or_else(missing)?;
     let whom = engine
         .whom(node, request.people)
         .await?
@@ -97,7 +98,7 @@ async fn run(engine: &Engine, request: &EraseRequest<'_>) -> Result<EraseReport,
     let mut report = EraseReport::of(request, &state.document, &whom.people);
     report.identifiers = whom.identifiers.len() as u64;
     report.records = whom.records.len() as u64;
-    let places = engine.places_of(&state.document, request.identity).await?;
+    let places = engine.places_of(&own, request.identity).await?;
     let next = if whom.people.is_empty() {
         state.document.clone()
     } else {

@@ -10,6 +10,7 @@ use kinfold_project::{NodeId, Records, Seed, Source, SourceFormat, SourceLocatio
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::plan::{Known, PlannedAction};
 use super::table::Mark;
 use super::{Inputs, NodeStatus, Outcome, Run, key, node_key};
 use crate::EngineError;
@@ -366,35 +367,68 @@ impl Run<'_> {
         })
     }
 
-    /// The key that a seed would have.
-    pub(super) fn seed_key(&self, node: &CompiledNode) -> Result<String, EngineError> {
+    /// What a seed would be made of.
+    pub(super) fn seed_inputs(&self, node: &CompiledNode) -> Result<Inputs, EngineError> {
         let content = seed_content(self.declared_seed(&node.id)?)?;
-        let inputs = seed_inputs(node, &content);
-        Ok(node_key(node.fingerprint, &inputs, ""))
+        Ok(seed_inputs(node, &content))
     }
 
-    /// The key that a source of files would have. Tables that are read where they lie are pinned at the
-    /// version that they have now, and what syncs have done is taken as it is known: none then.
-    pub(super) async fn planned_source(
-        &mut self,
-        node: &CompiledNode,
-    ) -> Result<Option<String>, EngineError> {
+    /// What a source would be made of. Tables that are read where they lie are pinned at the version that
+    /// they have now.
+    pub(super) async fn known_source(&mut self, node: &CompiledNode) -> Result<Known, EngineError> {
         let source = self.declared(&node.id)?;
-        match &source.location {
-            SourceLocation::Records(_) => Ok(None),
+        let inputs = match &source.location {
+            SourceLocation::Records(Records::SyncSnapshot) => {
+                let syncs = &self.request.project.syncs;
+                Inputs(records::state_versions(self.engine, syncs).await?)
+            }
             SourceLocation::External { format, .. } if *format != SourceFormat::Delta => {
                 let storage = &self.engine.environment.storage;
                 let files = input::list(&self.engine.root, source, storage).await?;
-                let inputs = Inputs(BTreeMap::from([(node.id.to_string(), files.identity())]));
-                Ok(Some(node_key(node.fingerprint, &inputs, "")))
+                Inputs(BTreeMap::from([(node.id.to_string(), files.identity())]))
             }
-            SourceLocation::Lake | SourceLocation::External { .. } => {
-                if let Some(pinned) = self.source(node).await?.node {
-                    self.next.nodes.insert(node.id.clone(), pinned);
+            _ => {
+                let pinned = self.source(node).await?;
+                if let Some(published) = pinned.node {
+                    self.next.nodes.insert(node.id.clone(), published);
                 }
-                Ok(None)
+                let is_new = pinned.status == NodeStatus::Built;
+                return Ok(Known::Pinned(is_new.then_some(pinned.reason)));
             }
+        };
+        let key = node_key(node.fingerprint, &inputs, "");
+        Ok(Known::Inputs(inputs, key))
+    }
+
+    /// How files, or what syncs have done, would be copied into the lake, and why.
+    pub(super) async fn landing(
+        &self,
+        node: &CompiledNode,
+    ) -> Result<(PlannedAction, String), EngineError> {
+        let source = self.declared(&node.id)?;
+        let Some(previous) = self.published.nodes.get(&node.id) else {
+            return Ok((PlannedAction::Build, "first build".to_owned()));
+        };
+        if previous.fingerprint != node.fingerprint.to_string() {
+            let reason = "its meaning changed".to_owned();
+            return Ok((PlannedAction::Backfill, reason));
         }
+        if matches!(source.location, SourceLocation::Records(_)) {
+            let reason = "syncs have run since".to_owned();
+            return Ok((PlannedAction::Build, reason));
+        }
+        let storage = &self.engine.environment.storage;
+        let files = input::list(&self.engine.root, source, storage).await?;
+        let before = landed(Some(previous));
+        let new = files.files.iter().filter(|f| !before.files.contains(f));
+        let new = new.count();
+        let same = before.files.iter().filter(|f| files.files.contains(f));
+        Ok(if same.count() == before.files.len() && new > 0 {
+            (PlannedAction::Build, format!("{new} new files"))
+        } else {
+            let reason = "files changed or are gone, so all are read again".to_owned();
+            (PlannedAction::Backfill, reason)
+        })
     }
 
     fn declared_seed(&self, id: &NodeId) -> Result<&Seed, EngineError> {

@@ -1,6 +1,7 @@
 //! Stages *plan*, *execute*, *audit* and *publish*: the nodes of a project, parents first.
 
 mod audit;
+mod defer;
 mod erase;
 mod identity;
 mod inputs;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use key::{Inputs, node_key};
 
+pub use defer::Deferral;
 pub use erase::{EraseReport, EraseRequest, ErasedTable, KeptVersion, erase};
 pub use identity::{Flow, IdentityEffect, IdentityExample};
 pub use linkage::{LinkageFailure, Trained};
@@ -46,6 +48,8 @@ pub struct BuildRequest<'a> {
     pub selected: &'a BTreeSet<NodeId>,
     /// Builds also what is unchanged.
     pub full_refresh: bool,
+    /// Where what is neither selected nor built here is read.
+    pub defer: Option<&'a Deferral>,
     /// Hears of every node.
     pub progress: &'a dyn Progress,
     /// Ends the run: the node that is being built is given up, nothing is published.
@@ -146,10 +150,15 @@ async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, E
     let mut next = state.document.clone();
     next.nodes
         .retain(|id, _| request.compiled.nodes.contains_key(id));
+    if let Some(deferral) = request.defer {
+        deferral.fill(&mut next, request.compiled, request.selected);
+    }
+    let own = state.document.own();
     let mut run = Run {
         engine: &engine,
         request: &request,
-        published: &state.document,
+        published: &own,
+        current: &state.document,
         next,
         results: vec![],
         broken: BTreeSet::new(),
@@ -188,8 +197,10 @@ async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, E
 struct Run<'a> {
     engine: &'a Engine,
     request: &'a BuildRequest<'a>,
-    /// What readers see now.
+    /// What readers see now and this environment has made.
     published: &'a Published,
+    /// What readers see now, with what other environments have made.
+    current: &'a Published,
     /// What readers shall see if all goes well.
     next: Published,
     results: Vec<NodeResult>,
@@ -328,7 +339,7 @@ impl Run<'_> {
             }
             if !self.next.nodes.contains_key(parent) {
                 return Some(format!(
-                    "`{parent}` was never built; select it too, as in `+{}`",
+                    "`{parent}` was never built; select it too, as in `+{}`, or read it elsewhere with `--defer`",
                     node.name
                 ));
             }
@@ -442,23 +453,34 @@ impl Run<'_> {
         }
     }
 
-    /// The result of a node whose published one is up to date.
+    /// The result of a node whose published one is up to date, or which the environment that is deferred to
+    /// has just as it would be.
     fn skip(&self, node: &CompiledNode, key: &str) -> Option<Outcome> {
-        let previous = self.published.nodes.get(&node.id)?;
-        if self.request.full_refresh || previous.key != *key {
+        if self.request.full_refresh {
             return None;
         }
-        let rows = previous.table.as_ref().and_then(|t| t.rows);
-        let reason = match (&previous.table, previous.inputs.is_empty()) {
-            (None, _) => "same SQL".to_owned(),
-            (Some(_), true) => "same SQL, and it reads nothing".to_owned(),
-            (Some(_), false) => "same SQL, same input versions".to_owned(),
-        };
+        let previous = self.current.nodes.get(&node.id);
+        if let Some(previous) = previous.filter(|previous| previous.key == *key) {
+            let reason = match (&previous.table, previous.inputs.is_empty()) {
+                (None, _) => "same SQL".to_owned(),
+                (Some(_), true) => "same SQL, and it reads nothing".to_owned(),
+                (Some(_), false) => "same SQL, same input versions".to_owned(),
+            };
+            return Some(Outcome {
+                status: NodeStatus::Skipped,
+                reason,
+                rows: previous.table.as_ref().and_then(|t| t.rows),
+                node: Some(previous.clone()),
+                quarantined: None,
+            });
+        }
+        let deferral = self.request.defer?;
+        let there = deferral.of(node).filter(|there| there.key == *key)?;
         Some(Outcome {
-            status: NodeStatus::Skipped,
-            reason,
-            node: Some(previous.clone()),
-            rows,
+            status: NodeStatus::Reused,
+            reason: format!("`{}` has exactly this", deferral.environment),
+            rows: there.table.as_ref().and_then(|t| t.rows),
+            node: Some(there),
             quarantined: None,
         })
     }
@@ -498,6 +520,7 @@ impl Run<'_> {
             inputs: BTreeMap::new(),
             sql: None,
             detail: serde_json::Value::Null,
+            deferred: None,
             run_id: self.engine.clock.run_id.clone(),
             as_of: self.engine.clock.as_of,
         }

@@ -1,6 +1,6 @@
-//! Stage *plan*: which nodes a build would make, and whom it would concern. Nothing is written.
+//! Stage *plan*: what a build would do to each node, and whom it would concern. Nothing is written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use kinfold_compile::compile::{CompiledNode, CompiledProject};
 use kinfold_compile::render::Materialization;
@@ -9,7 +9,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::identity::IdentityEffect;
-use super::{BuildRequest, Inputs, NodeResult, Progress, Run, key, kind_of, node_key};
+use super::{
+    BuildRequest, Deferral, Inputs, NodeResult, NodeStatus, Progress, Run, key, kind_of, node_key,
+};
 use crate::{Engine, EngineError};
 
 /// What shall be planned.
@@ -18,19 +20,23 @@ pub struct PlanRequest<'a> {
     pub project: &'a Project,
     /// The project, bound.
     pub compiled: &'a CompiledProject,
-    /// The nodes to look at; only identities have an effect to show.
+    /// The nodes that a build would look at.
     pub selected: &'a BTreeSet<NodeId>,
+    /// Where what is neither selected nor built here is read.
+    pub defer: Option<&'a Deferral>,
     /// Ends the command.
     pub cancel: CancellationToken,
 }
 
-/// What a build would do to the identities of a project.
+/// What a build would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlanReport {
     /// Always true: a plan that cannot be made is an error.
     pub success: bool,
-    /// The identities that were asked for, parents before children.
+    /// The sources, seeds and models that were asked for, parents before children.
     pub nodes: Vec<PlannedNode>,
+    /// What is published and not in the project any more: a build unpublishes it.
+    pub removed: Vec<NodeId>,
 }
 
 /// What a build would do to a node.
@@ -38,15 +44,16 @@ pub struct PlanReport {
 pub struct PlannedNode {
     /// Its id.
     pub id: NodeId,
-    /// Its materialization.
+    /// Its materialization, `source` or `seed`.
     pub kind: &'static str,
     /// What would be done.
     pub action: PlannedAction,
-    /// Why.
+    /// Why: the first thing that differs.
     pub reason: String,
-    /// What it reads and would be built before it. The effect is that on what is published of these.
+    /// What it is made of and is not up to date. The effect is that on what is published of these.
     pub stale_inputs: Vec<NodeId>,
-    /// What would change; none if nothing is done, or if it cannot be known before its inputs are built.
+    /// What would change in an identity; none if nothing is done, or if it cannot be known before its
+    /// inputs are built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentityEffect>,
 }
@@ -57,66 +64,122 @@ pub struct PlannedNode {
 pub enum PlannedAction {
     /// It would be built.
     Build,
+    /// It would be built of all its rows, although usually only what is new is added to it.
+    Backfill,
+    /// An earlier run that was not published, or the environment that is deferred to, has just what would
+    /// be built.
+    Reuse,
     /// What is published is up to date.
     Skip,
 }
 
-/// Resolves identities anew, as a build would on the rows that are loaded, and says what differs from
-/// what is published.
+impl PlannedAction {
+    /// The word for it in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Backfill => "backfill",
+            Self::Reuse => "reuse",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// Says of every selected node what a build would do and why. Of an identity whose rules or rows differ it
+/// says whom that concerns, by resolving it on the rows that are loaded. Writes nothing.
 ///
 /// # Errors
 /// Those of reading the rows.
 pub async fn plan(engine: &Engine, request: PlanRequest<'_>) -> Result<PlanReport, EngineError> {
-    let published = engine.published().await?.document;
+    let current = engine.published().await?.document;
+    let own = current.own();
+    let mut next = current.clone();
+    if let Some(deferral) = request.defer {
+        deferral.fill(&mut next, request.compiled, request.selected);
+    }
     let nothing = BTreeSet::new();
     let build = BuildRequest {
         project: request.project,
         compiled: request.compiled,
         selected: &nothing,
         full_refresh: false,
+        defer: request.defer,
         progress: &Silent,
-        cancel: request.cancel,
+        cancel: request.cancel.clone(),
     };
     let mut run = Run {
         engine,
         request: &build,
-        published: &published,
-        next: published.clone(),
+        published: &own,
+        current: &current,
+        next,
         results: vec![],
         broken: BTreeSet::new(),
         unsound: BTreeSet::new(),
     };
     let compiled = request.compiled;
-    let is_identity = |node: &&CompiledNode| {
-        node.resource == ResourceType::Model
-            && node.config.materialized.value == Materialization::Identity
+    let is_planned = |node: &&CompiledNode| {
+        !matches!(node.resource, ResourceType::Test | ResourceType::Sync)
+            && request.selected.contains(&node.id)
     };
-    let identities: Vec<&CompiledNode> = compiled
-        .order
-        .iter()
-        .filter(|id| request.selected.contains(*id))
-        .filter_map(|id| compiled.nodes.get(id))
-        .filter(is_identity)
-        .collect();
-    let mut changed: BTreeMap<&NodeId, bool> = BTreeMap::new();
-    let needed = ancestors(compiled, &identities);
-    for id in compiled.order.iter().filter(|id| needed.contains(*id)) {
-        let Some(node) = compiled.nodes.get(id) else {
-            continue;
-        };
-        let stale = run.would_be_built(node).await?;
-        changed.insert(id, stale);
-    }
+    let order = || {
+        compiled
+            .order
+            .iter()
+            .filter_map(|id| compiled.nodes.get(id))
+    };
+    let chosen: Vec<&CompiledNode> = order().filter(is_planned).collect();
+    let mut needed = ancestors(compiled, &chosen);
+    needed.extend(chosen.iter().map(|node| &node.id));
+    // Nodes that would be built, and these with all that is made of them.
+    let mut stale: BTreeSet<&NodeId> = BTreeSet::new();
+    let mut reached: BTreeSet<&NodeId> = BTreeSet::new();
     let mut nodes = vec![];
-    for node in identities {
-        let above = ancestors(compiled, &[node]);
-        let stale = above.iter().filter(|id| changed.get(*id) == Some(&true));
-        let stale: Vec<NodeId> = stale.map(|id| (*id).clone()).collect();
-        nodes.push(run.planned(node, stale).await?);
+    for node in order().filter(|node| needed.contains(&node.id)) {
+        if request.cancel.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+        let mut stale_inputs = vec![];
+        if node
+            .depends_on
+            .iter()
+            .any(|parent| reached.contains(parent))
+        {
+            let above = ancestors(compiled, &[node]);
+            let order = compiled.order.iter();
+            stale_inputs.extend(
+                order
+                    .filter(|id| above.contains(id) && stale.contains(id))
+                    .cloned(),
+            );
+            reached.insert(&node.id);
+        }
+        let is_chosen = request.selected.contains(&node.id);
+        let read_anew = stale_inputs
+            .iter()
+            .rfind(|id| request.selected.contains(id));
+        let planned = run.planned(node, read_anew, is_chosen).await?;
+        if matches!(
+            planned.action,
+            PlannedAction::Build | PlannedAction::Backfill
+        ) {
+            stale.insert(&node.id);
+            reached.insert(&node.id);
+        }
+        if is_chosen {
+            nodes.push(PlannedNode {
+                stale_inputs,
+                ..planned
+            });
+        }
     }
+    let gone =
+        |id: &&NodeId| !compiled.nodes.contains_key(*id) && !id.as_str().starts_with("test.");
     Ok(PlanReport {
         success: true,
         nodes,
+        removed: current.nodes.keys().filter(gone).cloned().collect(),
     })
 }
 
@@ -140,60 +203,112 @@ fn ancestors<'c>(
 }
 
 impl Run<'_> {
-    /// Whether a build would make this node anew. What is only pinned is pinned.
-    async fn would_be_built(&mut self, node: &CompiledNode) -> Result<bool, EngineError> {
-        let key = match node.resource {
-            ResourceType::Source => match self.planned_source(node).await? {
-                Some(key) => key,
-                None => return Ok(false),
-            },
-            ResourceType::Seed => self.seed_key(node)?,
-            ResourceType::Test | ResourceType::Sync => return Ok(false),
-            ResourceType::Model => match node.config.materialized.value {
-                // Their SQL is part of what reads them.
-                Materialization::View | Materialization::Ephemeral => return Ok(false),
-                _ => match self.inputs_of(node) {
-                    Ok(inputs) => self.key_of(node, &inputs).await?,
-                    Err(EngineError::NotBuilt(_)) => return Ok(true),
-                    Err(error) => return Err(error),
-                },
-            },
-        };
-        let previous = self.published.nodes.get(&node.id);
-        Ok(previous.is_none_or(|previous| previous.key != key))
-    }
-
+    /// What would be done to a node. `read_anew` is something that it is made of and that would be built
+    /// before it; whom it concerns is found out only `with_effect`.
     async fn planned(
-        &self,
+        &mut self,
         node: &CompiledNode,
-        stale_inputs: Vec<NodeId>,
+        read_anew: Option<&NodeId>,
+        with_effect: bool,
     ) -> Result<PlannedNode, EngineError> {
         let of = |action, reason: String, identity| PlannedNode {
             id: node.id.clone(),
             kind: kind_of(node),
             action,
             reason,
-            stale_inputs,
+            stale_inputs: vec![],
             identity,
         };
-        let inputs = match self.inputs_of(node) {
-            Ok(inputs) => inputs,
-            Err(EngineError::NotBuilt(missing)) => {
-                let reason = format!("`{missing}` was never built, so its rows are not known");
+        let anew = read_anew.map(|id| format!("`{}` is built before it", name_of(id)));
+        let known = match self.known(node).await? {
+            Known::Inputs(inputs, key) => (inputs, key),
+            Known::Pinned(None) => return Ok(of(PlannedAction::Skip, "up to date".into(), None)),
+            Known::Pinned(Some(reason)) => return Ok(of(PlannedAction::Build, reason, None)),
+            Known::Missing(missing) => {
+                let reason = anew.unwrap_or_else(|| {
+                    format!("`{missing}` was never built, so its rows are not known")
+                });
                 return Ok(of(PlannedAction::Build, reason, None));
             }
-            Err(error) => return Err(error),
         };
-        let key = self.key_of(node, &inputs).await?;
-        let previous = self.published.nodes.get(&node.id);
-        if previous.is_some_and(|previous| previous.key == key) {
-            let reason = "same SQL, same rules, same input versions".to_owned();
-            return Ok(of(PlannedAction::Skip, reason, None));
+        let (inputs, key) = known;
+        let stored = !matches!(
+            node.config.materialized.value,
+            Materialization::View | Materialization::Ephemeral
+        );
+        if let Some(found) = self.skip(node, &key) {
+            // What is made of it is looked up there.
+            self.next
+                .nodes
+                .extend(found.node.map(|there| (node.id.clone(), there)));
+            return Ok(match (anew, found.status) {
+                (Some(anew), _) if stored => of(PlannedAction::Build, anew, None),
+                (_, NodeStatus::Reused) => of(PlannedAction::Reuse, found.reason, None),
+                _ => of(PlannedAction::Skip, found.reason, None),
+            });
         }
-        let reason = key::why(previous, node, &inputs, false);
-        let providers = self.engine.providers(&self.next, &node.reads).await?;
-        let effect = self.plan_identity(node, &providers).await?;
-        Ok(of(PlannedAction::Build, reason, Some(effect)))
+        let is_model = node.resource == ResourceType::Model;
+        if anew.is_none()
+            && stored
+            && (is_model || node.resource == ResourceType::Seed)
+            && let Some(found) = self.reuse(node, &key, &inputs).await?
+        {
+            self.next
+                .nodes
+                .extend(found.node.map(|there| (node.id.clone(), there)));
+            return Ok(of(PlannedAction::Reuse, found.reason, None));
+        }
+        let previous = self.published.nodes.get(&node.id);
+        let (action, reason) = match node.resource {
+            ResourceType::Source => self.landing(node).await?,
+            _ => {
+                let reason = key::why(previous, node, &inputs, false);
+                let meaning = node.fingerprint.to_string();
+                let changed = previous.is_some_and(|p| p.fingerprint != meaning);
+                let amended = node.config.materialized.value == Materialization::Identity;
+                if is_model && amended && changed {
+                    (PlannedAction::Backfill, reason)
+                } else {
+                    (PlannedAction::Build, reason)
+                }
+            }
+        };
+        let identity = is_model && node.config.materialized.value == Materialization::Identity;
+        let effect = if identity && with_effect {
+            let providers = self.engine.providers(&self.next, &node.reads).await?;
+            Some(self.plan_identity(node, &providers).await?)
+        } else {
+            None
+        };
+        Ok(of(action, reason, effect))
+    }
+
+    /// What a node would be made of, as far as that is known before anything is built.
+    async fn known(&mut self, node: &CompiledNode) -> Result<Known, EngineError> {
+        let inputs = match node.resource {
+            ResourceType::Source => return self.known_source(node).await,
+            ResourceType::Seed => {
+                let inputs = self.seed_inputs(node)?;
+                let key = node_key(node.fingerprint, &inputs, "");
+                return Ok(Known::Inputs(inputs, key));
+            }
+            _ => match node.config.materialized.value {
+                // Their SQL is part of what reads them.
+                Materialization::View | Materialization::Ephemeral => {
+                    let key = node.fingerprint.to_string();
+                    return Ok(Known::Inputs(Inputs::default(), key));
+                }
+                _ => self.inputs_of(node),
+            },
+        };
+        match inputs {
+            Ok(inputs) => {
+                let key = self.key_of(node, &inputs).await?;
+                Ok(Known::Inputs(inputs, key))
+            }
+            Err(EngineError::NotBuilt(missing)) => Ok(Known::Missing(missing)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The key of a node over these inputs.
@@ -213,6 +328,20 @@ impl Run<'_> {
         }
         Ok(node_key(node.fingerprint, inputs, &moment))
     }
+}
+
+/// What a node would be made of.
+pub(super) enum Known {
+    /// These versions, which give this key.
+    Inputs(Inputs, String),
+    /// The table that it is; why it is another one than before.
+    Pinned(Option<String>),
+    /// Something that is not there yet.
+    Missing(NodeId),
+}
+
+fn name_of(id: &NodeId) -> &str {
+    id.as_str().rsplit('.').next().unwrap_or_default()
 }
 
 /// Tells nobody.

@@ -1,7 +1,7 @@
 //! Syncs in `manifest.json`: dbt's word for what uses a model outside is *exposure*.
 
-use kinfold_project::{Project, Sync};
-use serde_json::{Value as Json, json};
+use kinfold_project::{MappedValue, Project, Sync};
+use serde_json::{Map, Value as Json, json};
 
 use super::column::description;
 use super::layout::original_path;
@@ -35,6 +35,7 @@ pub(super) fn exposure(
             "purposes": purposes,
             "key": key,
             "fields": fields,
+            "expressions": expressions(sync),
         },
     });
     let nodes: Vec<&str> = input.into_iter().collect();
@@ -63,4 +64,27 @@ pub(super) fn exposure(
         "created_at": created_at,
     });
     (id, entry)
+}
+
+/// What every field of the key and of the mapping gets, as it is written.
+fn expressions(sync: &Sync) -> Map<String, Json> {
+    let key = sync
+        .key
+        .iter()
+        .map(|(field, sql)| (field.value.clone(), Json::from(sql.value.as_str())));
+    let fields = sync.mapping.fields.iter();
+    let fields = fields.map(|f| (f.field.value.clone(), written(&f.value)));
+    key.chain(fields).collect()
+}
+
+fn written(value: &MappedValue) -> Json {
+    match value {
+        MappedValue::Expression(sql) => sql.value.as_str().into(),
+        MappedValue::Object(members) => {
+            let members = members.iter();
+            let members = members.map(|(name, value)| (name.value.clone(), written(value)));
+            Json::Object(members.collect())
+        }
+        MappedValue::Array(items) => items.iter().map(written).collect(),
+    }
 }

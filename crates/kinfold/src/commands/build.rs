@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use kinfold_compile::select::{SelectError, SelectGraph, select};
 use kinfold_engine::build::{BuildReport, BuildRequest, NodeStatus, build};
 use kinfold_engine::{Engine, EngineOptions};
 use kinfold_project::{NodeId, ResourceType};
 use kinfold_sync::CancelToken;
 
+use super::selection::{deferral, selected};
 use super::{CommandError, Done};
 use crate::artifacts::{RunResult, write_run_results};
 use crate::cli::{Global, RunOptions, Selection};
@@ -103,13 +103,15 @@ pub async fn run_until(
     cancel: CancelToken,
     output: &Output,
 ) -> Result<BuildReport, CommandError> {
-    let selected = selected(workspace, bound, &options.selection, verb)?;
+    let selected = chosen(workspace, bound, &options.selection, verb)?;
+    let deferral = deferral(workspace, engine, &options.selection, &options.defer).await?;
     let progress = output.progress();
     let request = BuildRequest {
         project: &workspace.project,
         compiled: &bound.compiled,
         selected: &selected,
         full_refresh: options.full_refresh,
+        defer: deferral.as_ref(),
         progress: progress.as_ref(),
         cancel,
     };
@@ -141,15 +143,14 @@ impl Verb {
     }
 }
 
-fn selected(
+/// The selected nodes that the verb is about.
+fn chosen(
     workspace: &Workspace,
     bound: &Bound,
     selection: &Selection,
     verb: Verb,
 ) -> Result<BTreeSet<NodeId>, CommandError> {
-    let graph = SelectGraph::of(&workspace.project, &bound.rendered);
-    let chosen =
-        select(&graph, &selection.select, &selection.exclude, None).map_err(select_error)?;
+    let chosen = selected(workspace, bound, selection, None)?;
     let takes = |id: &NodeId| {
         bound
             .compiled
@@ -158,12 +159,6 @@ fn selected(
             .is_some_and(|n| verb.takes(n.resource))
     };
     Ok(chosen.into_iter().filter(takes).collect())
-}
-
-/// Selectors that cannot be followed, as one error of the command.
-pub fn select_error(errors: Vec<SelectError>) -> CommandError {
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    CommandError::Select(lines.join("; "))
 }
 
 /// The end of a build in a few lines.

@@ -1,9 +1,8 @@
 //! `kinfold check` and `kinfold compile`.
 
-use kinfold_compile::select::{SelectGraph, select};
-
+use super::selection::selected;
 use super::{CommandError, Done};
-use crate::artifacts::{RunFacts, write_compiled, write_manifest};
+use crate::artifacts::{RunFacts, manifest_document, write_compiled, write_manifest};
 use crate::cli::{Global, Selection};
 use crate::report::Output;
 use crate::workspace::{Bound, Workspace};
@@ -23,11 +22,9 @@ pub async fn compile(
     let mut workspace = Workspace::load(global, None)?;
     let bound = workspace.bind(None, false).await?;
     write(&workspace, &bound)?;
-    if !selection.select.is_empty() && !output.is_json() {
-        let graph = SelectGraph::of(&workspace.project, &bound.rendered);
-        let chosen = select(&graph, &selection.select, &selection.exclude, None)
-            .map_err(super::build::select_error)?;
-        for id in chosen {
+    let told = !selection.select.is_empty() || selection.selector.is_some();
+    if told && !output.is_json() {
+        for id in selected(&workspace, &bound, selection, None)? {
             if let Some(sql) = bound.rendered.nodes.get(&id).and_then(|n| n.sql.as_ref()) {
                 output.line(&format!("-- {id}\n{}\n", sql.text.trim()));
             }
@@ -48,6 +45,16 @@ pub fn write(workspace: &Workspace, bound: &Bound) -> Result<(), CommandError> {
         &facts(workspace),
     )?;
     Ok(())
+}
+
+/// `manifest.json` of the project as it is now.
+pub fn manifest(workspace: &Workspace, bound: &Bound) -> serde_json::Value {
+    manifest_document(
+        &workspace.project,
+        &bound.rendered,
+        Some(&bound.compiled),
+        &facts(workspace),
+    )
 }
 
 /// The facts of this run that artefacts carry.

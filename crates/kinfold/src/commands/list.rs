@@ -1,8 +1,8 @@
 //! `kinfold ls`.
 
-use kinfold_compile::select::{SelectGraph, select};
 use kinfold_project::ResourceType;
 
+use super::selection::selected;
 use super::{CommandError, Done};
 use crate::cli::{Global, Selection};
 use crate::report::Output;
@@ -39,15 +39,8 @@ pub async fn run(
     }
     let mut workspace = Workspace::load(global, None)?;
     let bound = workspace.bind(None, false).await?;
-    let graph = SelectGraph::of(&workspace.project, &bound.rendered);
     let types = (!types.is_empty()).then_some(types);
-    let chosen = select(
-        &graph,
-        &selection.select,
-        &selection.exclude,
-        types.as_deref(),
-    )
-    .map_err(super::build::select_error)?;
+    let chosen = selected(&workspace, &bound, selection, types.as_deref())?;
     if output.is_json() {
         output.json(&serde_json::json!({ "success": true, "nodes": chosen }));
     } else {

@@ -14,6 +14,7 @@ pub mod plan;
 mod query;
 mod reach;
 mod rejected;
+mod selection;
 mod serve;
 pub mod sync;
 
@@ -53,6 +54,9 @@ pub enum CommandError {
         /// The names that there are.
         names: Vec<String>,
     },
+    /// `--defer` without anything that says where to.
+    #[error("`--defer` does not say which environment is meant")]
+    DeferToWhat(Vec<String>),
     /// `--vars` is not a mapping.
     #[error("`--vars` is not a YAML mapping")]
     Vars,
@@ -139,6 +143,10 @@ impl CommandError {
             Self::NoEnvironment { names, .. } => {
                 Some(format!("the project declares: {}", names.join(", ")))
             }
+            Self::DeferToWhat(names) => Some(format!(
+                "name it with `--defer-to`; the project declares: {}",
+                names.join(", ")
+            )),
             Self::BuildFirst { model, .. } => Some(format!(
                 "`kinfold build --exclude {model}+` builds all that does not hang on it"
             )),

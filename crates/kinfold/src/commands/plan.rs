@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use kinfold_compile::select::{SelectGraph, select};
 use kinfold_engine::EngineOptions;
-use kinfold_engine::build::{Flow, IdentityEffect, PlanRequest, PlannedAction, PlannedNode, plan};
+use kinfold_engine::build::{
+    Flow, IdentityEffect, PlanReport, PlanRequest, PlannedAction, PlannedNode, plan,
+};
 
-use super::build::select_error;
+use super::selection::{deferral, selected};
 use super::{CommandError, Done};
-use crate::cli::{Global, Selection};
+use crate::cli::{Defer, Global, Selection};
 use crate::report::{Output, grouped};
 use crate::workspace::Workspace;
 
@@ -18,6 +19,9 @@ pub struct PlanArguments {
     /// Which nodes.
     #[command(flatten)]
     pub selection: Selection,
+    /// Where the rest is read.
+    #[command(flatten)]
+    pub defer: Defer,
     /// The run's clock (RFC 3339): what `now()` returns. The time of the start if not given.
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<DateTime<Utc>>,
@@ -36,13 +40,14 @@ pub async fn run(
     if !output.is_json() {
         output.diagnostics(workspace.files(), &workspace.found);
     }
-    let graph = SelectGraph::of(&workspace.project, &bound.rendered);
-    let chosen = &arguments.selection;
-    let selected = select(&graph, &chosen.select, &chosen.exclude, None).map_err(select_error)?;
+    let selection = &arguments.selection;
+    let chosen = selected(&workspace, &bound, selection, None)?;
+    let deferral = deferral(&workspace, &engine, selection, &arguments.defer).await?;
     let request = PlanRequest {
         project: &workspace.project,
         compiled: &bound.compiled,
-        selected: &selected.into_iter().collect(),
+        selected: &chosen,
+        defer: deferral.as_ref(),
         cancel: super::cancelled_by_user(),
     };
     let report = plan(&engine, request).await?;
@@ -53,35 +58,54 @@ pub async fn run(
     for node in &report.nodes {
         text(node, output);
     }
-    if report.nodes.is_empty() {
-        output.say("no identity is selected");
-    } else {
-        output.say("nothing was written");
+    for id in &report.removed {
+        output.line(&format!(
+            "{}: {} is not in the project any more",
+            output.paint("remove", "1"),
+            id
+        ));
     }
+    output.say(&format!("{}; nothing was written", summary(&report)));
     Ok(Done { success: true })
 }
 
-fn text(node: &PlannedNode, output: &Output) {
-    let name = node.id.as_str().rsplit('.').next().unwrap_or_default();
-    let name = output.paint(name, "1");
-    match node.action {
-        PlannedAction::Skip if node.stale_inputs.is_empty() => {
-            output.line(&format!("{name}: up to date"));
-        }
-        PlannedAction::Skip => {
-            output.line(&format!("{name}: the same on the rows that are loaded"))
-        }
-        PlannedAction::Build => output.line(&format!("{name}: {}", node.reason)),
+/// How many nodes there are of each kind of work.
+fn summary(report: &PlanReport) -> String {
+    let all = [
+        (PlannedAction::Build, "to build"),
+        (PlannedAction::Backfill, "to backfill"),
+        (PlannedAction::Reuse, "to reuse"),
+        (PlannedAction::Skip, "up to date"),
+    ];
+    let counts = all.into_iter().filter_map(|(action, words)| {
+        let count = report.nodes.iter().filter(|n| n.action == action).count();
+        (count > 0).then(|| format!("{} {words}", grouped(count as u64)))
+    });
+    let counts: Vec<String> = counts.collect();
+    if counts.is_empty() {
+        return "no node is selected".to_owned();
     }
-    if let Some(effect) = &node.identity {
-        for line in lines(effect) {
-            output.line(&format!("  {line}"));
-        }
+    counts.join(", ")
+}
+
+/// A node that is up to date is only counted.
+fn text(node: &PlannedNode, output: &Output) {
+    if node.action == PlannedAction::Skip {
+        return;
+    }
+    let name = node.id.as_str().rsplit('.').next().unwrap_or_default();
+    let action = output.paint(node.action.as_str(), "1");
+    output.line(&format!("{action} {name}: {}", node.reason));
+    let Some(effect) = &node.identity else {
+        return;
+    };
+    for line in lines(effect) {
+        output.line(&format!("  {line}"));
     }
     if !node.stale_inputs.is_empty() {
         let inputs: Vec<&str> = node.stale_inputs.iter().map(|id| id.as_str()).collect();
         output.line(&format!(
-            "  without what would be built before it: {}",
+            "  on what is loaded, without {}",
             inputs.join(", ")
         ));
     }

@@ -86,12 +86,12 @@ impl ProjectRunner {
     async fn build(&self, select: &str, cancel: CancelToken) -> Result<RunEnded, CommandError> {
         let output = Output::new(&self.global);
         let selection = Selection {
-            select: if select == "*" {
-                vec![]
-            } else {
-                vec![select.to_owned()]
-            },
-            exclude: vec![],
+            // Not what the project's default selector has.
+            select: vec![match select {
+                "*" => "resource_type:all".to_owned(),
+                named => named.to_owned(),
+            }],
+            ..Selection::default()
         };
         let options = RunOptions {
             selection,

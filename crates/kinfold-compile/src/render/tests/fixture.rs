@@ -78,6 +78,7 @@ impl Fixture {
                 linkage_parameters: vec![],
                 schedules: vec![],
                 alerts: vec![],
+                selectors: vec![],
             },
             vars: serde_json::Map::new(),
             env: BTreeMap::new(),
