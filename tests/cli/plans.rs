@@ -243,7 +243,12 @@ pub fn what_differs_from_an_earlier_state_is_selected() {
     ];
     assert_eq!(
         listed(project, &old),
-        ["named", "totals", "unique_totals_customer"]
+        [
+            "named",
+            "totals",
+            "not_null_totals_customer",
+            "unique_totals_customer"
+        ]
     );
 
     // Another schema is no change; a comment is one of the file, and none of the meaning.

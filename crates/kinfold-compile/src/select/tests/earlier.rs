@@ -61,7 +61,7 @@ fn nodes_are_taken_by_how_they_differ() {
     );
     assert_eq!(
         names("state:unmodified,resource_type:model"),
-        set(&["stg_events"])
+        set(&["stg_events", "person_profile"])
     );
     assert_eq!(
         names("state:old,resource_type:model"),
