@@ -1,5 +1,6 @@
 //! Manners of the commands, and what they do with bad input.
 
+mod audits;
 mod destinations;
 mod identity;
 mod interrupts;
@@ -19,6 +20,8 @@ use crate::trials;
 
 pub fn trials() -> Vec<Trial> {
     trials!("cli":
+        audits::data_tests_find_what_is_wrong,
+        audits::what_plans_prove_is_not_run,
         destinations::a_destination_that_is_down,
         destinations::a_destination_that_fails_for_good,
         destinations::a_destination_that_never_answers_in_full,

@@ -7,6 +7,7 @@ pub mod bind;
 pub mod codes;
 pub mod compile;
 pub mod gate;
+pub mod proof;
 pub mod relation;
 pub mod render;
 pub mod select;

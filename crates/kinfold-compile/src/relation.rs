@@ -168,7 +168,8 @@ pub fn register(
     Ok(())
 }
 
-fn relation_of(scan: &TableScan) -> Option<RelationKey> {
+/// The relation that a scan reads, unless it is pinned to a version.
+pub(crate) fn relation_of(scan: &TableScan) -> Option<RelationKey> {
     let provider = source_as_provider(&scan.source).ok()?;
     let any: &dyn Any = provider.as_ref();
     any.downcast_ref::<UnpinnedRelation>()

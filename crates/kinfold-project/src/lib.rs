@@ -29,7 +29,9 @@ pub use linkage::{
     Clustering, ComparisonParameters, ComparisonRule, KeyRule, LINKAGE_KEYS, LevelCondition,
     LevelParameters, LevelRule, LinkScope, LinkageParameters, LinkageRules,
 };
-pub use load::{EmbeddedPackage, LoadOptions, Loaded, identity_rules, linkage_rules, load};
+pub use load::{
+    EmbeddedPackage, LoadOptions, Loaded, built_in_tests, identity_rules, linkage_rules, load,
+};
 pub use located::{Located, Value, ValueKind};
 pub use mapping::{AllColumns, Expected, MappedField, MappedValue, Mapping, MappingTest, Nulls};
 pub use model::{

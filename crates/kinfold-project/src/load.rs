@@ -34,6 +34,7 @@ use crate::model::{Model, Project};
 use crate::{suggest, yaml};
 
 use checks::Declarations;
+pub use checks::built_in_tests;
 use config_tree::Configs;
 pub use identity::identity_rules;
 pub use linkage::linkage_rules;

@@ -22,6 +22,7 @@ pub use linkage::misfit;
 
 use crate::bind::{Binder, Problem, repeated_columns};
 use crate::codes;
+use crate::proof::proven_tests;
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{
     Materialization, NodeConfig, Relation, RenderedNode, RenderedProject, RenderedSql, Tested,
@@ -117,6 +118,8 @@ pub struct CompiledProject {
     pub syncs: Vec<CompiledSync>,
     /// Nodes that were not bound because a parent was not, or because its columns are unknown.
     pub unbound: BTreeSet<NodeId>,
+    /// Data tests that find nothing as long as models are what their plans make of their input.
+    pub proven: BTreeSet<NodeId>,
 }
 
 /// Binds every node and every sync. Problems of all nodes are returned together; what depends on a
@@ -146,7 +149,9 @@ pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
     for sync in &input.project.syncs {
         compiler.sync(input.project, sync);
     }
-    (compiler.done, compiler.found)
+    let mut done = compiler.done;
+    done.proven = proven_tests(&done);
+    (done, compiler.found)
 }
 
 struct Compiler<'a> {

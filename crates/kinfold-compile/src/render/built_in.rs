@@ -1,12 +1,12 @@
-//! Templates that come with kinfold: dbt's cross-database macros and the four data tests.
+//! Templates that come with kinfold: dbt's cross-database macros and data tests.
+
+mod audits;
 
 use super::template::{Piece, pieces};
 
+pub(super) use audits::{Audit, OfColumn, audit};
+
 const DBT: &str = include_str!("../../../../sql/macros/dbt.sql");
-const UNIQUE: &str = include_str!("../../../../sql/audit/unique.sql");
-const NOT_NULL: &str = include_str!("../../../../sql/audit/not_null.sql");
-const ACCEPTED_VALUES: &str = include_str!("../../../../sql/audit/accepted_values.sql");
-const RELATIONSHIPS: &str = include_str!("../../../../sql/audit/relationships.sql");
 
 /// The macros of package `dbt`: name and block.
 pub(super) fn macros() -> Vec<(&'static str, &'static str)> {
@@ -36,42 +36,6 @@ fn macro_blocks(text: &str) -> Vec<(&str, &str)> {
     found
 }
 
-/// A data test of ours.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Audit {
-    /// Its template, without the header.
-    pub text: &'static str,
-    /// Its arguments besides the relation and the column.
-    pub arguments: &'static [&'static str],
-    /// Those of them that must be there.
-    pub required: &'static [&'static str],
-}
-
-/// The data test of ours of that name.
-pub(super) fn audit(name: &str) -> Option<Audit> {
-    let (text, arguments, required): (_, &[&str], &[&str]) = match name {
-        "unique" => (UNIQUE, &[], &[]),
-        "not_null" => (NOT_NULL, &[], &[]),
-        "accepted_values" => (ACCEPTED_VALUES, &["values", "quote"], &["values"]),
-        "relationships" => (RELATIONSHIPS, &["to", "field"], &["to", "field"]),
-        _ => return None,
-    };
-    Some(Audit {
-        text: body(text),
-        arguments,
-        required,
-    })
-}
-
-/// A statement without its header of comment lines.
-fn body(text: &str) -> &str {
-    let mut rest = text;
-    while rest.starts_with("--") {
-        rest = rest.split_once('\n').map_or("", |(_, after)| after);
-    }
-    rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +46,7 @@ mod tests {
         assert!(names.len() >= 30, "{names:?}");
         assert!(names.contains(&"dateadd") && names.contains(&"type_string"));
         for name in ["unique", "not_null", "accepted_values", "relationships"] {
-            assert!(audit(name).is_some_and(|a| a.text.starts_with("select")));
+            assert!(audit(None, name).is_some_and(|a| a.text.starts_with("select")));
         }
     }
 }

@@ -203,13 +203,7 @@ fn test_template(project: &Project, test: &GenericTest) -> Option<TestTemplate> 
         Some(package) => find(package),
         None => find(&test.package).or_else(|| find(&project.name)),
     };
-    let ours = || {
-        package
-            .is_none_or(|package| package == "dbt")
-            .then(|| audit(name))
-            .flatten()
-    };
-    match (found, ours()) {
+    match (found, audit(package, name)) {
         (Some(index), _) => Some(TestTemplate::Macro(index)),
         (None, Some(audit)) => Some(TestTemplate::Audit(audit)),
         // Another package's; if there is none either, the loader has told it.

@@ -10,6 +10,7 @@ use minijinja::Environment;
 use minijinja::value::Value;
 use serde_json::Value as Json;
 
+use super::built_in::{Audit, OfColumn};
 use super::condition::undefined;
 use super::config::{NodeConfig, read};
 use super::decode::{Places, decode};
@@ -632,7 +633,16 @@ impl<'p> Stage<'p> {
             }
             TestTemplate::Audit(audit) => {
                 check_arguments(test, &audit, &vars, problems);
-                run.vars.insert("quote".to_owned(), Value::from(true));
+                // What is not given is nothing, not a name that nobody knows.
+                let nothing = audit.arguments.iter().map(|name| {
+                    let default = if *name == "quote" {
+                        Value::from(true)
+                    } else {
+                        Value::from(())
+                    };
+                    ((*name).to_owned(), default)
+                });
+                run.vars.extend(nothing);
                 run.vars.extend(vars);
             }
         }
@@ -658,7 +668,7 @@ enum Outcome {
 
 fn check_arguments(
     test: &TestDraft<'_>,
-    audit: &super::built_in::Audit,
+    audit: &Audit,
     vars: &[(String, Value)],
     problems: &mut Vec<Diagnostic>,
 ) {
@@ -690,8 +700,22 @@ fn check_arguments(
             ));
         }
     }
-    let required = std::iter::once(&"column_name").chain(audit.required);
-    for word in required {
+    if audit.of_column == OfColumn::Never
+        && let Some(column) = &declared.column
+    {
+        let message = format!("the data test `{name}` is one of a model, not of a column");
+        let problem = Diagnostic::error(codes::WRONG_ARGUMENTS, message, declared.test.span);
+        problems.push(
+            problem
+                .with_related(column.span, "the column")
+                .with_help("put it below the `data_tests` of the model itself"),
+        );
+    }
+    let column: &[&str] = match audit.of_column {
+        OfColumn::Needs => &["column_name"],
+        OfColumn::May | OfColumn::Never => &[],
+    };
+    for word in column.iter().chain(audit.required) {
         let given = vars.iter().any(|(var, _)| var == word)
             || misspelt.contains(word)
             || declared

@@ -1,5 +1,10 @@
 //! Stage *audit*: data tests on the versions that this run is about to publish.
 
+mod fused;
+mod proven;
+
+use std::collections::BTreeMap;
+
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::Column;
@@ -7,6 +12,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 use datafusion::prelude::SessionContext;
 use kinfold_compile::compile::CompiledNode;
 use kinfold_compile::render::TestSeverity;
+use kinfold_project::NodeId;
 use serde_json::json;
 
 use super::{NodeStatus, Outcome, Run, node_key};
@@ -38,15 +44,24 @@ impl Run<'_> {
                 quarantined: None,
             });
         }
-        let failures = self.failures(node).await?;
+        let proven = self.is_proven(node).await?;
+        let failures = match self.counted.get(&node.id) {
+            _ if proven => 0,
+            Some(counted) => *counted,
+            None => self.failures(node).await?,
+        };
         let (errors, warns) = self.verdicts(node, failures).await?;
         let status = match (node.config.severity, errors, warns) {
             (TestSeverity::Error, true, _) => NodeStatus::Failed,
             (_, _, true) => NodeStatus::Warned,
+            _ if proven => NodeStatus::Proven,
             _ => NodeStatus::Passed,
         };
         let failures = failures.unsigned_abs();
-        let reason = failing_rows(failures);
+        let reason = match status {
+            NodeStatus::Proven => "its plan rules it out".to_owned(),
+            _ => failing_rows(failures),
+        };
         // A failed test is never up to date.
         let published = (status != NodeStatus::Failed).then(|| PublishedNode {
             key,
@@ -61,6 +76,29 @@ impl Run<'_> {
             rows: Some(failures),
             quarantined: None,
         })
+    }
+
+    /// Counts the failures of those tests that can be counted together, before they are looked at one by one.
+    pub(super) async fn count_together(&self, tests: &[&NodeId]) -> BTreeMap<NodeId, i64> {
+        let mut to_run = vec![];
+        for id in tests {
+            let Some(node) = self.request.compiled.nodes.get(*id) else {
+                continue;
+            };
+            let previous = self.published.nodes.get(*id).map(|p| p.key.as_str());
+            let key = self
+                .inputs_of(node)
+                .map(|inputs| node_key(node.fingerprint, &inputs, &self.moment(node)));
+            let same =
+                !self.request.full_refresh && key.is_ok_and(|key| previous == Some(key.as_str()));
+            if self.blocked(node).is_none()
+                && !same
+                && self.is_proven(node).await.is_ok_and(|proven| !proven)
+            {
+                to_run.push(node);
+            }
+        }
+        self.counted_together(&to_run).await
     }
 
     /// How many failures the test's query gives: `fail_calc` over its rows, which may be below zero.

@@ -76,6 +76,8 @@ pub enum NodeStatus {
     Skipped,
     /// A data test found nothing.
     Passed,
+    /// A data test cannot find anything, by the plans of what it reads, and was not run.
+    Proven,
     /// A data test found something that only warns.
     Warned,
     /// It could not be built, or a data test found something.
@@ -163,6 +165,7 @@ async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, E
         results: vec![],
         broken: BTreeSet::new(),
         unsound: BTreeSet::new(),
+        counted: BTreeMap::new(),
     };
     run.all().await;
     let Run {
@@ -208,6 +211,8 @@ struct Run<'a> {
     broken: BTreeSet<NodeId>,
     /// Nodes that were built and did not pass their tests: nothing may be built on them.
     unsound: BTreeSet<NodeId>,
+    /// Failures of tests that were counted together and not looked at yet.
+    counted: BTreeMap<NodeId, i64>,
 }
 
 /// What a node gave, before it is timed and named.
@@ -262,6 +267,12 @@ impl Run<'_> {
         };
         let (now, later): (Vec<&NodeId>, Vec<&NodeId>) = waiting.drain(..).partition(ready);
         *waiting = later;
+        let counted = tokio::select! {
+            biased;
+            () = self.request.cancel.cancelled() => return,
+            counted = self.count_together(&now) => counted,
+        };
+        self.counted = counted;
         for id in now {
             if !self.request.cancel.is_cancelled() {
                 self.node(id, total).await;

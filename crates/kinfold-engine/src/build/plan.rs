@@ -1,6 +1,6 @@
 //! Stage *plan*: what a build would do to each node, and whom it would concern. Nothing is written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kinfold_compile::compile::{CompiledNode, CompiledProject};
 use kinfold_compile::render::Materialization;
@@ -117,6 +117,7 @@ pub async fn plan(engine: &Engine, request: PlanRequest<'_>) -> Result<PlanRepor
         results: vec![],
         broken: BTreeSet::new(),
         unsound: BTreeSet::new(),
+        counted: BTreeMap::new(),
     };
     let compiled = request.compiled;
     let is_planned = |node: &&CompiledNode| {

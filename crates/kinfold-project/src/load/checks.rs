@@ -16,6 +16,58 @@ use super::syncs::Declared;
 /// The generic tests that need no package.
 const BUILT_IN_TESTS: &[&str] = &["unique", "not_null", "accepted_values", "relationships"];
 
+/// Tests of packages that work also without these.
+const TESTS_OF_PACKAGES: &[&str] = &[
+    "dbt_utils.accepted_range",
+    "dbt_utils.at_least_one",
+    "dbt_utils.cardinality_equality",
+    "dbt_utils.equal_rowcount",
+    "dbt_utils.equality",
+    "dbt_utils.expression_is_true",
+    "dbt_utils.fewer_rows_than",
+    "dbt_utils.mutually_exclusive_ranges",
+    "dbt_utils.not_accepted_values",
+    "dbt_utils.not_constant",
+    "dbt_utils.not_empty_string",
+    "dbt_utils.not_null_proportion",
+    "dbt_utils.recency",
+    "dbt_utils.relationships_where",
+    "dbt_utils.sequential_values",
+    "dbt_utils.unique_combination_of_columns",
+    "dbt_expectations.expect_column_distinct_count_to_equal",
+    "dbt_expectations.expect_column_max_to_be_between",
+    "dbt_expectations.expect_column_mean_to_be_between",
+    "dbt_expectations.expect_column_min_to_be_between",
+    "dbt_expectations.expect_column_pair_values_A_to_be_greater_than_B",
+    "dbt_expectations.expect_column_sum_to_be_between",
+    "dbt_expectations.expect_column_to_exist",
+    "dbt_expectations.expect_column_unique_value_count_to_be_between",
+    "dbt_expectations.expect_column_value_lengths_to_be_between",
+    "dbt_expectations.expect_column_value_lengths_to_equal",
+    "dbt_expectations.expect_column_values_to_be_between",
+    "dbt_expectations.expect_column_values_to_be_in_set",
+    "dbt_expectations.expect_column_values_to_be_null",
+    "dbt_expectations.expect_column_values_to_be_unique",
+    "dbt_expectations.expect_column_values_to_match_like_pattern",
+    "dbt_expectations.expect_column_values_to_match_regex",
+    "dbt_expectations.expect_column_values_to_not_be_in_set",
+    "dbt_expectations.expect_column_values_to_not_be_null",
+    "dbt_expectations.expect_column_values_to_not_match_like_pattern",
+    "dbt_expectations.expect_column_values_to_not_match_regex",
+    "dbt_expectations.expect_compound_columns_to_be_unique",
+    "dbt_expectations.expect_row_values_to_have_recent_data",
+    "dbt_expectations.expect_table_row_count_to_be_between",
+    "dbt_expectations.expect_table_row_count_to_equal",
+    "dbt_expectations.expect_table_row_count_to_equal_other_table",
+    "dbt_expectations.expression_is_true",
+];
+
+/// The data tests that come with kinfold: dbt's by their names, others as `package.name`.
+#[must_use]
+pub fn built_in_tests() -> Vec<&'static str> {
+    [BUILT_IN_TESTS, TESTS_OF_PACKAGES].concat()
+}
+
 /// What the names of companion relations of kinfold's materializations end with.
 const COMPANIONS: &[&str] = &[
     "records",
@@ -270,6 +322,9 @@ fn known_test(test: &GenericTest, project: &Project, problems: &mut Vec<Diagnost
         Some((namespace, name)) => (Some(namespace), name),
         None => (None, test.test.value.as_str()),
     };
+    if TESTS_OF_PACKAGES.contains(&test.test.value.as_str()) {
+        return;
+    }
     if let Some(namespace) = namespace
         && namespace != "dbt"
         && !project.packages.iter().any(|p| p.name == namespace)
@@ -280,7 +335,10 @@ fn known_test(test: &GenericTest, project: &Project, problems: &mut Vec<Diagnost
             format!("there is no package `{namespace}` to take the test `{name}` from"),
             test.test.span,
         );
-        problems.push(match suggest::did_you_mean(namespace, packages) {
+        let ours = TESTS_OF_PACKAGES.iter().copied();
+        let close = suggest::did_you_mean(&test.test.value, ours)
+            .or_else(|| suggest::did_you_mean(namespace, packages));
+        problems.push(match close {
             Some(help) => diagnostic.with_help(help),
             None => diagnostic.with_help("add it to `packages:` of `kinfold.yml`"),
         });

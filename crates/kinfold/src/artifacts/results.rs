@@ -51,7 +51,7 @@ impl RunResult {
 fn status(status: NodeStatus, is_test: bool, failures: Option<u64>) -> &'static str {
     match (status, is_test) {
         (NodeStatus::Blocked, _) => "skipped",
-        (NodeStatus::Passed, _) => "pass",
+        (NodeStatus::Passed | NodeStatus::Proven, _) => "pass",
         (NodeStatus::Warned, _) => "warn",
         (NodeStatus::Built | NodeStatus::Reused | NodeStatus::Skipped, false) => "success",
         // A test that is up to date did not fail: failing rows only warned.

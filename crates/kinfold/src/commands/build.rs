@@ -175,6 +175,7 @@ pub fn summarise(report: &BuildReport, output: &Output) {
         (&[NodeStatus::Built, NodeStatus::Reused][..], "built"),
         (&[NodeStatus::Skipped], "up to date"),
         (&[NodeStatus::Passed], "tests passed"),
+        (&[NodeStatus::Proven], "tests proven"),
         (&[NodeStatus::Warned], "tests warned"),
         (&[NodeStatus::Failed], "failed"),
         (&[NodeStatus::Blocked], "blocked"),

@@ -165,6 +165,7 @@ pub(crate) fn node_line(result: &NodeResult, color: bool) -> String {
         NodeStatus::Reused => ("reused", "32"),
         NodeStatus::Skipped => ("skipped", "2"),
         NodeStatus::Passed => ("passed", "32"),
+        NodeStatus::Proven => ("proven", "32"),
         NodeStatus::Warned => ("warned", "33"),
         NodeStatus::Failed => ("FAILED", "1;31"),
         NodeStatus::Blocked => ("blocked", "31"),

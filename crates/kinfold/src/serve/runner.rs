@@ -157,7 +157,9 @@ fn counted(report: &BuildReport) -> Nodes {
     let mut nodes = Nodes::default();
     for node in &report.nodes {
         *match node.status {
-            NodeStatus::Built | NodeStatus::Passed | NodeStatus::Warned => &mut nodes.built,
+            NodeStatus::Built | NodeStatus::Passed | NodeStatus::Proven | NodeStatus::Warned => {
+                &mut nodes.built
+            }
             NodeStatus::Reused | NodeStatus::Skipped => &mut nodes.reused,
             NodeStatus::Failed => &mut nodes.failed,
             NodeStatus::Blocked => &mut nodes.blocked,

@@ -1,0 +1,11 @@
+-- name: expect_column_value_lengths_to_be_between
+-- params: model (the tested relation), column_name (an expression over its columns), min_value, max_value
+--         (SQL, either may be missing), strictly (whether the bounds themselves are outside; false unless
+--         given), row_condition (SQL; rows of which it is not true are not looked at)
+-- invariant: one row for each row whose text has more or fewer characters
+select {{ column_name }} as unexpected_value
+from {{ model }}
+where ({{ row_condition or 'true' }}) and (false
+{%- if min_value is not none %} or length({{ column_name }}) {{ '<=' if strictly else '<' }} {{ min_value }}{% endif %}
+{%- if max_value is not none %} or length({{ column_name }}) {{ '>=' if strictly else '>' }} {{ max_value }}{% endif %}
+)

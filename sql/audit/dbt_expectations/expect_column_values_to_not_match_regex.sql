@@ -1,0 +1,7 @@
+-- name: expect_column_values_to_not_match_regex
+-- params: model (the tested relation), column_name (an expression over its columns), regex (a regular
+--         expression), row_condition (SQL; rows of which it is not true are not looked at)
+-- invariant: one row for each row whose text matches somewhere
+select {{ column_name }} as unexpected_value
+from {{ model }}
+where regexp_like({{ column_name }}, '{{ regex | replace("'", "''") }}') and ({{ row_condition or 'true' }})
