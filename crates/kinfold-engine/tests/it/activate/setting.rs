@@ -239,6 +239,7 @@ impl Setting {
             inputs: BTreeMap::new(),
             sql: None,
             detail: serde_json::Value::Null,
+            deferred: None,
             run_id: String::new(),
             as_of: self.engine.clock.as_of,
         };
