@@ -106,9 +106,14 @@ impl Engine {
     /// A session for one query, with the run's clock and no relations.
     #[must_use]
     pub fn session(&self, spilling_joins: bool) -> SessionState {
+        self.session_in(self.options.target_partitions, spilling_joins)
+    }
+
+    /// The same, whose plans have so many partitions.
+    pub(crate) fn session_in(&self, partitions: usize, spilling_joins: bool) -> SessionState {
         let options = SessionOptions {
             as_of: self.clock.as_of,
-            target_partitions: self.options.target_partitions,
+            target_partitions: partitions,
             spilling_joins,
         };
         with_functions(session_state(&options, Arc::clone(&self.runtime)))

@@ -29,7 +29,19 @@ impl Engine {
         providers: &Providers,
         spilling: bool,
     ) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
-        let state = self.session(spilling);
+        let partitions = self.options.target_partitions;
+        self.streams_in(partitions, plan, providers, spilling).await
+    }
+
+    /// The same with so many partitions.
+    pub(crate) async fn streams_in(
+        &self,
+        partitions: usize,
+        plan: &LogicalPlan,
+        providers: &Providers,
+        spilling: bool,
+    ) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
+        let state = self.session_in(partitions, spilling);
         let pinned = pin(plan.clone(), providers)?;
         streams_of(&state, &pinned).await
     }

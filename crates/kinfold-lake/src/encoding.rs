@@ -34,7 +34,7 @@ pub(crate) fn properties(
     // Tables of kinfold's own are mostly hashes, which no effort makes smaller.
     let own = table.starts_with("_kinfold/");
     let mut builder = WriterProperties::builder()
-        .set_compression(zstd(if own { 1 } else { 3 }))
+        .set_compression(if own { Compression::SNAPPY } else { zstd(3) })
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_created_by(format!("kinfold {}", env!("CARGO_PKG_VERSION")));
@@ -50,9 +50,14 @@ pub(crate) fn properties(
         if is_mostly_distinct(column.as_ref()) {
             let path = ColumnPath::from(field.name().as_str());
             builder = builder.set_column_dictionary_enabled(path.clone(), false);
-            if !column.data_type().is_primitive() {
-                builder = builder.set_column_compression(path, zstd(1));
-            }
+            let compression = match column.data_type() {
+                kind if kind.is_primitive() => continue,
+                // Hashes.
+                DataType::Binary if own => Compression::UNCOMPRESSED,
+                _ if own => Compression::SNAPPY,
+                _ => zstd(1),
+            };
+            builder = builder.set_column_compression(path, compression);
         }
     }
     Ok(builder.build())

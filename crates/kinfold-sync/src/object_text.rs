@@ -36,8 +36,11 @@ impl ObjectText {
     /// A part of a text that a canonical writer wrote and that a hash has guarded since. It is sent as it is.
     #[must_use]
     pub fn guarded(owner: &Arc<String>, part: Range<usize>) -> Option<Self> {
-        let text = owner.get(part.clone())?;
-        is_braced(text).then(|| Self {
+        // Both are characters of one byte, so that the part is text if they stand at its ends.
+        let bytes = owner.as_bytes().get(part.clone())?;
+        let is_braced =
+            bytes.len() >= 2 && bytes.first() == Some(&b'{') && bytes.last() == Some(&b'}');
+        is_braced.then(|| Self {
             owner: Arc::clone(owner),
             part,
             guarded: true,
@@ -65,6 +68,12 @@ impl ObjectText {
     pub fn as_str(&self) -> &str {
         // The part was looked at when it was made.
         self.owner.get(self.part.clone()).unwrap_or("{}")
+    }
+
+    /// How many bytes the text has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.part.len()
     }
 
     /// Whether it is the object without fields.

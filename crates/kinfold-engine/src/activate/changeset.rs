@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SyncRequest;
 use super::canonical::text_hash;
-use super::chunk::{Chunk, ChunkWriter};
+use super::chunk::{Chunk, ChunkWriter, Room};
 use super::class::{Class, Row};
 use super::compare::hash_of;
 use super::guard::{self, Extent, Held};
@@ -309,6 +309,8 @@ pub(super) enum SinkMaker<'a> {
         lake: &'a Lake,
         /// Names of chunks start with it.
         prefix: String,
+        /// What may be stored without compression.
+        room: Room,
         /// What a person has let through.
         approved: Option<Arc<Approved>>,
     },
@@ -321,10 +323,12 @@ impl SinkMaker<'_> {
             Self::Write {
                 lake,
                 prefix,
+                room,
                 approved,
             } => Self::Write {
                 lake,
                 prefix: format!("{prefix}{number}-"),
+                room: room.clone(),
                 approved: approved.clone(),
             },
             look @ Self::Look { .. } => look.clone(),
@@ -340,9 +344,11 @@ impl SinkMaker<'_> {
             Self::Write {
                 lake,
                 prefix,
+                room,
                 approved,
             } => {
-                let writer = |kind: &str| ChunkWriter::new(lake, format!("{prefix}{name}-{kind}-"));
+                let writer =
+                    |kind: &str| ChunkWriter::new(lake, room, format!("{prefix}{name}-{kind}-"));
                 Kind::Write(Box::new(Writers {
                     leaving: writer("leave"),
                     sending: writer("send"),

@@ -1,11 +1,11 @@
-//! Chunks: the rows of a plan in immutable objects, as compressed Arrow streams.
+//! Chunks: the rows of a plan in immutable objects, as Arrow streams.
 //!
 //! A chunk is found by its name and believed by its hashes, so that a damaged plan is noticed before
 //! anything of it is sent. The payloads, which are most of it, come last in it: what only has to learn the
 //! outcomes reads the rest.
 
-use std::io::Cursor;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -14,11 +14,12 @@ use datafusion::arrow::array::{
     Array, ArrayRef, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, StringArray,
     StringBuilder, UInt32Array, UInt32Builder,
 };
+use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::CompressionType;
-use datafusion::arrow::ipc::reader::StreamReader;
+use datafusion::arrow::ipc::reader::StreamDecoder;
 use datafusion::arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
@@ -26,6 +27,7 @@ use kinfold_lake::{Lake, LakeError};
 use kinfold_sync::ObjectText;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
+use twox_hash::XxHash64;
 
 use super::ActivateError;
 use super::canonical::Layout;
@@ -38,6 +40,8 @@ use crate::EngineError;
 const MAX_ROWS: usize = 20_000;
 /// A chunk is closed once its texts have so many bytes.
 const MAX_BYTES: usize = 8 << 20;
+/// Bytes of a plan that are stored without compression.
+const MOST_PLAIN_BYTES: u64 = 2 << 30;
 
 fn column(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)
@@ -70,17 +74,42 @@ pub(super) struct Chunk {
     pub(super) name: String,
     /// How many of its rows belong to the plan; the first ones.
     pub(super) rows: u64,
-    /// BLAKE3 of the part with the payloads, in hexadecimal digits.
+    /// Checksum of the part with the payloads.
     hash: String,
     /// Bytes of the part before it.
     head_bytes: u64,
-    /// BLAKE3 of them, in hexadecimal digits.
+    /// Checksum of them.
     head_hash: String,
+}
+
+/// How much of a plan is stored without compression: as long as a plan on a disk is small, time is what counts,
+/// and then space. Shared by all writers of a plan.
+#[derive(Clone)]
+pub(super) struct Room(Arc<AtomicU64>);
+
+impl Room {
+    /// That of a new plan.
+    pub(super) fn of(lake: &Lake) -> Self {
+        let bytes = if lake.url().is_local() {
+            MOST_PLAIN_BYTES
+        } else {
+            0
+        };
+        Self(Arc::new(AtomicU64::new(bytes)))
+    }
+
+    /// Takes the room of a chunk, if it is left.
+    fn take(&self) -> bool {
+        let taken = |left: u64| left.checked_sub(MAX_BYTES as u64);
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.0.fetch_update(set, fetch, taken).is_ok()
+    }
 }
 
 /// Cuts rows into chunks.
 pub(super) struct ChunkWriter {
     lake: Lake,
+    room: Room,
     /// Names of chunks are this and a number.
     prefix: String,
     rows: Rows,
@@ -91,9 +120,10 @@ pub(super) struct ChunkWriter {
 }
 
 impl ChunkWriter {
-    pub(super) fn new(lake: &Lake, prefix: String) -> Self {
+    pub(super) fn new(lake: &Lake, room: &Room, prefix: String) -> Self {
         Self {
             lake: lake.clone(),
+            room: room.clone(),
             prefix,
             rows: Rows::default(),
             pending: None,
@@ -126,9 +156,10 @@ impl ChunkWriter {
         self.begun += 1;
         self.settle().await?;
         let lake = self.lake.clone();
+        let plain = self.room.take();
         self.pending = Some(tokio::spawn(async move {
             let (rows, payloads) = rows.finish()?;
-            write(&lake, name, &rows, &payloads).await
+            write(&lake, name, plain, &rows, &payloads).await
         }));
         Ok(())
     }
@@ -147,33 +178,49 @@ impl ChunkWriter {
 async fn write(
     lake: &Lake,
     name: String,
+    plain: bool,
     rows: &RecordBatch,
     payloads: &RecordBatch,
 ) -> Result<Chunk, EngineError> {
-    let mut bytes = vec![];
-    encode(rows, &mut bytes).map_err(DataFusionError::from)?;
+    let compression = (!plain).then_some(CompressionType::LZ4_FRAME);
+    let mut bytes =
+        Vec::with_capacity(rows.get_array_memory_size() + payloads.get_array_memory_size());
+    encode(rows, compression, &mut bytes).map_err(DataFusionError::from)?;
     let head_bytes = bytes.len();
-    encode(payloads, &mut bytes).map_err(DataFusionError::from)?;
+    encode(payloads, compression, &mut bytes).map_err(DataFusionError::from)?;
     let bytes = Bytes::from(bytes);
     let chunk = Chunk {
         name,
         rows: rows.num_rows() as u64,
-        hash: hash_text(&bytes.slice(head_bytes..)),
+        hash: checksum(&bytes.slice(head_bytes..)),
         head_bytes: head_bytes as u64,
-        head_hash: hash_text(&bytes.slice(..head_bytes)),
+        head_hash: checksum(&bytes.slice(..head_bytes)),
     };
     lake.put_new(&chunk.name, bytes).await?;
     Ok(chunk)
 }
 
-fn hash_text(bytes: &[u8]) -> String {
-    blake3::hash(bytes).to_hex().to_string()
+/// XXH64 in hexadecimal digits: it has to notice what a disk or a network does to bytes, not what a person does,
+/// who could as well replace the plan that names it.
+fn checksum(bytes: &[u8]) -> String {
+    format!("{:016x}", XxHash64::oneshot(0, bytes))
+}
+
+/// Whether bytes have a checksum; in plans up to format 4 it is their BLAKE3.
+fn has_checksum(bytes: &[u8], sum: &str) -> bool {
+    if sum.len() == 16 {
+        return checksum(bytes) == sum;
+    }
+    blake3::hash(bytes).to_hex().as_str() == sum
 }
 
 /// Appends a batch as a stream of its own.
-fn encode(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ArrowError> {
-    let options =
-        IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
+fn encode(
+    batch: &RecordBatch,
+    compression: Option<CompressionType>,
+    out: &mut Vec<u8>,
+) -> Result<(), ArrowError> {
+    let options = IpcWriteOptions::default().try_with_compression(compression)?;
     let mut writer = StreamWriter::try_new_with_options(out, &batch.schema(), options)?;
     writer.write(batch)?;
     writer.finish()
@@ -181,9 +228,15 @@ fn encode(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ArrowError> {
 
 /// Reads what [`encode`] wrote; none if it is something else.
 fn decode(bytes: Bytes, schema: &SchemaRef) -> Option<RecordBatch> {
-    let mut reader = StreamReader::try_new(Cursor::new(bytes), None).ok()?;
-    let batch = reader.next()?.ok()?;
-    (batch.schema().fields() == schema.fields()).then_some(batch)
+    // Columns are parts of the bytes; nothing is copied.
+    let mut bytes = Buffer::from(bytes);
+    let mut decoder = StreamDecoder::new();
+    while !bytes.is_empty() {
+        if let Some(batch) = decoder.decode(&mut bytes).ok()? {
+            return (batch.schema().fields() == schema.fields()).then_some(batch);
+        }
+    }
+    None
 }
 
 #[derive(Default)]
@@ -326,7 +379,7 @@ impl Chunk {
             Err(LakeError::Corrupt { .. }) => return Err(self.stored("it is too large").into()),
             Err(error) => return Err(error.into()),
         };
-        if hash_text(&bytes) != hash {
+        if !has_checksum(&bytes, hash) {
             return Err(self.stored("it is not what the plan names").into());
         }
         Ok(bytes)
@@ -371,7 +424,7 @@ impl Chunk {
     /// Writes the same rows under another name.
     pub(super) async fn copy(&self, lake: &Lake, name: String) -> Result<Self, EngineError> {
         let (rows, payloads) = (self.rows(lake).await?, self.packed(lake).await?);
-        write(lake, name, &rows.batch, &batch_of(payloads)?).await
+        write(lake, name, false, &rows.batch, &batch_of(payloads)?).await
     }
 
     /// Writes some of its rows as a chunk of their own; `class` replaces what is to happen to them. None if
@@ -401,7 +454,7 @@ impl Chunk {
         }
         let base = self.name.trim_end_matches(".arrow");
         let name = format!("{base}-{suffix}.arrow");
-        Ok(Some(write(lake, name, &batch, &payloads).await?))
+        Ok(Some(write(lake, name, false, &batch, &payloads).await?))
     }
 
     /// The first so many rows.

@@ -24,7 +24,9 @@ use kinfold_compile::relation::register;
 use kinfold_sync::{CancelToken, ObjectText};
 use tokio::task::JoinSet;
 
-use super::canonical::{Cell, DigestScratch, NullForm, ObjectEncoder, text_hash};
+use super::canonical::{
+    Cell, DigestScratch, NullForm, ObjectEncoder, earlier_payload_hash, payload_hash, text_hash,
+};
 use super::changeset::{Changeset, Sink, SinkMaker};
 use super::class::{Before, CURRENT, Class, Mappings, Payload, Row, Rules};
 use super::keys::{Copies, Hash, KeyTable, Known, PLACE_BYTES, StateRow, Trouble, Unseen};
@@ -41,6 +43,10 @@ const TABLE_BYTES: usize = 512 << 20;
 const MOST_KEYS_ASKED_FOR: usize = 20_000;
 /// More parts than this do not help any more.
 const MOST_PARTS: u32 = 1_024;
+
+/// Partitions of the model for each core. Those of files are cut between row groups, so that some have more rows
+/// than others; of several, the cores are done at the same time.
+const PARTITIONS_A_CORE: usize = 2;
 
 /// A part of the keys, by the lower bits of their hashes.
 #[derive(Clone, Copy)]
@@ -144,9 +150,10 @@ impl Comparison<'_> {
         let scopes = Arc::new(KeyTable::new(&self.engine.runtime.memory_pool, 0)?);
         let mut changeset = Changeset::default();
         let mut tasks = JoinSet::new();
+        let partitions = self.engine.options.target_partitions * PARTITIONS_A_CORE;
         let streams = self
             .engine
-            .streams(&self.compiled.plan, self.providers, spilling)
+            .streams_in(partitions, &self.compiled.plan, self.providers, spilling)
             .await?;
         for (number, stream) in streams.into_iter().enumerate() {
             let scan = ModelScan {
@@ -552,7 +559,7 @@ impl ModelScan {
             } else {
                 // Another digest may still have the same JSON: after a cast, for instance.
                 hash = values.write(row);
-                hash.map(|hash| hash_of(&hash))
+                hash.map(|hash| values.as_known(hash_of(&hash), known, trouble))
             };
             let Some(found) = found else {
                 return (Class::NoForm as u8, (Class::NoForm, Before::default()));
@@ -626,6 +633,21 @@ impl Values<'_> {
         }
     }
 
+    /// The hash of what was written last, or the one by which the state knows the same payload.
+    fn as_known(&self, hash: Hash, known: Known, trouble: Option<&Trouble>) -> Hash {
+        let pending = trouble.map_or(0, |trouble| trouble.pending);
+        let stored = [known.confirmed, pending];
+        if stored.contains(&hash) || stored.iter().all(|stored| *stored == 0) {
+            return hash;
+        }
+        let earlier = hash_of(&earlier_payload_hash(&self.payload));
+        if stored.contains(&earlier) {
+            earlier
+        } else {
+            hash
+        }
+    }
+
     /// Writes the payload of a row; its hash, if it has a form.
     fn write(&mut self, row: usize) -> Option<[u8; 16]> {
         self.payload.clear();
@@ -633,7 +655,7 @@ impl Values<'_> {
         let seen = |cell| has_form &= cell != Cell::NoForm;
         self.encoder
             .write_and_pack(row, &mut self.payload, &mut self.packed, seen);
-        has_form.then(|| text_hash(&self.payload))
+        has_form.then(|| payload_hash(&self.payload))
     }
 }
 
@@ -693,5 +715,56 @@ impl Columns<'_> {
 
     fn flag(&self, name: &str) -> Result<datafusion::arrow::array::BooleanArray, DataFusionError> {
         Ok(self.typed(name, &DataType::Boolean)?.as_boolean().clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use datafusion::arrow::array::Int64Array;
+    use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
+
+    use super::*;
+
+    #[test]
+    fn payloads_of_earlier_states_are_known() {
+        let columns: [ArrayRef; 1] = [Arc::new(Int64Array::from(vec![1, 2]))];
+        let encoder = ObjectEncoder::new(&["a".to_owned()], &columns).unwrap();
+        let mut values = Values {
+            encoder: &encoder,
+            payload: String::new(),
+            packed: String::new(),
+        };
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let table = KeyTable::new(&pool, 1).unwrap();
+        let earlier = hash_of(&earlier_payload_hash("{\"a\":1}"));
+        table
+            .load(&StateRow {
+                key: 9,
+                ordinal: 1,
+                gone: false,
+                confirmed: earlier,
+                digest: 7,
+                mapping: CURRENT,
+                ours: true,
+                uncertain: false,
+                trouble: None,
+            })
+            .unwrap();
+        let mut of = |row| {
+            let hash = hash_of(&values.write(row).unwrap());
+            let (_, said) = table
+                .see(9, |known, trouble| {
+                    (0, values.as_known(hash, known, trouble))
+                })
+                .unwrap();
+            (hash, said)
+        };
+        // The same values are known by the hash that the state has, others by their own.
+        let (hash, said) = of(0);
+        assert_ne!(hash, earlier);
+        assert_eq!(said, Some(earlier));
+        assert_eq!(hash, hash_of(&payload_hash("{\"a\":1}")));
     }
 }

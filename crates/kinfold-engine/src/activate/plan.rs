@@ -16,7 +16,7 @@ use super::{ActivateError, SyncReport};
 use crate::EngineError;
 
 /// Newest form of a plan that this program reads and the one that it writes.
-pub(super) const FORMAT: u64 = 4;
+pub(super) const FORMAT: u64 = 5;
 
 /// Fewer chunks than this are not worth a task and a file of their own.
 const CHUNKS_OF_A_SHARE: usize = 8;

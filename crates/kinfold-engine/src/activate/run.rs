@@ -11,7 +11,7 @@ use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
 use super::acknowledge::{LakeAckLog, Outcomes};
 use super::canonical::{self, Layout, NullForm};
 use super::changeset::{Changeset, Extents, SinkMaker};
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Room};
 use super::class::Rules;
 use super::compare::Comparison;
 use super::exact::{self, Compared};
@@ -266,6 +266,7 @@ impl Runner<'_> {
         let sinks = SinkMaker::Write {
             lake: &engine.lake,
             prefix: format!("{folder}/"),
+            room: Room::of(&engine.lake),
             approved: None,
         };
         let found = comparison.run(&sinks).await?;
@@ -451,6 +452,7 @@ impl Runner<'_> {
         let sinks = SinkMaker::Write {
             lake,
             prefix: format!("{folder}/"),
+            room: Room::of(lake),
             approved,
         };
         let (request, nulls) = (self.request, &self.nulls);

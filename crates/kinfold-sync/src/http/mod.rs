@@ -249,7 +249,7 @@ fn body(batch: &Batch, id: &str) -> String {
     let rows: usize = batch
         .changes
         .iter()
-        .map(|change| ROW + change.key.as_str().len() + change.fields.as_str().len())
+        .map(|change| ROW + change.key.len() + change.fields.len())
         .sum();
     let mut body = String::with_capacity(256 + rows);
     let mut start = '{';

@@ -12,7 +12,8 @@ mod value;
 
 use datafusion::arrow::datatypes::DataType;
 
-pub use hash::text_hash;
+pub(super) use hash::earlier_payload_hash;
+pub use hash::{payload_hash, text_hash};
 pub(super) use layout::Layout;
 pub use value::{Cell, DigestScratch, NullForm, ObjectEncoder};
 

@@ -14,8 +14,9 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::error::ArrowError;
 
-use super::hash::first_half;
 use super::layout::BETWEEN;
+use sha2::{Digest as _, Sha256};
+
 use super::text::{
     write_date, write_decimal, write_float, write_instant, write_integer, write_text,
     write_time_of_day,
@@ -49,8 +50,9 @@ pub enum NullForm {
 /// Writes rows of columns as JSON objects, fields ordered by name.
 pub struct ObjectEncoder {
     fields: Vec<Column>,
-    /// Tells apart rows of columns with other names, types or forms of nulls.
-    salt: [u8; 32],
+    /// SHA-256 that has seen what tells apart rows of columns with other names, types or forms of nulls. For a
+    /// few hundred bytes it is twice as fast as BLAKE3, where the processor has instructions for it.
+    salted: Sha256,
 }
 
 struct Column {
@@ -61,7 +63,7 @@ struct Column {
 }
 
 /// The form of the bytes from which [`ObjectEncoder::digests`] are made.
-const DIGEST_CONTEXT: &str = "kinfold 2026-11 digest of a row, 2";
+const DIGEST_CONTEXT: &str = "kinfold 2026-11 digest of a row, 3";
 
 impl ObjectEncoder {
     /// An encoder of these columns; `names` and `columns` have the same length and order.
@@ -104,7 +106,7 @@ impl ObjectEncoder {
         }
         Ok(Self {
             fields: fields.into_iter().map(|(_, _, field)| field).collect(),
-            salt: *salt.finalize().as_bytes(),
+            salted: Sha256::new_with_prefix([*salt.finalize().as_bytes(); 2].concat()),
         })
     }
 
@@ -185,7 +187,11 @@ impl ObjectEncoder {
                 field.values.raw_block(block, scratch);
             }
             for bytes in scratch.iter().take(block.len()) {
-                digest(first_half(blake3::keyed_hash(&self.salt, bytes)));
+                let mut hasher = self.salted.clone();
+                hasher.update(bytes);
+                let mut half = [0; 16];
+                half.copy_from_slice(hasher.finalize().as_slice().split_at(16).0);
+                digest(half);
             }
         }
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use kinfold_sync::ObjectText;
 
-use super::super::text_hash;
+use super::super::{payload_hash, text_hash};
 use super::*;
 
 /// The text of the first row of one column, and what became of it.
@@ -186,6 +186,12 @@ fn hashes_are_the_documented_ones() {
         .fill(&mut expected);
     assert_eq!(text_hash("{}"), expected);
     assert_ne!(text_hash("{}"), text_hash("{ }"));
+    // `printf '{}' | sha256sum | cut -c 1-32`
+    let hex: String = payload_hash("{}")
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    assert_eq!(hex, "44136fa355b3678a1146ad16f7e8649e");
 }
 
 #[test]
