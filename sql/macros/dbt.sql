@@ -102,6 +102,8 @@ cast((date_part('epoch', date_trunc('{{ part }}', {{ second }})) - date_part('ep
 {%- endif -%}
 {%- endmacro %}
 
+{% macro set_sql_header(config) %}{% do config.set('sql_header', caller()) %}{% endmacro %}
+
 {% macro default__generate_schema_name(custom_schema_name, node) -%}
 {%- if custom_schema_name is none -%}{{ target.schema }}{%- else -%}{{ target.schema }}_{{ custom_schema_name | trim }}{%- endif -%}
 {%- endmacro %}

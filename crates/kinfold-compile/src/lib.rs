@@ -6,6 +6,7 @@
 pub mod bind;
 pub mod codes;
 pub mod compile;
+mod dialect;
 pub mod gate;
 pub mod proof;
 pub mod relation;

@@ -58,6 +58,14 @@ pub async fn input_columns(
     };
     for node in rendered.nodes.values() {
         let result = match node.resource {
+            // The table of a seed, which may not be written yet.
+            ResourceType::Source if !node.depends_on.is_empty() => {
+                let seed = node.depends_on.iter();
+                match seed.filter_map(|d| rendered.nodes.get(&d.id)).next() {
+                    Some(seed) => finder.seed(project, seed).map_err(|e| (e, node.place)),
+                    None => continue,
+                }
+            }
             ResourceType::Source => match project.sources.iter().find(|s| s.id == node.id) {
                 Some(source) => finder
                     .source(source)

@@ -15,6 +15,7 @@ use datafusion::execution::{
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SQLOptions;
+use kinfold_compile::bind::parsed;
 use kinfold_compile::relation::ViewRelation;
 use kinfold_compile::session::CATALOG;
 
@@ -30,7 +31,7 @@ impl Engine {
     pub async fn query(&self, sql: &str) -> Result<SendableRecordBatchStream, EngineError> {
         let document = Arc::new(self.published().await?.document);
         let state = self.published_session(&document)?;
-        let plan = state.create_logical_plan(sql).await?;
+        let plan = state.statement_to_plan(parsed(sql)?).await?;
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
@@ -121,7 +122,7 @@ impl PublishedSchema {
     async fn view(&self, sql: &str) -> Result<LogicalPlan, EngineError> {
         // A view reads only relations with three-part names, so any schema will do as default.
         let state = self.engine.published_session(&self.document)?;
-        Ok(state.create_logical_plan(sql).await?)
+        Ok(state.statement_to_plan(parsed(sql)?).await?)
     }
 }
 

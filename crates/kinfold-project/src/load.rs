@@ -3,6 +3,7 @@
 mod checks;
 mod config_tree;
 mod connections;
+mod dbt_packages;
 mod environments;
 mod fields;
 mod files;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::dialect::ModelDialect;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
@@ -17,7 +18,6 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement as ParsedStatement;
 use futures::FutureExt;
 use sqlparser::ast::Statement;
-use sqlparser::dialect::DuckDbDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span as SqlSpan, Token, Tokenizer};
 
@@ -165,7 +165,7 @@ fn ready<T>(
 
 /// Parses exactly one statement; a final semicolon is allowed.
 fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
-    let parsed = Parser::new(&DuckDbDialect {})
+    let parsed = Parser::new(&ModelDialect)
         .with_recursion_limit(RECURSION_LIMIT)
         .try_with_sql(sql)
         .and_then(|mut parser| parser.parse_statements());
@@ -195,11 +195,28 @@ fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
     }
 }
 
+/// One query, parsed as models are, for a planner.
+///
+/// # Errors
+/// When the text is not one statement.
+pub fn parsed(sql: &str) -> Result<ParsedStatement, DataFusionError> {
+    let mut statements = Parser::new(&ModelDialect)
+        .with_recursion_limit(RECURSION_LIMIT)
+        .try_with_sql(sql)?
+        .parse_statements()?;
+    match (statements.pop(), statements.pop()) {
+        (Some(one), None) => Ok(ParsedStatement::Statement(Box::new(one))),
+        _ => Err(DataFusionError::Plan(
+            "the text must be one statement".to_owned(),
+        )),
+    }
+}
+
 /// What keeps a text from being one expression, and nothing more. What is unfinished would take in
 /// what is written behind it.
 #[must_use]
 pub fn expression_problem(text: &str) -> Option<Problem> {
-    let parsed = Parser::new(&DuckDbDialect {})
+    let parsed = Parser::new(&ModelDialect)
         .with_recursion_limit(RECURSION_LIMIT)
         .try_with_sql(text)
         .and_then(|mut parser| {
@@ -261,7 +278,7 @@ fn refusal(sql: &str, refused: Refusal) -> Problem {
 
 /// The first two words of the clause that begins with `word` behind a query.
 fn clause_behind(sql: &str, query: SqlSpan, word: &str) -> Option<Range<usize>> {
-    let tokens = Tokenizer::new(&DuckDbDialect {}, sql)
+    let tokens = Tokenizer::new(&ModelDialect, sql)
         .tokenize_with_location()
         .ok()?;
     let mut words = tokens

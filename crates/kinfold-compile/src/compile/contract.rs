@@ -62,7 +62,7 @@ pub(super) fn problems(materialized: Materialization, columns: &Schema) -> Vec<P
         Materialization::Identity => (IDENTITY, "identity"),
         Materialization::Profile => (KEYED, "profile"),
         Materialization::Segment => (KEYED, "segment"),
-        Materialization::Incremental | Materialization::Snapshot => {
+        Materialization::Snapshot => {
             let mut problem = Problem::new(
                 codes::MATERIALIZATION_NOT_SUPPORTED,
                 format!(

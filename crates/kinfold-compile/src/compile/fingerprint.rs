@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::dialect::ModelDialect;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use kinfold_project::{LinkageParameters, NodeId, Nulls};
-use sqlparser::dialect::DuckDbDialect;
 use sqlparser::parser::Parser;
 
 use super::CompiledNode;
@@ -125,7 +125,7 @@ fn is_view(node: &CompiledNode) -> bool {
 
 /// The statement printed from its syntax tree. Text that does not parse stands for itself.
 fn canonical_sql(sql: &str) -> String {
-    let parsed = Parser::new(&DuckDbDialect {})
+    let parsed = Parser::new(&ModelDialect)
         .with_recursion_limit(RECURSION_LIMIT)
         .try_with_sql(sql)
         .and_then(|mut p| p.parse_statements());

@@ -167,6 +167,9 @@ struct Reader {
     diagnostics: Vec<Diagnostic>,
 }
 
+/// Statements that would run around a model. They do not run, so they are not rendered either.
+pub(super) const HOOKS: [&str; 4] = ["pre-hook", "pre_hook", "post-hook", "post_hook"];
+
 /// Configurations of dbt that change what a node does or who may read it, and that have no effect here.
 const WITHOUT_EFFECT: [(&str, &str); 9] = [
     ("pre-hook", "hooks do not run"),
@@ -327,6 +330,16 @@ impl Reader {
         };
         let known = Materialization::OF_MODELS;
         if let Some(found) = known.iter().find(|m| m.as_str() == word.value) {
+            if *found == Materialization::Incremental {
+                self.diagnostics.push(
+                    Diagnostic::warning(
+                        codes::CONFIG_WITHOUT_EFFECT,
+                        "an incremental model is built in full, as a table",
+                        word.span,
+                    )
+                    .with_note("`is_incremental()` is false in every build"),
+                );
+            }
             return Located::new(*found, word.span);
         }
         let error = Diagnostic::error(

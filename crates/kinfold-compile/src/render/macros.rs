@@ -13,8 +13,9 @@ use super::reference::closest;
 use super::registry::{BUILT_IN, Registry, TemplateName, lock};
 use super::run::{Args, Run, split_call};
 
-/// Prefixes of the implementations of a dispatched macro, the first one first.
-const ADAPTERS: [&str; 4] = ["datafusion", "duckdb", "postgres", "default"];
+/// Prefixes of the implementations of a dispatched macro, the first one first. DuckDB's and
+/// PostgreSQL's SQL is nearer to ours than what packages write for warehouses.
+pub(super) const ADAPTERS: [&str; 5] = ["kinfold", "datafusion", "duckdb", "postgres", "default"];
 
 /// Macro calls that may be under way at the same time. Each costs native stack.
 const DEPTH: usize = 40;
@@ -291,13 +292,16 @@ impl Object for PackageValue {
     ) -> Result<Value, Error> {
         let run = Run::of(state)?;
         let (call, args) = split_call(args);
-        let overridden = (self.0 == BUILT_IN)
-            .then(|| {
-                run.registry
-                    .macro_in(&run.registry.project, method, MacroKind::Macro)
-            })
-            .flatten();
-        let Some(index) = self.find(&run.registry, method).or(overridden) else {
+        let registry = &run.registry;
+        let found = if self.0 == BUILT_IN {
+            registry
+                .replaced_built_in(method)
+                .or_else(|| self.find(registry, method))
+                .or_else(|| registry.macro_in(&registry.project, method, MacroKind::Macro))
+        } else {
+            self.find(registry, method)
+        };
+        let Some(index) = found else {
             return Err(unknown(&run, &self.0, method, call));
         };
         let span = call.map(|call| run.call_span(Some(call)));
@@ -325,16 +329,13 @@ pub(super) fn dispatch(state: &State<'_, '_>, mut args: Args) -> Result<Value, E
         .registry
         .search_order(&from, namespace.as_ref().and_then(Value::as_str));
     let span = run.call_span(call);
-    for adapter in ADAPTERS {
-        for package in &order {
-            let implementation = format!("{adapter}__{name}");
-            if let Some(index) = run
-                .registry
-                .macro_in(package, &implementation, MacroKind::Macro)
-            {
-                return Ok(MacroValue::of(index, Some(span)));
-            }
-        }
+    let mut found = run.registry.implementation(&order, &name);
+    if found.is_none() && order.iter().any(|package| package == BUILT_IN) {
+        // Ours have one implementation each, without a prefix.
+        found = run.registry.macro_in(BUILT_IN, &name, MacroKind::Macro);
+    }
+    if let Some(index) = found {
+        return Ok(MacroValue::of(index, Some(span)));
     }
     let tried = ADAPTERS.map(|adapter| format!("`{adapter}__{name}`"));
     Err(run.raise(

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use kinfold_project::{Code, FileId, Located, MacroKind, NodeId, Project, SourceMap, Span, Value};
 
 use super::instrument::{IMPLICIT, Instrumented, Known, Marking, Owner, Sites, Source, instrument};
+use super::macros::ADAPTERS;
 use super::relation::{Companion, Relation};
 use super::template::Unclosed;
 use super::{EnvVar, Existing, RenderContext, codes, mark};
@@ -65,6 +66,14 @@ pub(super) struct MacroEntry {
     pub implicit: bool,
     text: Arc<str>,
     place: Option<(FileId, usize)>,
+}
+
+impl MacroEntry {
+    /// Its block in the user's file; ours have none.
+    pub fn span(&self) -> Option<Span> {
+        let (file, start) = self.place?;
+        Some(Span::new(file, start, start + self.text.len()))
+    }
 }
 
 /// Everything that renderings share.
@@ -273,9 +282,31 @@ impl Registry {
 
     /// The macro that a bare name means in a package: its own, the root's, ours.
     pub fn find_macro(&self, package: &str, name: &str, kind: MacroKind) -> Option<usize> {
-        [package, &self.project, BUILT_IN]
+        [package, &self.project]
             .into_iter()
             .find_map(|package| self.macro_in(package, name, kind))
+            .or_else(|| {
+                let ours = self.macro_in(BUILT_IN, name, kind)?;
+                self.replaced_built_in(name).or(Some(ours))
+            })
+    }
+
+    /// The first implementation of a dispatched macro: package by package, in each by adapter.
+    pub fn implementation(&self, order: &[String], name: &str) -> Option<usize> {
+        order.iter().find_map(|package| {
+            ADAPTERS.iter().find_map(|adapter| {
+                let implementation = format!("{adapter}__{name}");
+                self.macro_in(package, &implementation, MacroKind::Macro)
+            })
+        })
+    }
+
+    /// The macro of a package that stands for one of ours: the root's, or one of those that
+    /// `dispatch:` of the project puts in front of `dbt`.
+    pub fn replaced_built_in(&self, name: &str) -> Option<usize> {
+        let order = self.search_order(BUILT_IN, Some(BUILT_IN));
+        let before = order.split(|package| package == BUILT_IN).next()?;
+        self.implementation(before, name)
     }
 
     /// The packages where a dispatched macro is looked for.

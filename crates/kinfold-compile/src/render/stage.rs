@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use kinfold_project::{
-    ConfigLayer, Diagnostic, Located, MacroKind, NodeId, Project, ResourceType, Span, TestTarget,
+    ConfigLayer, Diagnostic, Located, MacroKind, NodeId, Project, ResourceType, Severity,
+    SourceLocation, Span, TestTarget,
 };
 use minijinja::Environment;
 use minijinja::value::Value;
@@ -12,7 +13,7 @@ use serde_json::Value as Json;
 
 use super::built_in::{Audit, OfColumn};
 use super::condition::undefined;
-use super::config::{NodeConfig, read};
+use super::config::{HOOKS, NodeConfig, read};
 use super::decode::{Places, decode};
 use super::draft::{Draft, TestDraft, TestTemplate, drafts, target_name, words};
 use super::environment::environment;
@@ -43,6 +44,7 @@ pub(super) fn render(context: &RenderContext<'_>) -> (RenderedProject, Vec<Diagn
         env,
         diagnostics: Vec::new(),
     };
+    stage.macros();
     let configs: Vec<NodeConfig> = drafts.iter().map(|draft| stage.configure(draft)).collect();
     let resolved = stage.resolve(&drafts, &configs);
     stage.same_relations(&drafts, &configs, &resolved);
@@ -91,6 +93,44 @@ impl<'p> Stage<'p> {
         }
     }
 
+    // --- macros ----------------------------------------------------------------------------
+
+    /// Compiles every macro, so that one that cannot be read is told whether it is called or not: an
+    /// error in the project, a warning in a package of somebody else.
+    fn macros(&mut self) {
+        for (index, found) in self.registry.macros.iter().enumerate() {
+            let name = TemplateName::of_macro(index, Marking::None);
+            let Err(error) = self.env.get_template(&name) else {
+                continue;
+            };
+            let Some(place) = found.span() else { continue };
+            let run = Run {
+                registry: Arc::clone(&self.registry),
+                id: NodeId::new(ResourceType::Model, &[&found.package, &found.name]),
+                resource: ResourceType::Model,
+                name: found.name.clone(),
+                package: found.package.clone(),
+                fqn: vec![],
+                index: None,
+                relation: None,
+                config: BTreeMap::new(),
+                incremental: false,
+                execute: false,
+                yaml: false,
+                vars: BTreeMap::new(),
+                place,
+                records: Mutex::default(),
+            };
+            let mut problem = diagnostic(&run, &error);
+            if found.package != self.registry.project {
+                problem.severity = Severity::Warning;
+                let note = format!("whatever calls the macro `{}` cannot be built", found.name);
+                problem = problem.with_note(note);
+            }
+            self.diagnostics.push(problem);
+        }
+    }
+
     // --- configuration ---------------------------------------------------------------------
 
     fn configure(&mut self, draft: &Draft<'p>) -> NodeConfig {
@@ -117,6 +157,10 @@ impl<'p> Stage<'p> {
 
     fn layer(&mut self, draft: &Draft<'_>, layers: &[ConfigLayer], settings: &mut Settings) {
         for (key, value) in layers.iter().flat_map(|layer| &layer.entries) {
+            if HOOKS.contains(&key.value.as_str()) {
+                settings.put(&key.value, value.to_json(), key.span);
+                continue;
+            }
             match self.native(draft, value) {
                 Ok(rendered) => {
                     let rendered = to_json(&rendered);
@@ -408,6 +452,9 @@ impl<'p> Stage<'p> {
                 Err(outcome) => return outcome,
             }
         }
+        if let Some(seed) = index.and_then(|index| self.seed_of(draft, index)) {
+            depends_on.push((seed, draft.place));
+        }
         let mut sql = None;
         let mut messages = Vec::new();
         if draft.template {
@@ -439,6 +486,24 @@ impl<'p> Stage<'p> {
             }),
             messages,
         )
+    }
+
+    /// The seed whose table a source is: a project may load its own examples of what it reads.
+    fn seed_of(&self, draft: &Draft<'_>, index: usize) -> Option<NodeId> {
+        let source = draft.fixed.and_then(|_| {
+            let mut sources = self.project.sources.iter();
+            sources.find(|source| source.id == draft.id)
+        })?;
+        if !matches!(source.location, SourceLocation::Lake) {
+            return None;
+        }
+        let resolved = self.registry.resolved.get()?;
+        let own = &resolved.get(index)?.relation;
+        let same = resolved.iter().zip(&self.registry.entries);
+        let seed = same
+            .filter(|(found, _)| found.enabled && found.relation == *own)
+            .find(|(_, entry)| entry.id.as_str().starts_with("seed."));
+        Some(seed?.1.id.clone())
     }
 
     /// Renders the template of a node, with its map. `None` after a problem.

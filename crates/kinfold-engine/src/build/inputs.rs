@@ -34,6 +34,7 @@ impl Run<'_> {
     pub(super) async fn source(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
         let source = self.declared(&node.id)?;
         match &source.location {
+            SourceLocation::Lake if !node.depends_on.is_empty() => self.of_seed(node),
             SourceLocation::Lake => {
                 let path = format!("{}/{}", source.schema, source.identifier);
                 let table = kinfold_lake::TablePath::new(&path)?;
@@ -71,6 +72,21 @@ impl Run<'_> {
                 Ok(self.pinned(node, path, false, snapshot.version(), snapshot.num_rows()))
             }
         }
+    }
+
+    /// A source whose table is that of a seed, at the version that the seed has now.
+    fn of_seed(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
+        let seed = node.depends_on.first();
+        let table = seed
+            .and_then(|seed| self.next.nodes.get(seed)?.table.as_ref())
+            .ok_or_else(|| EngineError::NotBuilt(node.id.clone()))?;
+        Ok(self.pinned(
+            node,
+            table.path.clone(),
+            table.external,
+            table.version,
+            table.rows,
+        ))
     }
 
     /// What the states of all syncs say now, copied into a table: a state is a log, and goes on while models

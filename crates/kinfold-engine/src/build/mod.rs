@@ -397,7 +397,7 @@ impl Run<'_> {
         let mut detail = serde_json::Value::Null;
         let providers = self.engine.providers(&self.next, &node.reads).await?;
         let made = match materialized {
-            Materialization::Table | Materialization::Seed => {
+            Materialization::Table | Materialization::Incremental | Materialization::Seed => {
                 self.table(node, &providers, &key).await?
             }
             Materialization::Linkage => {

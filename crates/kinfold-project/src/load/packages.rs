@@ -1,6 +1,6 @@
 //! The root project and the packages that it names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Span};
@@ -10,6 +10,7 @@ use crate::suggest;
 use crate::yaml;
 
 use super::LoadOptions;
+use super::dbt_packages::{self, Wanted};
 use super::files::{Reading, Store};
 use super::project_file::{self, PackageSpec, ProjectFile};
 
@@ -29,74 +30,163 @@ pub(super) fn read(
 ) -> Option<Vec<ReadPackage>> {
     let store = Store::Folder(root.to_path_buf());
     let folder = root.file_name().and_then(|name| name.to_str());
-    let file = project_file::read(&store, "", &as_name(folder.unwrap_or("")), reading)?;
-    for name in ["packages.yml", "dependencies.yml"] {
-        dbt_packages(&store, name, reading);
-    }
-    let mut packages = vec![ReadPackage {
-        store,
-        file,
-        prefix: String::new(),
-    }];
-    let specs = packages
-        .first_mut()
-        .map(|root| std::mem::take(&mut root.file.packages))
-        .unwrap_or_default();
+    let mut file = project_file::read(&store, "", &as_name(folder.unwrap_or("")), reading)?;
+    let install = file.paths.install.clone();
+    let specs = std::mem::take(&mut file.packages);
+    let mut found = Found {
+        present: vec![Present::of(&store, &file.name.value, false)],
+        packages: vec![ReadPackage {
+            store: store.clone(),
+            file,
+            prefix: String::new(),
+        }],
+        wanted: vec![],
+    };
+    let installs = found.ask(&store, "", root, options, reading);
     for spec in specs {
-        let Some((package, span)) = package(root, &spec, options, reading) else {
-            continue;
-        };
-        let name = &package.file.name.value;
-        if packages.iter().any(|other| other.file.name.value == *name) {
-            reading.problems.push(Diagnostic::error(
-                codes::DUPLICATE_NAME,
-                format!("there are two packages `{name}`"),
-                span,
-            ));
-            continue;
+        if let Some((package, span)) = package(root, &spec, options, reading) {
+            if !package.file.packages.is_empty() {
+                let name = &package.file.name.value;
+                reading.problems.push(
+                    Diagnostic::warning(
+                        codes::UNSUPPORTED,
+                        format!("the packages that `{name}` names are not read"),
+                        span,
+                    )
+                    .with_help("name them in `packages:` of the project"),
+                );
+            }
+            found.add(package, Some(span), options, reading);
         }
-        if !package.file.packages.is_empty() {
-            reading.problems.push(
-                Diagnostic::warning(
-                    codes::UNSUPPORTED,
-                    format!("the packages that `{name}` names are not read"),
-                    span,
-                )
-                .with_help("name them in `packages:` of the project"),
-            );
-        }
-        packages.push(package);
     }
-    Some(packages)
+    if installs {
+        for folder in dbt_packages::folders(root, &install) {
+            if let Some(package) = in_folder(folder, reading) {
+                found.add(package, None, options, reading);
+            }
+        }
+    }
+    dbt_packages::missing(&found.wanted, &found.present, &install, reading);
+    Some(found.packages)
 }
 
-/// Warns about packages that dbt would install.
-fn dbt_packages(store: &Store, name: &str, reading: &mut Reading) {
-    if !store.has(name) {
-        return;
-    }
-    let Some(file) = store.read(name, name, reading) else {
-        return;
-    };
-    let text = reading.text(file);
-    let value = yaml::read(&text, file, &mut reading.problems);
-    let Some(ValueKind::Map(entries)) = value.map(|value| value.kind) else {
-        return;
-    };
-    for (key, value) in entries {
-        if key.value == "packages" && matches!(&value.kind, ValueKind::List(l) if !l.is_empty()) {
-            reading.problems.push(
-                Diagnostic::warning(
-                    codes::UNSUPPORTED,
-                    format!("the packages of `{name}` are not installed"),
-                    key.span,
-                )
-                .with_help(
-                    "name their folders in `kinfold.yml`: `packages: [{local: dbt_packages/…}]`",
-                ),
-            );
+/// The packages that were read so far.
+struct Found {
+    packages: Vec<ReadPackage>,
+    present: Vec<Present>,
+    /// What the files of dbt ask for.
+    wanted: Vec<Wanted>,
+}
+
+/// Where a package was read from.
+pub(super) struct Present {
+    /// Its folder without symbolic links: a package is often reached in several ways.
+    folder: Option<PathBuf>,
+    /// Its name and those of its folders.
+    pub(super) names: Vec<String>,
+    /// Whether it is only known from the folder of installed packages.
+    pub(super) installed: bool,
+}
+
+impl Present {
+    fn of(store: &Store, name: &str, installed: bool) -> Self {
+        let folder = store.path("");
+        let last = folder.as_ref().and_then(|folder| {
+            let last = folder.components().next_back()?;
+            last.as_os_str().to_str().map(str::to_owned)
+        });
+        Self {
+            folder: folder.map(|folder| std::fs::canonicalize(&folder).unwrap_or(folder)),
+            names: last.into_iter().chain([name.to_owned()]).collect(),
+            installed,
         }
     }
+}
+
+impl Found {
+    /// Adds a package, and the folders that it asks for in the files of dbt. `span` is where it was
+    /// asked for; one that is only installed gives way to one of the same name that was.
+    fn add(
+        &mut self,
+        package: ReadPackage,
+        span: Option<Span>,
+        options: &LoadOptions<'_>,
+        reading: &mut Reading,
+    ) {
+        let name = package.file.name.value.clone();
+        let present = Present::of(&package.store, &name, span.is_none());
+        let known = self
+            .present
+            .iter_mut()
+            .find(|other| other.folder.is_some() && other.folder == present.folder);
+        if let Some(known) = known {
+            known.names.extend(present.names);
+            return;
+        }
+        if self.packages.iter().any(|p| p.file.name.value == name) {
+            if let Some(span) = span {
+                reading.problems.push(Diagnostic::error(
+                    codes::DUPLICATE_NAME,
+                    format!("there are two packages `{name}`"),
+                    span,
+                ));
+            }
+            return;
+        }
+        self.present.push(present);
+        let folder = package.store.path("");
+        let store = package.store.clone();
+        let prefix = package.prefix.clone();
+        self.packages.push(package);
+        if let Some(folder) = folder {
+            self.ask(&store, &prefix, &folder, options, reading);
+        }
+    }
+
+    /// Reads what a package asks for in the files of dbt. Whether it has such a file.
+    fn ask(
+        &mut self,
+        store: &Store,
+        prefix: &str,
+        folder: &Path,
+        options: &LoadOptions<'_>,
+        reading: &mut Reading,
+    ) -> bool {
+        let Some(wanted) = dbt_packages::wanted(store, prefix, reading) else {
+            return false;
+        };
+        for one in wanted {
+            if let Wanted::Local(path) = one {
+                let span = path.span;
+                let spec = PackageSpec::Local(path);
+                if let Some((package, _)) = package(folder, &spec, options, reading) {
+                    self.add(package, Some(span), options, reading);
+                }
+            } else {
+                self.wanted.push(one);
+            }
+        }
+        true
+    }
+}
+
+/// The package in a folder that has a project file.
+fn in_folder(folder: PathBuf, reading: &mut Reading) -> Option<ReadPackage> {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let name = as_name(name.unwrap_or(""));
+    of_store(Store::Folder(folder), &name, reading)
+}
+
+fn of_store(store: Store, name: &str, reading: &mut Reading) -> Option<ReadPackage> {
+    let prefix = format!("<{name}>/");
+    let file = project_file::read(&store, &prefix, name, reading)?;
+    // The rest of its files are shown with the name that it has.
+    let prefix = format!("<{}>/", file.name.value);
+    Some(ReadPackage {
+        store,
+        file,
+        prefix,
+    })
 }
 
 fn package(
@@ -143,16 +233,7 @@ fn package(
             (Store::Folder(folder), name, path.span)
         }
     };
-    let prefix = format!("<{name}>/");
-    let file = project_file::read(&store, &prefix, &name, reading)?;
-    // The rest of its files are shown with the name that it has.
-    let prefix = format!("<{}>/", file.name.value);
-    let package = ReadPackage {
-        store,
-        file,
-        prefix,
-    };
-    Some((package, span))
+    Some((of_store(store, &name, reading)?, span))
 }
 
 /// A name for a project without one, from its folder's.

@@ -109,6 +109,8 @@ pub(super) struct Paths {
     pub(super) syncs: Vec<String>,
     pub(super) connections: Vec<String>,
     pub(super) snapshots: Vec<String>,
+    /// Where `dbt deps` installs packages.
+    pub(super) install: Vec<String>,
     /// Folders that nothing is read from, wherever they are.
     pub(super) skipped: Vec<String>,
 }
@@ -339,7 +341,8 @@ fn paths<'v>(
         .collect();
     let docs = folders(&["docs-paths"], &everywhere);
     let mut skipped = folders(&["target-path"], &["target"]);
-    skipped.extend(folders(&["packages-install-path"], &["dbt_packages"]));
+    let install = folders(&["packages-install-path"], &["dbt_packages"]);
+    skipped.extend(install.iter().cloned());
     skipped.extend(folders(&["log-path"], &["logs"]));
     Paths {
         models,
@@ -350,6 +353,7 @@ fn paths<'v>(
         syncs,
         connections,
         snapshots,
+        install,
         skipped,
     }
 }

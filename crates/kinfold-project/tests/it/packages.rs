@@ -2,7 +2,7 @@
 
 use kinfold_project::{EmbeddedPackage, ValueKind};
 
-use crate::support::{With, folder, good, load_folder, report};
+use crate::support::{With, advice, folder, good, load_files, load_folder, report};
 
 const STANDARD: EmbeddedPackage = EmbeddedPackage {
     name: "cdp",
@@ -116,16 +116,120 @@ fn packages_that_are_not_there() {
 }
 
 #[test]
-fn packages_of_dbt_are_named_but_not_installed() {
-    let root = folder(&[
-        ("dbt_project.yml", "name: shop\n"),
+fn packages_of_dbt_are_taken_from_where_they_are_installed() {
+    let project = good(
+        &[
+            ("project/dbt_project.yml", "name: shop\n"),
+            (
+                "project/packages.yml",
+                "packages:\n  - package: maker/dates\n    version: [\">=1.0.0\", \"<2.0.0\"]\n  - git: https://example.org/maker/dbt-audit-helper.git\n    revision: main\n  - git: https://example.org/maker/something\n  - local: ../near\n",
+            ),
+            (
+                "project/dependencies.yml",
+                "packages:\n  - tarball: https://example.org/x.tar.gz\n    name: packed\n",
+            ),
+            ("project/models/a.sql", "select 1"),
+            (
+                "project/dbt_packages/dates/dbt_project.yml",
+                "name: dates\nvars: {zone: UTC}\n",
+            ),
+            (
+                "project/dbt_packages/dates/macros/d.sql",
+                "{% macro today() %}1{% endmacro %}",
+            ),
+            (
+                "project/dbt_packages/audit_helper/dbt_project.yml",
+                "name: audit_helper\n",
+            ),
+            // The project of a repository may have any name.
+            (
+                "project/dbt_packages/other/dbt_project.yml",
+                "name: other\n",
+            ),
+            (
+                "project/dbt_packages/packed/dbt_project.yml",
+                "name: packed\n",
+            ),
+            ("project/dbt_packages/notes.txt", ""),
+            ("near/dbt_project.yml", "name: near\n"),
+            ("near/models/b.sql", "select 2"),
+            // What a package needs is installed beside it; a folder is relative to the package.
+            (
+                "near/packages.yml",
+                "packages: [{package: maker/dates}, {local: ../nearer}]\n",
+            ),
+            ("nearer/dbt_project.yml", "name: nearer\n"),
+            ("nearer/packages.yml", "packages: [{local: ../near}]\n"),
+        ],
+        &With {
+            root: "project",
+            ..With::default()
+        },
+    );
+    let names: Vec<_> = project.packages.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "shop",
+            "near",
+            "nearer",
+            "audit_helper",
+            "dates",
+            "other",
+            "packed"
+        ]
+    );
+    let models: Vec<_> = project.models.iter().map(|m| m.id.as_str()).collect();
+    assert_eq!(models, ["model.shop.a", "model.near.b"]);
+    assert_eq!(project.macros.len(), 1);
+}
+
+#[test]
+fn what_is_not_installed_is_told() {
+    let loaded = load_files(&[
+        (
+            "dbt_project.yml",
+            "name: shop\npackages-install-path: installed\n",
+        ),
         (
             "packages.yml",
-            "packages:\n  - package: dbt-labs/dbt_utils\n    version: 1.1.1\n",
+            "packages:\n  - package: dbt-labs/dbt_utils\n    version: 1.1.1\n  - git: https://example.org/dbt-x.git\n  - local: gone\n  - version: 1\n  - here\n",
         ),
-        ("dependencies.yml", "packages: []\n"),
+        ("dependencies.yml", "projects: [{name: core}]\n"),
         ("models/a.sql", "select 1"),
     ]);
-    let loaded = load_folder(root.path(), &With::default());
-    assert_eq!(report(&loaded), ["W unsupported packages.yml:1:1 packages"]);
+    assert_eq!(
+        report(&loaded),
+        [
+            "E unknown-package packages.yml:2:14 dbt-labs/dbt_utils",
+            "E unknown-package packages.yml:4:10 https://example.org/dbt-x.git",
+            "E unknown-package packages.yml:5:12 gone",
+            "E missing-key packages.yml:6:5 version: 1",
+            "E wrong-type packages.yml:7:5 here",
+            "W unsupported dependencies.yml:1:1 projects",
+        ]
+    );
+    let help = advice(&loaded);
+    assert_eq!(
+        help.first().map(String::as_str),
+        Some("run `dbt deps`, or put a checkout of it into `installed/dbt_utils`")
+    );
+    assert!(help.iter().any(|help| help.ends_with("`installed/x`")));
+}
+
+#[test]
+fn a_folder_that_is_named_twice_is_one_package() {
+    let project = good(
+        &[
+            (
+                "kinfold.yml",
+                "name: shop\npackages: [{local: dbt_packages/dates}]\n",
+            ),
+            ("packages.yml", "packages: [{package: maker/dates}]\n"),
+            ("models/a.sql", "select 1"),
+            ("dbt_packages/dates/dbt_project.yml", "name: dates\n"),
+        ],
+        &With::default(),
+    );
+    assert_eq!(project.packages.len(), 2);
 }

@@ -27,6 +27,8 @@ pub struct With<'a> {
     pub environment: &'a [(&'a str, &'a str)],
     pub embedded: &'a [EmbeddedPackage],
     pub vars: Option<&'a str>,
+    /// Folder of the project below that of the files.
+    pub root: &'a str,
 }
 
 pub fn load_folder(root: &Path, with: &With<'_>) -> Loaded {
@@ -37,7 +39,7 @@ pub fn load_folder(root: &Path, with: &With<'_>) -> Loaded {
             .map(|(_, value)| (*value).to_owned())
     };
     load(
-        root,
+        &root.join(with.root),
         &LoadOptions {
             environment_variable: &variable,
             embedded_packages: with.embedded,

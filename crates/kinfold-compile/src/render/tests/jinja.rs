@@ -1,8 +1,10 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
 //! What templates mean.
 
 use kinfold_project::ValueKind;
 
 use super::fixture::{Fixture, text, yaml};
+use crate::render::codes;
 
 fn rendered(sql: &str) -> String {
     Fixture::new().model("m", sql).sql("m").text
@@ -102,8 +104,38 @@ fn macros_are_found_by_package() {
         "macros/b.sql",
         "{% macro default__star() %}mine{% endmacro %}",
     );
-    // The adapter's own implementation still comes first, as in dbt.
-    assert_eq!(fixture.sql("m").text, "root lib lib-only pg*");
+    // Package by package, the project first, as in dbt: its default stands before all of the package's.
+    assert_eq!(fixture.sql("m").text, "root lib lib-only mine");
+}
+
+#[test]
+fn implementations_are_tried_from_the_nearest_dialect_on() {
+    let all = ["kinfold", "datafusion", "duckdb", "postgres", "default"];
+    for first in 0..all.len() {
+        let macros: String = all[first..]
+            .iter()
+            .rev()
+            .map(|adapter| format!("{{% macro {adapter}__x() %}}{adapter}{{% endmacro %}}"))
+            .collect();
+        let fixture = Fixture::new()
+            .macros("macros/a.sql", &macros)
+            .model("m", "{{ adapter.dispatch('x')() }}");
+        assert_eq!(fixture.sql("m").text, all[first]);
+    }
+}
+
+#[test]
+fn a_macro_of_dbt_can_be_replaced() {
+    let fixture = Fixture::new()
+        .macros(
+            "macros/a.sql",
+            "{% macro default__length(expression) %}len({{ expression }}){% endmacro %}",
+        )
+        .model(
+            "m",
+            "{{ dbt.length('a') }} {{ length('b') }} {{ adapter.dispatch('length', 'dbt')('c') }} {{ adapter.dispatch('right', 'dbt')('d', 1) }}",
+        );
+    assert_eq!(fixture.sql("m").text, "len(a) len(b) len(c) right(d, 1)");
 }
 
 #[test]
@@ -166,9 +198,15 @@ fn is_incremental_needs_the_table_and_no_full_refresh() {
         "m",
         "{{ config(materialized='incremental') }}{{ is_incremental() }}",
     );
-    assert_eq!(fixture.sql("m").text, "True");
+    let text = |fixture: &Fixture| {
+        let (project, found) = fixture.render();
+        assert!(found.iter().all(|d| d.code == codes::CONFIG_WITHOUT_EFFECT));
+        let node = project.nodes.into_values().next().unwrap();
+        node.sql.unwrap().text
+    };
+    assert_eq!(text(&fixture), "True");
     fixture.full_refresh = true;
-    assert_eq!(fixture.sql("m").text, "False");
+    assert_eq!(text(&fixture), "False");
 }
 
 #[test]

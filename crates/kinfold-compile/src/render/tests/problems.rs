@@ -367,3 +367,32 @@ fn one_bad_node_does_not_hide_another() {
         ]
     );
 }
+
+#[test]
+fn macros_that_nobody_calls_are_read_too() {
+    let fixture = Fixture::new()
+        .package("lib")
+        .macros("macros/a.sql", "{% macro own() %}{{ 1 + }}{% endmacro %}")
+        .macros_of(
+            "lib",
+            "<lib>/macros/b.sql",
+            "{% macro theirs() %}{% for %}{% endfor %}{% endmacro %}{% macro sound() %}{% endmacro %}",
+        )
+        .model("m", "select 1");
+    let (project, found) = fixture.render();
+    assert_eq!(project.nodes.len(), 1);
+    let told: Vec<_> = found
+        .iter()
+        .map(|d| {
+            let place = d.primary.as_ref().map(|label| fixture.place(label.span));
+            (d.is_error(), d.code.id, place.unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (true, "KF0301", "macros/a.sql:1:25".to_owned()),
+            (false, "KF0301", "<lib>/macros/b.sql:1:28".to_owned()),
+        ]
+    );
+}

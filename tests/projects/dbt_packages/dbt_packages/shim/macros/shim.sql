@@ -1,0 +1,1 @@
+{% macro default__concat(fields) %}'shim ' || {{ fields | join(' || ') }}{% endmacro %}

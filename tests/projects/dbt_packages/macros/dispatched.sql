@@ -1,0 +1,3 @@
+{#- The project stands in front of the package: see `dispatch` in the project file. -#}
+{% macro default__flavour() %}project{% endmacro %}
+{% macro inner() %}project{% endmacro %}

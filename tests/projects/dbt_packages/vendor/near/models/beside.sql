@@ -1,0 +1,1 @@
+select '{{ dates.nearest() }}' as nearest
