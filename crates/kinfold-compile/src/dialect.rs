@@ -5,7 +5,8 @@ use std::any::TypeId;
 use sqlparser::dialect::{Dialect, DuckDbDialect};
 
 /// DuckDB's dialect, with `last_value(x ignore nulls) over (…)`: DuckDB has the null treatment inside
-/// the call, the parser's dialect only behind it.
+/// the call, the parser's dialect only behind it. And `coalesce(kind = 'a', false)` compares, as in
+/// DuckDB's expressions: the parser's dialect takes `kind` for the name of an argument.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ModelDialect;
 
@@ -40,7 +41,6 @@ impl Dialect for ModelDialect {
         supports_filter_during_aggregation
         supports_group_by_expr
         supports_bitwise_shift_operators
-        supports_named_fn_args_with_eq_operator
         supports_named_fn_args_with_assignment_operator
         supports_dictionary_syntax
         support_map_literal_syntax

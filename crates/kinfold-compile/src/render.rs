@@ -5,8 +5,11 @@
 //! [`SpanMap`], so that whatever is found later in the SQL can be shown in the file that the user
 //! wrote: through loops, macros, captured blocks and included files.
 
+mod adapter;
+mod answers;
 mod built_in;
 pub mod codes;
+mod column;
 mod condition;
 mod config;
 mod decode;
@@ -25,6 +28,7 @@ mod run;
 mod settings;
 mod span_map;
 mod stage;
+mod table;
 mod template;
 mod value;
 
@@ -37,6 +41,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use kinfold_project::{Diagnostic, Located, NodeId, Project, ResourceType, Span};
 
+pub use answers::{Answers, AskedColumn, AskedRows, Question, Waiting};
 pub use config::{Materialization, NodeConfig, TestSeverity};
 pub use relation::{Companion, Relation};
 pub use span_map::{Origin, SpanMap};
@@ -68,6 +73,8 @@ pub struct RenderContext<'a> {
     pub full_refresh: bool,
     /// Whether the relation of a node exists from an earlier run (`is_incremental()` in Jinja).
     pub existing: Existing,
+    /// What is known of relations and rows that templates may ask about.
+    pub answers: &'a Answers,
 }
 
 /// All nodes of a project with their configuration, relations and SQL.
@@ -78,6 +85,8 @@ pub struct RenderedProject {
     pub nodes: BTreeMap<NodeId, RenderedNode>,
     /// Nodes that are switched off by `enabled: false`.
     pub disabled: Vec<NodeId>,
+    /// Nodes that could not be rendered because a question of theirs has no answer yet.
+    pub waiting: BTreeMap<NodeId, Waiting>,
     /// What `log` and `print` wrote, in the order of the nodes.
     pub messages: Vec<String>,
 }

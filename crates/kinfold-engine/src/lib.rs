@@ -6,6 +6,7 @@
 //! nothing unaudited is ever delivered.
 
 pub mod activate;
+pub mod answers;
 pub mod build;
 pub mod columns;
 pub mod context;

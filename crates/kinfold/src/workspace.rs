@@ -1,18 +1,20 @@
 //! The stages before a run, one after the other: load, render, columns, bind.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use kinfold_compile::compile::{CompileInput, CompiledProject, compile};
-use kinfold_compile::render::{RenderContext, RenderedProject, render};
+use kinfold_compile::render::{Answers, RenderContext, RenderedProject, render};
 use kinfold_engine::activate::mapping_tests;
+use kinfold_engine::answers::{Asking, answer};
 use kinfold_engine::columns::{Reach, input_columns};
 use kinfold_engine::{Engine, EngineOptions, RunClock, offline_session};
 use kinfold_project::load::{LoadOptions, load};
 use kinfold_project::model::ResolvedEnvironment;
-use kinfold_project::{Diagnostic, Project, SourceMap};
+use kinfold_project::{Diagnostic, NodeId, Project, SourceMap};
 
 use crate::cli::Global;
 use crate::commands::CommandError;
@@ -30,6 +32,8 @@ pub struct Workspace {
     pub clock: RunClock,
     /// Problems found so far, warnings included.
     pub found: Vec<Diagnostic>,
+    /// Those that loading found.
+    loaded: Vec<Diagnostic>,
     vars: serde_json::Map<String, serde_json::Value>,
     threads: Option<NonZeroUsize>,
 }
@@ -40,6 +44,8 @@ pub struct Bound {
     pub rendered: RenderedProject,
     /// Its nodes with their plans.
     pub compiled: CompiledProject,
+    /// The nodes whose rows templates ask for.
+    pub asked: BTreeSet<NodeId>,
 }
 
 impl Workspace {
@@ -106,6 +112,7 @@ impl Workspace {
             project,
             environment,
             clock,
+            loaded: found.clone(),
             found,
             vars,
             threads: global.threads,
@@ -139,6 +146,51 @@ impl Workspace {
         engine: Option<&Engine>,
         full_refresh: bool,
     ) -> Result<Bound, CommandError> {
+        let mut answers = Answers::default();
+        let mut asked = BTreeSet::new();
+        // Each round answers a question more, so there is a last one.
+        let (rendered, compiled, mut found) = loop {
+            let (rendered, compiled, mut found) = self.round(engine, full_refresh, &answers).await;
+            if rendered.waiting.is_empty() {
+                break (rendered, compiled, found);
+            }
+            let asking = Asking {
+                rendered: &rendered,
+                compiled: &compiled,
+                clock: &self.clock,
+                engine,
+            };
+            let looked = answer(&asking, &mut answers).await;
+            asked.extend(looked.reads);
+            if looked.answered == 0 {
+                found.extend(looked.open);
+                break (rendered, compiled, found);
+            }
+        };
+        self.found.clone_from(&self.loaded);
+        self.found.append(&mut found);
+        self.found
+            .extend(kinfold_compile::select::check_selectors(&self.project));
+        let found = crate::destinations::check(&self.project, &compiled.syncs);
+        self.found.extend(found);
+        self.found
+            .sort_by_key(|d| d.primary.as_ref().map(|p| (p.span.file, p.span.start)));
+        self.found
+            .dedup_by(|later, earlier| later == earlier || is_repeated(later, earlier));
+        Ok(Bound {
+            rendered,
+            compiled,
+            asked,
+        })
+    }
+
+    /// Renders and binds with the answers that there are.
+    async fn round(
+        &self,
+        engine: Option<&Engine>,
+        full_refresh: bool,
+        answers: &Answers,
+    ) -> (RenderedProject, CompiledProject, Vec<Diagnostic>) {
         let session = match engine {
             Some(engine) => engine.session(false),
             None => offline_session(&self.clock),
@@ -153,16 +205,16 @@ impl Workspace {
             invocation_id: &self.clock.run_id,
             full_refresh,
             existing: Arc::new(|_| false),
+            answers,
         };
-        let (rendered, found) = render(&context);
-        self.found.extend(found);
+        let (rendered, mut found) = render(&context);
         let reach = match engine {
             Some(engine) => Reach::Online(engine),
             None => Reach::Offline(&self.environment),
         };
-        let (inputs, found) =
+        let (inputs, more) =
             input_columns(&self.root, &self.project, &rendered, &session, reach).await;
-        self.found.extend(found);
+        found.extend(more);
         let storable = |schema: &_| kinfold_engine::storable(schema);
         let input = CompileInput {
             project: &self.project,
@@ -171,17 +223,9 @@ impl Workspace {
             storable: &storable,
             session,
         };
-        let (compiled, found) = compile(input);
-        self.found.extend(found);
-        self.found
-            .extend(kinfold_compile::select::check_selectors(&self.project));
-        let found = crate::destinations::check(&self.project, &compiled.syncs);
-        self.found.extend(found);
-        self.found
-            .sort_by_key(|d| d.primary.as_ref().map(|p| (p.span.file, p.span.start)));
-        self.found
-            .dedup_by(|later, earlier| later == earlier || is_repeated(later, earlier));
-        Ok(Bound { rendered, compiled })
+        let (compiled, more) = compile(input);
+        found.extend(more);
+        (rendered, compiled, found)
     }
 
     /// Runs the unit tests of mappings. Opens no socket.

@@ -1,5 +1,6 @@
 //! Stage *bind* for a whole project: every node, parents first, against its parents' columns.
 
+mod asked;
 mod assembled;
 mod contract;
 mod delivery;
@@ -15,6 +16,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use kinfold_project::{Diagnostic, LinkageParameters, NodeId, Project, ResourceType, Span};
 
+pub use asked::asked_columns;
 pub use contract::{companion_schema, segment_extra_columns};
 pub use delivery::{CompiledSync, MappingExample};
 pub use fingerprint::Fingerprint;
@@ -128,7 +130,8 @@ pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
     let (order, circles) = input.rendered.order();
     let nodes = input.rendered.nodes.keys().cloned();
     let ordered: BTreeSet<&NodeId> = order.iter().collect();
-    let unbound = nodes.filter(|id| !ordered.contains(id)).collect();
+    let left = nodes.filter(|id| !ordered.contains(id));
+    let unbound = left.chain(input.rendered.waiting.keys().cloned()).collect();
     let mut compiler = Compiler {
         project: input.project,
         binder: Binder::new(input.session),

@@ -61,4 +61,6 @@ codes! {
     UNKNOWN_DOC = "KF0325" "unknown-doc";
     /// A configuration of dbt that kinfold does not act upon (yet).
     CONFIG_WITHOUT_EFFECT = "KF0326" "config-without-effect";
+    /// A question of a template that cannot be answered here.
+    NOT_ANSWERED = "KF0327" "question-not-answered";
 }

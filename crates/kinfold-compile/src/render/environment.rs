@@ -247,6 +247,13 @@ fn globals(env: &mut Environment<'static>, registry: &Arc<Registry>) {
     env.add_function("__kf_local", |function: Value| MacroValue::local(function));
     env.add_global("exceptions", Value::from_object(Namespace::Exceptions));
     env.add_global("adapter", Value::from_object(Namespace::Adapter));
+    env.add_global(
+        "api",
+        Value::from_pairs([
+            ("Relation", Value::from_object(Namespace::ApiRelation)),
+            ("Column", Value::from_object(Namespace::ApiColumn)),
+        ]),
+    );
     env.add_global("builtins", Value::from_object(Namespace::Builtins));
     env.add_global(
         "modules",

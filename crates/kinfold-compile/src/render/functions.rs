@@ -9,13 +9,12 @@ use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
 use super::instrument::LOADER;
-use super::macros::dispatch;
 use super::reference::{closest, find_ref, find_source, id, suggest};
 use super::registry::lock;
-use super::relation::{RelationValue, quoted};
+use super::relation::RelationValue;
 use super::run::{Args, Run, kind_name};
 use super::value::{from_json, from_yaml, json_text, to_json};
-use super::{codes, mark};
+use super::{adapter, codes, mark};
 
 type Body = fn(&mut State<'_, '_>, &Arc<Run>, Args) -> Result<Value, Error>;
 
@@ -76,7 +75,7 @@ impl Object for Function {
     }
 }
 
-const FUNCTIONS: [(&str, Body); 22] = [
+const FUNCTIONS: [(&str, Body); 23] = [
     ("ref", |_, run, args| reference(run, args)),
     ("source", |_, run, args| source(run, args)),
     ("config", |_, run, args| config(run, args)),
@@ -137,16 +136,17 @@ const FUNCTIONS: [(&str, Body); 22] = [
             })
             .collect())
     }),
-    ("run_query", |_, run, args| {
-        Err(no_queries(run, &args, "run_query"))
-    }),
-    ("statement", |_, run, args| {
-        Err(no_queries(run, &args, "statement"))
-    }),
+    ("run_query", |_, run, args| adapter::run_query(run, args)),
+    ("statement", adapter::statement),
     ("load_result", |_, run, args| {
-        Err(no_queries(run, &args, "load_result"))
+        adapter::load_result(run, args)
     }),
-    ("load_relation", |_, _, _| Ok(Value::from(()))),
+    ("load_relation", |_, run, args| {
+        adapter::load_relation(run, args)
+    }),
+    ("get_columns_in_relation", |_, run, args| {
+        adapter::columns(run, args)
+    }),
     ("__kf_keep", |state, _, mut args| {
         let module = args.take("module").unwrap_or_default();
         state.set_temp("__kf_module", module);
@@ -396,15 +396,6 @@ fn log(run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
     Ok(Value::from(""))
 }
 
-fn no_queries(run: &Run, args: &Args, function: &str) -> Error {
-    run.raise(
-        codes::NOT_SUPPORTED,
-        format!("`{function}` runs a query while the project is compiled, which is not supported"),
-        args.call.map(|call| run.call_span(Some(call))),
-        Some("put the values into a variable, or write the query into the model".to_owned()),
-    )
-}
-
 /// An object of dbt whose methods are functions of ours.
 #[derive(Debug)]
 pub(super) enum Namespace {
@@ -412,6 +403,10 @@ pub(super) enum Namespace {
     Exceptions,
     /// `adapter`.
     Adapter,
+    /// `api.Relation`.
+    ApiRelation,
+    /// `api.Column`.
+    ApiColumn,
     /// `builtins`.
     Builtins,
     /// `modules.datetime` and what is in it.
@@ -428,6 +423,16 @@ impl Object for Namespace {
                 .map(|(_, value)| value),
             (Self::DateTime, "datetime" | "date") => Some(Value::from_dyn_object(Arc::clone(self))),
             _ => None,
+        }
+    }
+
+    fn call(self: &Arc<Self>, _state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        match self.as_ref() {
+            Self::ApiColumn => adapter::api_column(Args::new(args)),
+            _ => Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "this cannot be called",
+            )),
         }
     }
 
@@ -456,15 +461,9 @@ impl Object for Namespace {
                 let message = mark::strip(&message.to_string());
                 Err(run.raise(codes::RAISED, message, Some(span), None))
             }
-            (Self::Adapter, "dispatch") => dispatch(state, args),
-            (Self::Adapter, "quote") => {
-                let name = args.text("adapter.quote", "identifier")?;
-                Ok(Value::from(quoted(&name)))
-            }
-            (Self::Adapter, "type") => Ok(Value::from("datafusion")),
-            (Self::Adapter, "get_relation" | "load_relation") => Ok(Value::from(())),
-            (Self::Adapter, "check_schema_exists") => Ok(Value::from(true)),
-            (Self::Adapter, _) => Err(no_queries(&run, &args, &format!("adapter.{method}"))),
+            (Self::Adapter, method) => adapter::method(state, &run, method, args),
+            (Self::ApiRelation, method) => adapter::api_relation(&run, method, args),
+            (Self::ApiColumn, method) => adapter::api_column_method(method, args),
             (Self::Builtins, name) => match FUNCTIONS.iter().find(|(f, _)| *f == name) {
                 Some((_, body)) => body(state, &run, args),
                 None => Err(Error::from(ErrorKind::UnknownMethod)),

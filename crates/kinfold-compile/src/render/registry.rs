@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use chrono::{DateTime, Utc};
 use kinfold_project::{Code, FileId, Located, MacroKind, NodeId, Project, SourceMap, Span, Value};
 
+use super::answers::Answers;
 use super::instrument::{IMPLICIT, Instrumented, Known, Marking, Owner, Sites, Source, instrument};
 use super::macros::ADAPTERS;
 use super::relation::{Companion, Relation};
@@ -118,6 +119,8 @@ pub(super) struct Registry {
     pub schema: String,
     /// Whether incremental models are built anew.
     pub full_refresh: bool,
+    /// What is known of relations and rows.
+    pub answers: Answers,
 }
 
 /// The template of a node.
@@ -136,7 +139,8 @@ impl std::fmt::Debug for Registry {
 }
 
 /// Functions whose calls are traced.
-const TRACED: [&str; 8] = [
+const TRACED: [&str; 9] = [
+    "load_relation",
     "ref",
     "source",
     "config",
@@ -188,6 +192,7 @@ impl Registry {
             environment: context.environment_name.to_owned(),
             schema: context.schema.to_owned(),
             full_refresh: context.full_refresh,
+            answers: context.answers.clone(),
         };
         registry.add_nodes(project);
         registry.add_macros(project);

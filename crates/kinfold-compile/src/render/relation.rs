@@ -62,6 +62,11 @@ impl RelationValue {
         })
     }
 
+    /// The relation.
+    pub fn relation(&self) -> &Relation {
+        &self.relation
+    }
+
     fn with(&self, args: &mut Args, include: bool) -> Self {
         let mut changed = self.clone();
         let flags = if include {

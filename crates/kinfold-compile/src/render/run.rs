@@ -8,6 +8,7 @@ use minijinja::value::{Kwargs, Object, Value};
 use minijinja::{Error, ErrorKind, State};
 use serde_json::Value as Json;
 
+use super::answers::Asked;
 use super::mark;
 use super::registry::{Problem, Registry, lock};
 use super::relation::{Relation, RelationValue};
@@ -31,6 +32,10 @@ pub(super) struct Records {
     pub calls: Vec<(String, Option<Span>)>,
     /// The calls that were under way when an error arose.
     pub failed_in: Option<Vec<(String, Option<Span>)>>,
+    /// What it asked and nobody has answered yet.
+    pub asked: Option<Asked>,
+    /// Results of statements, by their names.
+    pub results: BTreeMap<String, Value>,
     /// The value of `return(…)` on its way to the end of its macro.
     pub returning: Option<Value>,
     /// Whether anything was captured or called, so that a full marking tells more.

@@ -29,7 +29,7 @@ use super::template::{Piece, pieces};
 use super::value::{from_yaml, to_json};
 use super::{
     Dependency, Materialization, RenderContext, RenderedNode, RenderedProject, RenderedSql, Tested,
-    codes,
+    Waiting, codes,
 };
 
 /// Renders every node of a project.
@@ -429,6 +429,9 @@ impl<'p> Stage<'p> {
                     project.nodes.insert(draft.id.clone(), *node);
                 }
                 Outcome::Disabled => project.disabled.push(draft.id.clone()),
+                Outcome::Waiting(waiting) => {
+                    project.waiting.insert(draft.id.clone(), *waiting);
+                }
                 Outcome::Failed => {}
             }
         }
@@ -458,12 +461,15 @@ impl<'p> Stage<'p> {
         let mut sql = None;
         let mut messages = Vec::new();
         if draft.template {
-            let Some((rendered, records)) = self.sql(draft, run, &config) else {
-                return Outcome::Failed;
-            };
-            depends_on.extend(records.depends_on);
-            messages = records.messages;
-            sql = Some(rendered);
+            match self.sql(draft, run, &config) {
+                Sql::Rendered(rendered, records) => {
+                    depends_on.extend(records.depends_on);
+                    messages = records.messages;
+                    sql = Some(*rendered);
+                }
+                Sql::Waiting(waiting) => return Outcome::Waiting(waiting),
+                Sql::Failed => return Outcome::Failed,
+            }
         }
         let mut seen = BTreeSet::new();
         depends_on.retain(|(id, _)| seen.insert(id.clone()));
@@ -506,13 +512,8 @@ impl<'p> Stage<'p> {
         Some(seed?.1.id.clone())
     }
 
-    /// Renders the template of a node, with its map. `None` after a problem.
-    fn sql(
-        &mut self,
-        draft: &Draft<'p>,
-        run: Run,
-        config: &NodeConfig,
-    ) -> Option<(RenderedSql, Records)> {
+    /// Renders the template of a node, with its map.
+    fn sql(&mut self, draft: &Draft<'p>, run: Run, config: &NodeConfig) -> Sql {
         let places = draft.test.as_ref().map(|test| Places {
             default: draft.place,
             words: words(test.declared, config.filter.as_ref().map(|f| f.span)),
@@ -534,7 +535,19 @@ impl<'p> Stage<'p> {
             ..run
         };
         let run = Arc::new(run);
-        let output = match self.output(&run, Marking::Output) {
+        let result = self.output(&run, Marking::Output);
+        let asked = lock(&run.records).asked.take();
+        if let Some(asked) = asked {
+            let named = std::mem::take(&mut lock(&run.records).depends_on);
+            let named = named.into_iter().map(|(id, _)| id).collect();
+            let resolved = run.index.and_then(|i| self.registry.resolved.get()?.get(i));
+            let relations = resolved.map_or_else(Vec::new, |found| {
+                let companions = found.companions.iter().map(|c| c.relation.clone());
+                companions.chain([found.relation.clone()]).collect()
+            });
+            return Sql::Waiting(Box::new(asked.waiting(named, relations)));
+        }
+        let output = match result {
             Ok(output) => Some(output),
             Err(error) => {
                 self.diagnostics.push(diagnostic(&run, &error));
@@ -545,7 +558,9 @@ impl<'p> Stage<'p> {
         let failed = records.diagnostics.iter().any(Diagnostic::is_error);
         self.diagnostics.extend(records.diagnostics.iter().cloned());
         let sound = self.conditions(draft);
-        let output = output.filter(|_| sound && !failed)?;
+        let Some(output) = output.filter(|_| sound && !failed) else {
+            return Sql::Failed;
+        };
         let decoded = |output: &str| {
             self.registry
                 .with_sites(|sites| decode(output, sites, &self.registry.files, places.as_ref()))
@@ -560,7 +575,7 @@ impl<'p> Stage<'p> {
         }
         let text = result.text.clone();
         let map = result.into_map(draft.place, declared);
-        Some((RenderedSql { text, map }, records))
+        Sql::Rendered(Box::new(RenderedSql { text, map }), Box::new(records))
     }
 
     /// Tells conditions on names that nothing defines. `false` if there are any.
@@ -725,9 +740,17 @@ const CAPTURES: [&str; 6] = [
     "import",
 ];
 
+/// What became of the template of a node.
+enum Sql {
+    Rendered(Box<RenderedSql>, Box<Records>),
+    Waiting(Box<Waiting>),
+    Failed,
+}
+
 enum Outcome {
     Rendered(Box<RenderedNode>, Vec<String>),
     Disabled,
+    Waiting(Box<Waiting>),
     Failed,
 }
 

@@ -1,5 +1,6 @@
 //! Small projects, rendered.
 
+mod answers;
 mod fixture;
 mod graph;
 mod jinja;

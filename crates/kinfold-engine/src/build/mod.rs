@@ -150,8 +150,10 @@ pub async fn build(engine: &Engine, request: BuildRequest<'_>) -> Result<BuildRe
 async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, EngineError> {
     let state = engine.published().await?;
     let mut next = state.document.clone();
-    next.nodes
-        .retain(|id, _| request.compiled.nodes.contains_key(id));
+    next.nodes.retain(|id, _| {
+        let compiled = request.compiled;
+        compiled.nodes.contains_key(id) || compiled.unbound.contains(id)
+    });
     if let Some(deferral) = request.defer {
         deferral.fill(&mut next, request.compiled, request.selected);
     }

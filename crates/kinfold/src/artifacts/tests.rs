@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use kinfold_compile::render::{RenderContext, RenderedProject, render};
+use kinfold_compile::render::{Answers, RenderContext, RenderedProject, render};
 use kinfold_project::{LoadOptions, Project, load};
 use serde_json::{Value as Json, json};
 
@@ -106,6 +106,7 @@ impl Shop {
             invocation_id: "run-1",
             full_refresh: false,
             existing: Arc::new(|_| false),
+            answers: &Answers::default(),
         });
         assert!(problems.is_empty(), "{problems:?}");
         Self {

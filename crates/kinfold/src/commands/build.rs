@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use kinfold_engine::build::{BuildReport, BuildRequest, NodeStatus, build};
+use kinfold_compile::render::codes::NOT_ANSWERED;
+use kinfold_engine::answers::with_ancestors;
+use kinfold_engine::build::{BuildReport, BuildRequest, NodeResult, NodeStatus, build};
 use kinfold_engine::{Engine, EngineOptions};
-use kinfold_project::{NodeId, ResourceType};
+use kinfold_project::{NodeId, ResourceType, Severity};
 use kinfold_sync::CancelToken;
 
 use super::selection::{deferral, selected};
@@ -52,9 +54,14 @@ pub async fn run(
         workspace.require_sound()?;
     }
     if !output.is_json() {
-        output.diagnostics(workspace.files(), &workspace.found);
+        // What templates ask may be answered by what is built first.
+        let mut found = workspace.found.clone();
+        found.retain(|problem| problem.code != NOT_ANSWERED);
+        output.diagnostics(workspace.files(), &found);
     }
-    let report = run_bound(&workspace, &engine, &bound, options, verb, output).await?;
+    let cancel = super::cancelled_by_user();
+    let what = (options, verb);
+    let report = run_asking(&mut workspace, &engine, bound, what, cancel, output).await?;
     if output.is_json() {
         output.json(&serde_json::to_value(&report).unwrap_or_default());
     } else {
@@ -99,37 +106,141 @@ pub async fn run_until(
     workspace: &Workspace,
     engine: &Engine,
     bound: &Bound,
-    (options, verb): (&RunOptions, Verb),
+    what: (&RunOptions, Verb),
     cancel: CancelToken,
     output: &Output,
 ) -> Result<BuildReport, CommandError> {
-    let selected = chosen(workspace, bound, &options.selection, verb)?;
+    let selected = chosen(workspace, bound, &what.0.selection, what.1)?;
+    let report = nodes(workspace, engine, bound, what, &selected, cancel, output).await?;
+    write_results(workspace, bound, &report, what.1)?;
+    Ok(report)
+}
+
+/// The same, and first the selected nodes whose rows templates ask for, until they ask no more: after
+/// each part the project is bound again.
+pub async fn run_asking(
+    workspace: &mut Workspace,
+    engine: &Engine,
+    mut bound: Bound,
+    what: (&RunOptions, Verb),
+    cancel: CancelToken,
+    output: &Output,
+) -> Result<BuildReport, CommandError> {
+    let (options, verb) = what;
+    let mut results: Vec<NodeResult> = vec![];
+    let mut published = false;
+    loop {
+        let done: BTreeSet<NodeId> = results.iter().map(|result| result.id.clone()).collect();
+        let chosen = chosen(workspace, &bound, &options.selection, verb)?;
+        let models = matches!(verb, Verb::Build | Verb::Run);
+        let part = if models {
+            asked_for(&bound, &chosen, &done)
+        } else {
+            BTreeSet::new()
+        };
+        let last = part.is_empty();
+        if last {
+            let whole = models && options.selection.select.is_empty();
+            told(workspace, whole, output)?;
+        }
+        let selected = if last {
+            chosen.difference(&done).cloned().collect()
+        } else {
+            part
+        };
+        let cancel = cancel.clone();
+        let mut report = nodes(workspace, engine, &bound, what, &selected, cancel, output).await?;
+        results.append(&mut report.nodes);
+        published |= report.published;
+        if last || !report.success {
+            report.nodes = results;
+            report.published = published;
+            write_results(workspace, &bound, &report, verb)?;
+            return Ok(report);
+        }
+        bound = workspace.bind(Some(engine), options.full_refresh).await?;
+        super::check::write(workspace, &bound)?;
+        workspace.require_sound()?;
+    }
+}
+
+/// What must be built before templates can be told the rows that they ask for: those nodes, what they
+/// are made of, and their tests, as far as they are chosen and not done. Empty if there is nothing.
+fn asked_for(
+    bound: &Bound,
+    chosen: &BTreeSet<NodeId>,
+    done: &BTreeSet<NodeId>,
+) -> BTreeSet<NodeId> {
+    let compiled = &bound.compiled;
+    let mut asked = with_ancestors(&bound.asked, compiled);
+    asked.retain(|id| chosen.contains(id));
+    if asked.is_subset(done) {
+        return BTreeSet::new();
+    }
+    let tests = chosen.iter().filter(|id| {
+        compiled.nodes.get(*id).is_some_and(|node| {
+            node.resource == ResourceType::Test
+                && node.depends_on.iter().all(|parent| asked.contains(parent))
+        })
+    });
+    let tests: Vec<NodeId> = tests.cloned().collect();
+    asked.extend(tests);
+    asked.difference(done).cloned().collect()
+}
+
+/// Tells the questions that stay open. They end a run that is about the `whole` project.
+fn told(workspace: &mut Workspace, whole: bool, output: &Output) -> Result<(), CommandError> {
+    let mut open = vec![];
+    for problem in &mut workspace.found {
+        if problem.code == NOT_ANSWERED {
+            if whole {
+                problem.severity = Severity::Error;
+            }
+            open.push(problem.clone());
+        }
+    }
+    workspace.require_sound()?;
+    if !output.is_json() && !open.is_empty() {
+        output.diagnostics(workspace.files(), &open);
+    }
+    Ok(())
+}
+
+async fn nodes(
+    workspace: &Workspace,
+    engine: &Engine,
+    bound: &Bound,
+    (options, _): (&RunOptions, Verb),
+    selected: &BTreeSet<NodeId>,
+    cancel: CancelToken,
+    output: &Output,
+) -> Result<BuildReport, CommandError> {
     let deferral = deferral(workspace, engine, &options.selection, &options.defer).await?;
     let progress = output.progress();
     let request = BuildRequest {
         project: &workspace.project,
         compiled: &bound.compiled,
-        selected: &selected,
+        selected,
         full_refresh: options.full_refresh,
         defer: deferral.as_ref(),
         progress: progress.as_ref(),
         cancel,
     };
-    let report = build(engine, request).await?;
-    drop(progress);
-    let results: Vec<RunResult> = report
-        .nodes
-        .iter()
-        .map(|n| RunResult::of(n, &bound.compiled))
-        .collect();
+    Ok(build(engine, request).await?)
+}
+
+fn write_results(
+    workspace: &Workspace,
+    bound: &Bound,
+    report: &BuildReport,
+    verb: Verb,
+) -> Result<(), CommandError> {
+    let nodes = report.nodes.iter();
+    let results: Vec<RunResult> = nodes.map(|n| RunResult::of(n, &bound.compiled)).collect();
     let target = workspace.root.join("target");
-    write_run_results(
-        &target,
-        &results,
-        &super::check::facts(workspace),
-        verb.word(),
-    )?;
-    Ok(report)
+    let facts = super::check::facts(workspace);
+    write_run_results(&target, &results, &facts, verb.word())?;
+    Ok(())
 }
 
 impl Verb {

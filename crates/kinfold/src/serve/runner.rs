@@ -101,7 +101,8 @@ impl ProjectRunner {
         workspace.require_sound()?;
         let (engine, bound) = build::prepare(&mut workspace, &options).await?;
         let what = (&options, Verb::Build);
-        let report = build::run_until(&workspace, &engine, &bound, what, cancel, &output).await?;
+        let report =
+            build::run_asking(&mut workspace, &engine, bound, what, cancel, &output).await?;
         Ok(RunEnded {
             run_id: Some(engine.clock.run_id.clone()),
             outcome: if report.success {

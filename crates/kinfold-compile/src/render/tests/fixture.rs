@@ -13,13 +13,16 @@ use kinfold_project::{
 };
 
 use crate::render::template::{Piece, pieces};
-use crate::render::{Origin, RenderContext, RenderedNode, RenderedProject, RenderedSql, render};
+use crate::render::{
+    Answers, Origin, RenderContext, RenderedNode, RenderedProject, RenderedSql, render,
+};
 
 pub(super) struct Fixture {
     pub project: Project,
     pub vars: serde_json::Map<String, serde_json::Value>,
     pub env: BTreeMap<String, String>,
     pub full_refresh: bool,
+    pub answers: Answers,
 }
 
 pub(super) fn text(text: &str) -> Value {
@@ -83,6 +86,7 @@ impl Fixture {
             vars: serde_json::Map::new(),
             env: BTreeMap::new(),
             full_refresh: false,
+            answers: Answers::default(),
         }
     }
 
@@ -261,6 +265,7 @@ impl Fixture {
             invocation_id: "run-1",
             full_refresh: self.full_refresh,
             existing: Arc::new(|_| true),
+            answers: &self.answers,
         })
     }
 

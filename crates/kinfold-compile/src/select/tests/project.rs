@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kinfold_project::{LoadOptions, load};
 
-use crate::render::{RenderContext, render};
+use crate::render::{Answers, RenderContext, render};
 use crate::select::{SelectGraph, select};
 
 const FILES: [(&str, &str); 9] = [
@@ -58,6 +58,7 @@ fn graph() -> SelectGraph {
         invocation_id: "run",
         full_refresh: false,
         existing: Arc::new(|_| false),
+        answers: &Answers::default(),
     });
     SelectGraph::of(&project, &rendered)
 }

@@ -1,0 +1,2 @@
+{% call statement('drop') %}drop table x{% endcall %}
+select 1 as id

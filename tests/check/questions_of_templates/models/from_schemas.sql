@@ -1,0 +1,1 @@
+select {{ all_but(ref('known'), ['kind']) }} from {{ ref('known') }}
