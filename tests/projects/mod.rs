@@ -35,6 +35,8 @@ pub fn trials() -> Vec<Trial> {
 fn run_case(case: &Path) {
     let project = folder();
     copy(case, project.path());
+    // A plan is made of what is not there yet.
+    kinfold(project.path(), ["plan"]).run().ok();
     let first = kinfold(project.path(), ["build", "--output", "json"]).run();
     let found = describe(&first.json()["nodes"]);
     let expected = case.join("expected.txt");
@@ -51,6 +53,7 @@ fn run_case(case: &Path) {
     );
     let first = first.ok();
 
+    kinfold(project.path(), ["plan"]).run().ok();
     let second = kinfold(project.path(), ["build", "--output", "json"])
         .run()
         .ok();

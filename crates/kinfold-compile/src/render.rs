@@ -21,6 +21,8 @@ mod graph;
 mod instrument;
 mod macros;
 mod mark;
+mod nodes;
+mod python;
 mod reference;
 mod registry;
 mod relation;

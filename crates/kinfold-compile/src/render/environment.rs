@@ -9,9 +9,10 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, escape_formatter};
 
-use super::functions::{Moment, Namespace, functions};
+use super::functions::{Namespace, functions};
 use super::instrument::Marking;
 use super::macros::{MacroValue, PackageValue};
+use super::python::{Moment, modules};
 use super::registry::{Registry, TemplateName};
 use super::relation::CATALOG;
 use super::{codes, mark, value};
@@ -255,20 +256,17 @@ fn globals(env: &mut Environment<'static>, registry: &Arc<Registry>) {
         ]),
     );
     env.add_global("builtins", Value::from_object(Namespace::Builtins));
-    env.add_global(
-        "modules",
-        Value::from_pairs([
-            ("datetime", Value::from_object(Namespace::DateTime)),
-            ("re", Value::from_object(Namespace::Regex)),
-        ]),
-    );
+    env.add_global("modules", modules());
     env.add_global("database", Value::from(CATALOG));
     env.add_global("project_name", Value::from(registry.project.as_str()));
     env.add_global(
         "invocation_id",
         Value::from(registry.invocation_id.as_str()),
     );
-    env.add_global("run_started_at", Value::from_object(Moment(registry.as_of)));
+    env.add_global(
+        "run_started_at",
+        Value::from_object(Moment::utc(registry.as_of)),
+    );
     // A version of dbt that packages ask for by `require-dbt-version`.
     env.add_global("dbt_version", Value::from("1.10.5"));
     env.add_global("thread_id", Value::from("main"));

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
 use kinfold_project::Diagnostic;
 use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
@@ -409,10 +408,6 @@ pub(super) enum Namespace {
     ApiColumn,
     /// `builtins`.
     Builtins,
-    /// `modules.datetime` and what is in it.
-    DateTime,
-    /// `modules.re`.
-    Regex,
 }
 
 impl Object for Namespace {
@@ -421,7 +416,6 @@ impl Object for Namespace {
             (Self::Builtins, name) => functions()
                 .find(|(function, _)| *function == name)
                 .map(|(_, value)| value),
-            (Self::DateTime, "datetime" | "date") => Some(Value::from_dyn_object(Arc::clone(self))),
             _ => None,
         }
     }
@@ -468,105 +462,8 @@ impl Object for Namespace {
                 Some((_, body)) => body(state, &run, args),
                 None => Err(Error::from(ErrorKind::UnknownMethod)),
             },
-            (Self::DateTime, "now" | "utcnow" | "today") => {
-                Ok(Value::from_object(Moment(run.registry.as_of)))
-            }
-            (Self::Regex, _) => regular_expression(method, args),
-            (Self::DateTime | Self::Exceptions, _) => Err(Error::from(ErrorKind::UnknownMethod)),
+            (Self::Exceptions, _) => Err(Error::from(ErrorKind::UnknownMethod)),
         }
-    }
-}
-
-/// Functions of Python's `re`, with the syntax of the `regex` crate: no look-around, no
-/// back-references. A match is its text.
-fn regular_expression(method: &str, mut args: Args) -> Result<Value, Error> {
-    if !["sub", "match", "search", "fullmatch", "findall", "split"].contains(&method) {
-        return Err(Error::from(ErrorKind::UnknownMethod));
-    }
-    let pattern = args.text(method, "pattern")?;
-    let replacement = if method == "sub" {
-        args.text(method, "repl")?
-    } else {
-        String::new()
-    };
-    let text = args.text(method, "string")?;
-    args.finish(method)?;
-    let anchored = match method {
-        "match" => format!("^(?:{pattern})"),
-        "fullmatch" => format!("^(?:{pattern})$"),
-        _ => pattern,
-    };
-    let regex = regex::Regex::new(&anchored).map_err(|_| {
-        let message = "the pattern is not a regular expression that is supported";
-        Error::new(ErrorKind::InvalidOperation, message)
-    })?;
-    Ok(match method {
-        "sub" => Value::from(
-            regex
-                .replace_all(&text, regex::NoExpand(&replacement))
-                .as_ref(),
-        ),
-        "findall" => regex
-            .find_iter(&text)
-            .map(|m| Value::from(m.as_str()))
-            .collect(),
-        "split" => regex.split(&text).map(Value::from).collect(),
-        _ => regex
-            .find(&text)
-            .map_or_else(|| Value::from(()), |m| Value::from(m.as_str())),
-    })
-}
-
-/// A moment in time, as Python's `datetime` is used in templates.
-#[derive(Debug)]
-pub(super) struct Moment(pub DateTime<Utc>);
-
-impl Object for Moment {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let t = self.0;
-        Some(match key.as_str()? {
-            "year" => Value::from(t.year()),
-            "month" => Value::from(t.month()),
-            "day" => Value::from(t.day()),
-            "hour" => Value::from(t.hour()),
-            "minute" => Value::from(t.minute()),
-            "second" => Value::from(t.second()),
-            _ => return None,
-        })
-    }
-
-    fn is_true(self: &Arc<Self>) -> bool {
-        true
-    }
-
-    fn call_method(
-        self: &Arc<Self>,
-        _state: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
-        let mut args = Args::new(args);
-        match method {
-            "strftime" => {
-                use std::fmt::Write;
-                let format = args.text("strftime", "format")?;
-                let mut text = String::new();
-                write!(text, "{}", self.0.format(&format)).map_err(|_| {
-                    Error::new(
-                        ErrorKind::InvalidOperation,
-                        format!("`{format}` is not a format of times"),
-                    )
-                })?;
-                Ok(Value::from(text))
-            }
-            "isoformat" => Ok(Value::from(self.0.to_rfc3339())),
-            "date" | "astimezone" | "replace" => Ok(Value::from_dyn_object(Arc::clone(self))),
-            _ => Err(Error::from(ErrorKind::UnknownMethod)),
-        }
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.format("%Y-%m-%d %H:%M:%S%.6f+00:00"))
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Resolved {
     pub companions: Vec<Companion>,
     /// Whether it is incremental and exists.
     pub incremental: bool,
+    /// Its configuration.
+    pub config: BTreeMap<String, serde_json::Value>,
 }
 
 /// A macro of the project or of ours.

@@ -289,6 +289,7 @@ impl<'p> Stage<'p> {
                 relation,
                 companions,
                 incremental,
+                config: json_config(config),
             });
         }
         resolved

@@ -404,7 +404,12 @@ impl Run<'_> {
                 Inputs(BTreeMap::from([(node.id.to_string(), files.identity())]))
             }
             _ => {
-                let pinned = self.source(node).await?;
+                let pinned = match (self.source(node).await, node.depends_on.first()) {
+                    (Err(EngineError::NotBuilt(_)), Some(seed)) => {
+                        return Ok(Known::Missing(seed.clone()));
+                    }
+                    (pinned, _) => pinned?,
+                };
                 if let Some(published) = pinned.node {
                     self.next.nodes.insert(node.id.clone(), published);
                 }

@@ -175,8 +175,10 @@ pub async fn plan(engine: &Engine, request: PlanRequest<'_>) -> Result<PlanRepor
             });
         }
     }
-    let gone =
-        |id: &&NodeId| !compiled.nodes.contains_key(*id) && !id.as_str().starts_with("test.");
+    let gone = |id: &&NodeId| {
+        let known = compiled.nodes.contains_key(*id) || compiled.unbound.contains(*id);
+        !known && !id.as_str().starts_with("test.")
+    };
     Ok(PlanReport {
         success: true,
         nodes,
@@ -223,7 +225,12 @@ impl Run<'_> {
         let anew = read_anew.map(|id| format!("`{}` is built before it", name_of(id)));
         let known = match self.known(node).await? {
             Known::Inputs(inputs, key) => (inputs, key),
-            Known::Pinned(None) => return Ok(of(PlannedAction::Skip, "up to date".into(), None)),
+            Known::Pinned(None) => {
+                return Ok(match anew {
+                    Some(anew) => of(PlannedAction::Build, anew, None),
+                    None => of(PlannedAction::Skip, "up to date".into(), None),
+                });
+            }
             Known::Pinned(Some(reason)) => return Ok(of(PlannedAction::Build, reason, None)),
             Known::Missing(missing) => {
                 let reason = anew.unwrap_or_else(|| {

@@ -225,6 +225,70 @@ fn cross_database_macros() {
 }
 
 #[test]
+fn times_and_zones() {
+    assert_eq!(
+        rendered(
+            "{% set m = modules %}{% set zone = m.pytz.timezone('America/New_York') %}\
+             {% set at = m.datetime.datetime(2024, 7, 4, 12, tzinfo=m.pytz.utc) %}\
+             {{ at }}|{{ at.astimezone(zone) }}|{{ at.astimezone(zone).strftime('%H:%M') }}|{{ at.date() }}|\
+             {{ zone.localize(m.datetime.datetime(2024, 1, 1)).isoformat() }}|{{ m.datetime.date(2024, 2, 29).isoweekday() }}|\
+             {{ m.datetime.datetime.strptime('2024-03-01', '%Y-%m-%d') }}|\
+             {{ m.datetime.datetime.fromisoformat('2024-03-01T10:00:00+02:00').timestamp() }}|\
+             {{ at.replace(year=2025, hour=1).isoformat() }}|{{ m.datetime.datetime(2024, 1, 1).tzinfo }}|\
+             {{ 'y' if m.datetime.date(2024, 1, 1).hour is defined else 'n' }}"
+        ),
+        "2024-07-04 12:00:00+00:00|2024-07-04 08:00:00-04:00|08:00|2024-07-04|\
+         2024-01-01T00:00:00-05:00|4|2024-03-01 00:00:00|1709280000|2025-07-04T01:00:00+00:00|None|n"
+    );
+    assert_eq!(
+        rendered(
+            "{{ run_started_at }} {{ run_started_at.astimezone(modules.pytz.timezone('Asia/Tokyo')).hour }}"
+        ),
+        "2023-11-14 22:13:20+00:00 7"
+    );
+}
+
+#[test]
+fn the_graph_has_what_takes_part() {
+    let fixture = Fixture::new()
+        .model("a", "{{ config(tags=['hourly'], materialized='table') }} select 1")
+        .model("off", "{{ config(enabled=false) }} select 1")
+        .source("raw", "events")
+        .model(
+            "m",
+            "{% for n in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') %}\
+             {{ n.name }} {{ n.config.materialized }} {{ n.tags | join }};{% endfor %}\
+             {{ graph['sources'].values() | map(attribute='source_name') | join }} {{ 'model.shop.a' in graph.nodes }}",
+        );
+    assert_eq!(fixture.sql("m").text, "a table hourly;m view ;raw True");
+}
+
+#[test]
+fn combinations() {
+    let shown = |call: &str| {
+        rendered(&format!(
+            "{{% for row in modules.itertools.{call} %}}{{{{ row | join }}}} {{% endfor %}}"
+        ))
+    };
+    assert_eq!(shown("product(['a', 'b'], [1, 2])"), "a1 a2 b1 b2 ");
+    assert_eq!(shown("product([0, 1], repeat=2)"), "00 01 10 11 ");
+    assert_eq!(shown("combinations(['a', 'b', 'c'], 2)"), "ab ac bc ");
+    assert_eq!(
+        shown("permutations(['a', 'b', 'c'], r=2)"),
+        "ab ac ba bc ca cb "
+    );
+    assert_eq!(
+        rendered("{{ modules.itertools.chain([1], [2, 3]) | list }}"),
+        "[1, 2, 3]"
+    );
+    let fixture = Fixture::new().model(
+        "m",
+        "{{ modules.itertools.product(range(1000), range(1000)) | length }}",
+    );
+    assert_eq!(fixture.problems().len(), 1);
+}
+
+#[test]
 fn regular_expressions_and_times() {
     assert_eq!(
         rendered(
