@@ -43,8 +43,6 @@ codes! {
     CONTRACT = "KF0415" "materialization-columns";
     /// A type or name that a Delta table cannot hold.
     NOT_STORABLE = "KF0416" "not-storable";
-    /// A schema that is not known without opening a socket.
-    UNKNOWN_SCHEMA = "KF0417" "schema-not-known-offline";
     /// A materialization that the engine cannot run yet.
     MATERIALIZATION_NOT_SUPPORTED = "KF0418" "materialization-not-supported";
 }

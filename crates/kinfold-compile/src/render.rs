@@ -22,6 +22,7 @@ mod instrument;
 mod macros;
 mod mark;
 mod nodes;
+mod open_block;
 mod python;
 mod reference;
 mod registry;

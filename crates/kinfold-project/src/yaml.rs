@@ -153,11 +153,14 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     let place = self.caret(error.marker().index());
-                    let mut diagnostic = Diagnostic::error(
-                        codes::YAML_SYNTAX,
-                        format!("this is not valid YAML: {}", error.info()),
-                        place,
-                    );
+                    let open_quote = error.info()
+                        == "while scanning a quoted scalar, found unexpected end of stream";
+                    let message = if open_quote {
+                        "this quote is never closed".to_owned()
+                    } else {
+                        format!("this is not valid YAML: {}", error.info())
+                    };
+                    let mut diagnostic = Diagnostic::error(codes::YAML_SYNTAX, message, place);
                     if self.line_of(place).contains("{{") || self.line_of(place).contains("{%") {
                         diagnostic =
                             diagnostic.with_help("put quotes around a value that contains Jinja");

@@ -36,7 +36,19 @@ pub fn repeated_columns(sql: &str, columns: &Schema) -> Vec<Problem> {
         // A `*` may bring many.
         match found.iter_mut().find(|p| p.range.as_ref() == Some(&range)) {
             Some(problem) => problem.notes.push(format!("and two are called `{name}`")),
-            None => found.push(problem(name).or_at(Some(range))),
+            None => {
+                let mut problem = problem(name);
+                if sql
+                    .get(range.clone())
+                    .is_some_and(|text| text.ends_with('*'))
+                {
+                    problem.help = vec![
+                        "name the columns that are meant instead of `*`, or join with `USING (…)`"
+                            .to_owned(),
+                    ];
+                }
+                found.push(problem.or_at(Some(range)));
+            }
         }
     }
     found

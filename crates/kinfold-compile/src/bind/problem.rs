@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use crate::codes;
+use crate::session::CATALOG;
 use datafusion::common::{DataFusionError, SchemaError};
 use kinfold_project::Code;
 use regex::Regex;
@@ -107,6 +108,12 @@ static COERCE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static SIGNATURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?s)Function '([^']*)' (?:failed to match any signature|expects? .*|user-defined coercion failed)").ok()
 });
+static NOT_GROUPED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^'([^']*)' must appear in GROUP BY").ok());
+static NO_OPERATOR: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"Cannot coerce arithmetic expression (.+) to valid types").ok());
+static QUALIFIER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(&format!(r#"^"?{CATALOG}"?\.("[^"]*"|[^".]*)\."#)).ok());
 static UNKNOWN_FUNCTION: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"Invalid function '([^']*)'").ok());
 static UNKNOWN_TABLE: LazyLock<Option<Regex>> =
@@ -119,7 +126,15 @@ pub fn from_planner(sql: &str, error: &DataFusionError) -> Problem {
         .diagnostic()
         .and_then(|d| d.span)
         .and_then(|s| byte_range(sql, SqlSpan::new(location(s.start), location(s.end))));
-    let problem = describe(sql, root(error), error);
+    let mut problem = describe(sql, root(error), error);
+    if problem.code == codes::UNKNOWN_RELATION
+        && let Some(name) = place.clone().and_then(|range| sql.get(range))
+        && is_expression_of(sql, name)
+    {
+        problem.help.push(format!(
+            "`{name}` stands behind this: only what comes after a common table expression can read it"
+        ));
+    }
     let problem = match error.diagnostic() {
         Some(d) if d.message == "expressions have incompatible types" => Problem {
             notes: d
@@ -138,6 +153,18 @@ pub fn from_planner(sql: &str, error: &DataFusionError) -> Problem {
         },
         None => problem,
     }
+}
+
+/// Whether the text has a common table expression of that name: the name, `AS` and a bracket.
+fn is_expression_of(sql: &str, name: &str) -> bool {
+    let lower = sql.to_lowercase();
+    lower
+        .match_indices(&name.to_lowercase())
+        .any(|(at, found)| {
+            let rest = lower.get(at + found.len()..).unwrap_or("").trim_start();
+            rest.strip_prefix("as")
+                .is_some_and(|rest| rest.trim_start().starts_with('('))
+        })
 }
 
 fn text_at(sql: &str, span: datafusion::common::Span) -> Option<String> {
@@ -195,10 +222,14 @@ fn syntax(sql: &str, text: &str) -> Problem {
     let message = PARSER_PLACE
         .as_ref()
         .map_or(text.into(), |r| r.replace(text, ""));
-    let mut problem = Problem::new(
-        codes::SYNTAX,
-        format!("this is not SQL: {}", sentence(&message)),
-    );
+    // A full stop ends a sentence, unless it is what was found.
+    let message = message.trim_end();
+    let message = match message.strip_suffix("found: .") {
+        Some(expected) => format!("{} found: `.`", sentence(expected)),
+        None => sentence(message),
+    };
+    let mut problem = Problem::new(codes::SYNTAX, format!("this is not SQL: {message}"));
+    problem.help.extend(at.and_then(|at| misspelt(sql, at)));
     let end_of_text = sql.trim_end().len();
     problem.range = match at {
         Some(start) if start < end_of_text => {
@@ -214,6 +245,30 @@ fn syntax(sql: &str, text: &str) -> Problem {
     problem
 }
 
+/// A keyword that a word at the place or shortly before it was probably meant to be. A misspelt one is taken for an
+/// alias, so the parser stumbles over what comes behind it.
+fn misspelt(sql: &str, at: usize) -> Option<String> {
+    const KEYWORDS: [&str; 11] = [
+        "SELECT", "FROM", "WHERE", "GROUP", "ORDER", "HAVING", "JOIN", "UNION", "LIMIT", "WITH",
+        "VALUES",
+    ];
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    let at_place = sql.get(at..)?.split(|c| !part(c)).next()?;
+    let before = sql.get(..at)?.rsplit(|c| !part(c));
+    let before = before.filter(|word| !word.is_empty()).take(3);
+    let is_word = |word: &&str| word.len() > 3 && !KEYWORDS.contains(&word.to_uppercase().as_str());
+    // A letter is missing, wrong or in another place. With one more it is rather a name, like `orders`.
+    let like = |word: &str, keyword: &str| {
+        word.len() <= keyword.len()
+            && strsim::damerau_levenshtein(&word.to_uppercase(), keyword) == 1
+    };
+    let mut words = std::iter::once(at_place).chain(before).filter(is_word);
+    words.find_map(|word| {
+        let close = KEYWORDS.into_iter().find(|keyword| like(word, keyword))?;
+        Some(format!("did you mean `{close}` where `{word}` stands?"))
+    })
+}
+
 fn schema_problem(error: &SchemaError) -> Problem {
     match error {
         SchemaError::FieldNotFound {
@@ -222,7 +277,7 @@ fn schema_problem(error: &SchemaError) -> Problem {
         } => {
             let mut problem = Problem::new(
                 codes::UNKNOWN_COLUMN,
-                format!("column `{}` not found", field.flat_name()),
+                format!("column `{}` not found", unqualified(&field.flat_name())),
             );
             let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
             if let Some(close) = closest(field.name(), &names) {
@@ -245,7 +300,7 @@ fn schema_problem(error: &SchemaError) -> Problem {
         SchemaError::AmbiguousReference { field } => {
             let mut p = Problem::new(
                 codes::AMBIGUOUS_COLUMN,
-                format!("column `{}` is ambiguous", field.flat_name()),
+                format!("column `{}` is ambiguous", unqualified(&field.flat_name())),
             );
             p.help
                 .push("put the table's name or alias in front of it".to_owned());
@@ -279,11 +334,22 @@ fn planned(text: &str, whole: &DataFusionError) -> Problem {
     if let Some(name) = capture(&UNKNOWN_TABLE, text) {
         return Problem::new(
             codes::UNKNOWN_RELATION,
-            format!("relation `{name}` not found"),
+            format!("relation `{}` not found", unqualified(&name)),
         );
     }
     let diagnosed = whole.diagnostic().map_or("", |d| d.message.as_str());
     if diagnosed.contains("GROUP BY") || text.contains("must appear in the GROUP BY clause") {
+        if let Some(column) = capture(&NOT_GROUPED, diagnosed) {
+            let column = unqualified(&column);
+            let mut p = Problem::new(
+                codes::NOT_GROUPED,
+                format!("`{column}` is neither grouped nor aggregated"),
+            );
+            p.help.push(format!(
+                "add it to `GROUP BY`, or say which of its values is meant, such as `max({column})`"
+            ));
+            return p;
+        }
         let mut p = Problem::new(
             codes::NOT_GROUPED,
             lower_first(first_sentence(if diagnosed.is_empty() {
@@ -319,6 +385,15 @@ fn planned(text: &str, whole: &DataFusionError) -> Problem {
             ),
         );
     }
+    if let Some(operation) = capture(&NO_OPERATOR, text) {
+        let mut p = Problem::new(
+            codes::TYPE_MISMATCH,
+            format!("there is no `{operation}`: the types do not go together"),
+        );
+        p.help
+            .push("say with `CAST(… AS …)` what one of them is to be taken for".to_owned());
+        return p;
+    }
     if diagnosed == "expressions have incompatible types" {
         return Problem::new(codes::TYPE_MISMATCH, sentence(text));
     }
@@ -330,7 +405,23 @@ fn planned(text: &str, whole: &DataFusionError) -> Problem {
     } else {
         codes::CANNOT_BIND
     };
-    Problem::new(kind, sentence(text))
+    let mut problem = Problem::new(kind, sentence(text));
+    if text.contains("UNION queries have different number of columns") {
+        "the arms of this `UNION` have different numbers of columns"
+            .clone_into(&mut problem.message);
+        problem
+            .help
+            .push("select the same columns in the same order in each of them".to_owned());
+    }
+    problem
+}
+
+/// A name without the catalog and schema that `ref` puts in front of it.
+fn unqualified(name: &str) -> String {
+    match QUALIFIER.as_ref() {
+        Some(qualifier) => qualifier.replace(name, "").into_owned(),
+        None => name.to_owned(),
+    }
 }
 
 fn capture(regex: &LazyLock<Option<Regex>>, text: &str) -> Option<String> {

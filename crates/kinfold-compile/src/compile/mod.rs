@@ -29,6 +29,7 @@ use crate::relation::{RelationKey, relations_read};
 use crate::render::{
     Materialization, NodeConfig, Relation, RenderedNode, RenderedProject, RenderedSql, Tested,
 };
+use crate::session::CATALOG;
 
 /// Why a type or a name of a result cannot be stored.
 pub type NotStorable = Box<dyn std::error::Error + Send + Sync>;
@@ -420,7 +421,10 @@ fn diagnose(problem: Problem, node: &RenderedNode, sql: &RenderedSql) -> Diagnos
     for (span, text) in origin.related {
         d = d.with_related(span, text);
     }
-    if let (true, Some(text)) = (origin.from_expression, origin.rendered) {
+    // That `ref` gives the name of a relation explains nothing.
+    let relation = format!("\"{CATALOG}\".");
+    let rendered = origin.rendered.filter(|text| !text.starts_with(&relation));
+    if let (true, Some(text)) = (origin.from_expression, rendered) {
         d = d.with_note(format!("this expression gave `{text}`"));
     }
     if node.resource == ResourceType::Test && origin.from_expression {

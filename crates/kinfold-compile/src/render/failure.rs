@@ -7,6 +7,7 @@ use super::codes;
 use super::functions::near_function;
 use super::instrument::CONTEXT;
 use super::mark;
+use super::open_block::open_block;
 use super::reference::{closest, suggest};
 use super::registry::{Registry, lock};
 use super::run::{Run, with_calls};
@@ -78,6 +79,22 @@ fn told(run: &Run, error: &Error, span: Span) -> Diagnostic {
     let detail = mark::strip(error.detail().unwrap_or(""));
     let written = run.registry.files.text(span).trim();
     match error.kind() {
+        ErrorKind::SyntaxError if detail.starts_with("unexpected end of input") => {
+            let text = run.registry.files.get(span.file).map(|file| &*file.text);
+            match text.and_then(open_block) {
+                Some((range, word)) => Diagnostic::error(
+                    codes::JINJA_SYNTAX,
+                    format!("this `{word}` is never closed"),
+                    Span::new(span.file, range.start, range.end),
+                )
+                .with_help(format!("close it with `{{% end{word} %}}`")),
+                None => Diagnostic::error(
+                    codes::JINJA_SYNTAX,
+                    format!("the template cannot be read: {detail}"),
+                    span,
+                ),
+            }
+        }
         ErrorKind::SyntaxError => Diagnostic::error(
             codes::JINJA_SYNTAX,
             format!("the template cannot be read: {detail}"),
@@ -130,7 +147,7 @@ fn told(run: &Run, error: &Error, span: Span) -> Diagnostic {
             if detail.is_empty() {
                 format!("`{written}`: there is no such method")
             } else {
-                detail
+                no_method(&detail)
             },
             span,
         ),
@@ -138,7 +155,10 @@ fn told(run: &Run, error: &Error, span: Span) -> Diagnostic {
             codes::WRONG_ARGUMENTS,
             match (error.kind(), detail.is_empty()) {
                 (_, false) => detail,
-                (ErrorKind::TooManyArguments, true) => "too many arguments".to_owned(),
+                (ErrorKind::TooManyArguments, true) => match written.split_once('(') {
+                    Some((name, _)) => format!("`{}` is given too many arguments", name.trim()),
+                    None => "too many arguments".to_owned(),
+                },
                 _ => "an argument is missing".to_owned(),
             },
             span,
@@ -173,6 +193,22 @@ fn told(run: &Run, error: &Error, span: Span) -> Diagnostic {
             span,
         ),
     }
+}
+
+/// What the engine says of a method, in our words: `sequence has no method named push`.
+fn no_method(detail: &str) -> String {
+    let Some((kind, method)) = detail.split_once(" has no method named ") else {
+        return detail.to_owned();
+    };
+    let kind = match kind {
+        "sequence" => "a list",
+        "map" => "a mapping",
+        "string" => "text",
+        "number" => "a number",
+        "bool" => "true or false",
+        kind => kind,
+    };
+    format!("{kind} has no method `{method}`")
 }
 
 fn undefined(run: &Run, detail: &str, written: &str, span: Span) -> Diagnostic {

@@ -49,7 +49,7 @@ impl Checker<'_, '_> {
             base.starts_with("https://") || loopback.iter().any(|start| base.starts_with(start));
         if !sound {
             let message = format!("`base_url` must start with `https://`, this is `{base}`");
-            let span = self.root_span();
+            let span = self.manifest.base_url_at;
             self.reading.error(codes::ADDRESS, message, span);
         }
     }

@@ -47,6 +47,8 @@ pub struct Manifest {
     pub parameters: Vec<Parameter>,
     /// What paths are appended to.
     pub base_url: Text,
+    /// Where it stands.
+    pub base_url_at: Span,
     /// Headers of every request.
     pub headers: Vec<(String, Text)>,
     /// Credentials.

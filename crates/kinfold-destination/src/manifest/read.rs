@@ -115,6 +115,9 @@ fn manifest(value: &Value, reading: &mut Reading<'_>) -> Option<Manifest> {
         verified: fields.text("verified", reading),
         parameters,
         base_url: base_url?,
+        base_url_at: fields
+            .get("base_url")
+            .map_or(fields.span, |value| value.span),
         headers,
         auth: auth?,
         limits,

@@ -89,7 +89,7 @@ fn each_mistake_is_found_at_its_place() {
             "http://a.example",
             "KF0611",
             "must start with `https://`",
-            "v",
+            "http://a.example",
         ),
         (
             "rows: 10\n",

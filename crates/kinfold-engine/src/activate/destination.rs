@@ -110,7 +110,7 @@ async fn open_secrets(
     let opened = OpenedSecrets::open(sources, &engine.root).await;
     let opened = opened.map_err(template)?;
     for warning in &opened.warnings {
-        tracing::warn!(%connection, "{}", warning.message);
+        (request.warn)(warning);
     }
     Ok(opened)
 }

@@ -63,7 +63,7 @@ mod streamed;
 use std::time::Duration;
 
 use kinfold_compile::compile::CompiledSync;
-use kinfold_project::{Connection, Located, Sync, Value};
+use kinfold_project::{Connection, Diagnostic, Located, Sync, Value};
 use kinfold_sync::{Budget, CancelToken, Clock, DeliveryPolicy, Destination};
 
 pub use account::{COMMON_OPTIONS, SharedAccount, destination_folder};
@@ -102,6 +102,8 @@ pub struct SyncRequest<'a> {
     pub account: SharedAccount,
     /// Reads an environment variable, for `env_var('…')` in options of the connection.
     pub environment_variable: &'a (dyn Fn(&str) -> Option<String> + std::marker::Sync),
+    /// Hears of what is not as it should be although the sync goes on: a file of a secret that everybody can read.
+    pub warn: &'a (dyn Fn(&Diagnostic) + std::marker::Sync),
     /// Ends the delivery: batches in flight are awaited, what was acknowledged counts.
     pub cancel: CancelToken,
 }

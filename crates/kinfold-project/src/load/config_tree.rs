@@ -1,6 +1,6 @@
 //! `models:`, `seeds:`, `sources:` and `data_tests:` of a project file: configuration by folder.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Span};
@@ -155,6 +155,8 @@ pub(super) struct ConfigTree {
     /// Weakest first.
     roots: Vec<Value>,
     used: HashSet<Span>,
+    /// Packages and folders that have something in them.
+    folders: BTreeSet<String>,
 }
 
 impl ConfigTree {
@@ -162,6 +164,7 @@ impl ConfigTree {
         Self {
             roots,
             used: HashSet::new(),
+            folders: BTreeSet::new(),
         }
     }
 
@@ -169,6 +172,13 @@ impl ConfigTree {
     /// the package and ends with the node's name.
     fn layers(&mut self, path: &[&str]) -> Vec<ConfigLayer> {
         let mut layers = vec![];
+        if !self.roots.is_empty() {
+            for name in path {
+                if !self.folders.contains(*name) {
+                    self.folders.insert((*name).to_owned());
+                }
+            }
+        }
         for root in &self.roots {
             let mut level = Some(root);
             let mut names = path.iter();
@@ -222,8 +232,11 @@ impl ConfigTree {
                     ),
                     key.span,
                 );
+                let folders = self.folders.iter().map(String::as_str);
                 problems.push(if KNOWN.contains(&key.value.as_str()) {
                     warning.with_help(format!("to set the configuration, write `+{}`", key.value))
+                } else if let Some(help) = suggest::did_you_mean(&key.value, folders) {
+                    warning.with_help(help)
                 } else {
                     warning
                 });

@@ -106,10 +106,14 @@ impl Reading {
 
     fn file(&mut self, path: &Path, display: &str) -> Option<FileId> {
         let unreadable = |error: &std::io::Error| {
-            Diagnostic::error_nowhere(
+            let diagnostic = Diagnostic::error_nowhere(
                 codes::FILE_NOT_READABLE,
                 format!("`{display}` cannot be read: {error}"),
-            )
+            );
+            match fs::read_link(path) {
+                Ok(to) => diagnostic.with_note(format!("it is a link to `{}`", to.display())),
+                Err(_) => diagnostic,
+            }
         };
         match fs::metadata(path) {
             Ok(metadata) if metadata.len() > MAX_TEXT_BYTES => {

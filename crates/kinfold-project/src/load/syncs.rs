@@ -136,21 +136,24 @@ fn sync(
             .with_help("name the field of the destination that tells its rows apart"),
         );
     }
-    let mapping = mapping::read(&fields, files, problems);
+    let mut mapping = mapping::read(&fields, files, problems);
     let unit_tests = mapping::tests(&fields, problems);
-    for MappedField { field, .. } in &mapping.fields {
-        if let Some((first, _)) = key.iter().find(|(k, _)| k.value == field.value) {
-            problems.push(
-                Diagnostic::error(
-                    codes::DUPLICATE_FIELD,
-                    format!("the field `{}` is set twice", field.value),
-                    field.span,
-                )
-                .with_related(first.span, "it is a key field")
-                .with_help("leave it out of `mapping`, key fields are always sent"),
-            );
-        }
-    }
+    // What is said here is not to be said again of the columns of its query.
+    mapping.fields.retain(|MappedField { field, .. }| {
+        let Some((first, _)) = key.iter().find(|(k, _)| k.value == field.value) else {
+            return true;
+        };
+        problems.push(
+            Diagnostic::error(
+                codes::DUPLICATE_FIELD,
+                format!("the field `{}` is set twice", field.value),
+                field.span,
+            )
+            .with_related(first.span, "it is a key field")
+            .with_help("leave it out of `mapping`, key fields are always sent"),
+        );
+        false
+    });
     let on_leave = on_leave(&fields, mode.as_ref(), problems);
     let first_run = choice(
         &fields,

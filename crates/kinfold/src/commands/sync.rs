@@ -11,7 +11,7 @@ use kinfold_engine::activate::{
     verify_sync,
 };
 use kinfold_engine::{Engine, EngineOptions};
-use kinfold_project::{Connection, Sync};
+use kinfold_project::{Connection, Diagnostic, Sync};
 use kinfold_sync::{Budget, CancelToken, CredentialsCheck};
 use serde_json::json;
 
@@ -196,6 +196,13 @@ impl One<'_> {
             .accounts
             .of(connection, || budget(connection, vars, &variable))
             .map_err(|error| Failure::of(&error.into()))?;
+        let warn = |warning: &Diagnostic| {
+            if !self.output.is_json() {
+                let files = workspace.files();
+                self.output
+                    .diagnostics(files, std::slice::from_ref(warning));
+            }
+        };
         let request = SyncRequest {
             sync,
             compiled,
@@ -207,6 +214,7 @@ impl One<'_> {
             budget,
             account,
             environment_variable: &variable,
+            warn: &warn,
             cancel: self.cancel.clone(),
         };
         if options.check {

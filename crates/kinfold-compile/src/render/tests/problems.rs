@@ -124,7 +124,7 @@ fn an_unknown_method_inside_a_macro_of_a_package() {
         fixture.problems(),
         [
             "KF0303 models/n.sql:1:4 there is no macro `g` in package `shop` ? did you mean `f`?",
-            "KF0305 macros/a.sql:1:21 string has no method named nope | models/m.sql:1:4 in macro `f`, called here",
+            "KF0305 macros/a.sql:1:21 text has no method `nope` | models/m.sql:1:4 in macro `f`, called here",
         ]
     );
 }
@@ -153,9 +153,7 @@ fn syntax() {
     );
     assert_eq!(
         one("\n{% if true %} x"),
-        [
-            "KF0301 models/m.sql:2:14 the template cannot be read: unexpected end of input, expected end of block"
-        ]
+        ["KF0301 models/m.sql:2:1 this `if` is never closed ? close it with `{% endif %}`"]
     );
     assert_eq!(
         one("{% nope %}"),
@@ -188,7 +186,7 @@ fn arguments() {
     assert_eq!(
         fixture.problems(),
         [
-            "KF0306 models/m.sql:1:4 too many arguments",
+            "KF0306 models/m.sql:1:4 `two` is given too many arguments",
             "KF0306 models/n.sql:1:4 unknown keyword argument `c`",
             "KF0306 models/o.sql:1:4 `ref` needs the argument `name`",
             "KF0309 models/p.sql:1:4 the argument `name` of `ref` must be text, not a number",

@@ -392,6 +392,7 @@ impl Setting {
             budget: Budget::unlimited(),
             account: SharedAccount::default(),
             environment_variable: &|_| None,
+            warn: &|_| {},
             cancel: CancelToken::new(),
         }
     }

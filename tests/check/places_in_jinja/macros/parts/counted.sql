@@ -1,0 +1,2 @@
+-- The orders that count.
+WHERE amuont > 0

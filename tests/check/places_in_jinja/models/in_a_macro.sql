@@ -1,0 +1,3 @@
+SELECT order_id
+FROM {{ ref('orders') }}
+WHERE {{ last_days(7) }}

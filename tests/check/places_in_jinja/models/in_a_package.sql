@@ -1,0 +1,2 @@
+SELECT {{ money.euros('amount') }} AS euros
+FROM {{ ref('orders') }}

@@ -1,0 +1,3 @@
+SELECT order_id
+FROM {{ ref('orders') }}
+{% include 'macros/parts/counted.sql' %}

@@ -1,0 +1,5 @@
+{% set total %}
+    sum(amuont)
+{% endset %}
+SELECT {{ total }} AS total
+FROM {{ ref('orders') }}

@@ -1,0 +1,3 @@
+{% set column = 'amuont' %}
+SELECT {{ column }}
+FROM {{ ref('orders') }}
