@@ -2,7 +2,7 @@
 //! sockets and servers.
 //!
 //! A folder is a runner: `check/` problems of projects and their places, `cli/` manners and bad input, `crash/`
-//! processes killed at any moment, `examples/` the examples that have labels, `lake/` tables as other readers see them, `projects/` whole projects and
+//! processes killed at any moment, `diagnostics/` a wrong project for every code, `examples/` the examples that have labels, `lake/` tables as other readers see them, `projects/` whole projects and
 //! their values, `tidy/` the repository itself. A case that is data is a test of its own name; adding it is
 //! adding a folder.
 #![expect(
@@ -15,6 +15,7 @@
 mod check;
 mod cli;
 mod crash;
+mod diagnostics;
 mod examples;
 mod lake;
 mod program;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         lake::trials(),
         cli::trials(),
         check::trials(),
+        diagnostics::trials(),
         projects::trials(),
         tidy::trials(),
     ];

@@ -1,4 +1,4 @@
-//! Puts the standard package and the example shop into the binary, as lists of path and text.
+//! Puts the standard package, the example shop and the pages of diagnostics into the binary, as lists of path and text.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,11 @@ fn main() -> io::Result<()> {
             "Files of the standard package.",
         ),
         ("SHOP", "examples/shop", "Files of the example shop."),
+        (
+            "DIAGNOSTIC_PAGES",
+            "docs/diagnostics",
+            "Pages of the codes of diagnostics, and their table.",
+        ),
     ] {
         let folder = fs::canonicalize(root.join(folder))?;
         println!("cargo::rerun-if-changed={}", folder.display());

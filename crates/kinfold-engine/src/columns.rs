@@ -30,6 +30,9 @@ pub const COLUMNS_UNKNOWN: Code = Code {
     name: "columns-not-known-offline",
 };
 
+/// All codes of this crate, in order.
+pub const CODES: &[Code] = &[SOURCE_UNREADABLE, COLUMNS_UNKNOWN];
+
 /// Where columns may be looked up.
 pub enum Reach<'a> {
     /// Files of this machine only; `kinfold check` opens no socket.

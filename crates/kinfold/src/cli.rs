@@ -1,11 +1,13 @@
 //! The command line.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -40,6 +42,8 @@ pub enum OutputFormat {
     Text,
     /// One JSON object on standard output.
     Json,
+    /// Diagnostics for code hosts and editors, as SARIF 2.1.0 on standard output.
+    Sarif,
 }
 
 /// When output is coloured.
@@ -167,6 +171,13 @@ pub enum Command {
     },
     /// Say everything that is wrong with the project, without opening a socket.
     Check,
+    /// Say more about the code of a diagnostic: why it is one, with an example and how it is mended.
+    #[command(after_help = "Example: kinfold explain KF0402, or kinfold explain unknown-column")]
+    Explain {
+        /// A code or its name; all are listed if not given.
+        #[arg(value_parser = CodeWords, hide_possible_values = true)]
+        code: Option<String>,
+    },
     /// Check, and write the compiled SQL and `manifest.json` to `target/`.
     Compile {
         /// Which nodes to print.
@@ -245,6 +256,28 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// Any word; shells complete it to the codes that there are and their names.
+#[derive(Clone)]
+struct CodeWords;
+
+impl TypedValueParser for CodeWords {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        clap::builder::StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = crate::pages::codes().flat_map(|code| [code.id, code.name]);
+        Some(Box::new(words.map(PossibleValue::new)))
+    }
 }
 
 /// How to serve.

@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod destinations;
 mod packages;
+mod pages;
 mod report;
 mod serve;
 mod workspace;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
             CANNOT_RUN
         }
     };
+    output.finish();
     // Background reads that nobody waits for any more must not keep the process.
     runtime.shutdown_background();
     ExitCode::from(code)

@@ -1,4 +1,4 @@
-//! Packages and projects that come with the binary.
+//! Packages, projects and pages that come with the binary.
 
 use kinfold_project::load::EmbeddedPackage;
 

@@ -68,6 +68,10 @@ pub fn facts(workspace: &Workspace) -> RunFacts {
 
 fn report(workspace: &Workspace, bound: &Bound, output: &Output) -> Done {
     let success = !workspace.has_errors();
+    if output.is_sarif() {
+        output.sarif(&[(&workspace.root, workspace.files(), &workspace.found)]);
+        return Done { success };
+    }
     if output.is_json() {
         let found = crate::report::diagnostics::json(workspace.files(), &workspace.found);
         output.json(&serde_json::json!({

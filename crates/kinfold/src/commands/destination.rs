@@ -175,6 +175,18 @@ pub async fn check(
 ) -> Result<Done, CommandError> {
     let mut success = true;
     let mut reports = vec![];
+    if output.is_sarif() {
+        let read: Result<Vec<Folder>, _> = folders.iter().map(|path| folder_of(path)).collect();
+        let read = read?;
+        let parts: Vec<_> = folders
+            .iter()
+            .zip(&read)
+            .map(|(path, folder)| (path.as_path(), &folder.files, folder.diagnostics.as_slice()))
+            .collect();
+        output.sarif(&parts);
+        let success = !read.iter().any(Folder::has_errors);
+        return Ok(Done { success });
+    }
     for path in folders {
         let folder = folder_of(path)?;
         let mismatches = if replay {

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod destination;
 pub mod ended;
+mod explain;
 pub mod identity;
 mod init;
 mod list;
@@ -57,6 +58,9 @@ pub enum CommandError {
     /// `--defer` without anything that says where to.
     #[error("`--defer` does not say which environment is meant")]
     DeferToWhat(Vec<String>),
+    /// Another command than those that give diagnostics.
+    #[error("this command gives no diagnostics, so it has nothing to say in SARIF")]
+    NoSarif,
     /// `--vars` is not a mapping.
     #[error("`--vars` is not a YAML mapping")]
     Vars,
@@ -150,6 +154,14 @@ impl CommandError {
             Self::BuildFirst { model, .. } => Some(format!(
                 "`kinfold build --exclude {model}+` builds all that does not hang on it"
             )),
+            Self::NoSarif => Some(
+                "`kinfold check` and `kinfold destination check` take `--output sarif`".to_owned(),
+            ),
+            Self::Unknown {
+                kind: explain::CODE,
+                close: None,
+                ..
+            } => Some("`kinfold explain` lists all codes".to_owned()),
             Self::NotEmpty(_) => Some("choose another folder".to_owned()),
             Self::Exists(_) => Some("choose another name, or move that folder away".to_owned()),
             Self::FileExists(_) => Some("choose another name, or move that file away".to_owned()),
@@ -193,6 +205,9 @@ fn asked_the_machine(error: &dyn std::error::Error) -> bool {
 /// When it could not run at all; what it found is in [`Done`] and was printed.
 pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
     let global = &cli.global;
+    if output.is_sarif() && !gives_sarif(&cli.command) {
+        return Err(CommandError::NoSarif);
+    }
     match cli.command {
         Command::Init { dir, name } => init::run(dir, name, output),
         Command::Demo {
@@ -232,6 +247,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             DestinationAction::Test { folders } => destination::check(&folders, true, output).await,
         },
         Command::Check => check::run(global, output).await,
+        Command::Explain { code } => explain::run(code.as_deref(), output),
         Command::Compile { selection } => check::compile(global, &selection, output).await,
         Command::Build(options) => build::run(global, &options, build::Verb::Build, output).await,
         Command::Run(options) => build::run(global, &options, build::Verb::Run, output).await,
@@ -308,6 +324,17 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             Ok(Done { success: true })
         }
     }
+}
+
+/// Whether finding problems of files is what the command is for.
+fn gives_sarif(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Check
+            | Command::Destination {
+                action: DestinationAction::Check { .. }
+            }
+    )
 }
 
 /// Ctrl-C, or the signal by which services are stopped; false if neither can be heard.

@@ -140,7 +140,7 @@ fn snippet<'a>(file: &'a SourceFile, places: &[Place<'a>]) -> Snippet<'a, Annota
 }
 
 /// The bytes of a span that are in the text: whole characters, without white space at the end.
-fn within(text: &str, span: Span) -> Range<usize> {
+pub(super) fn within(text: &str, span: Span) -> Range<usize> {
     let start = text.floor_char_boundary(span.range().start.min(text.len()));
     let end = text
         .ceil_char_boundary(span.range().end.min(text.len()))

@@ -2,8 +2,12 @@
 
 pub mod diagnostics;
 mod progress;
+mod sarif;
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use kinfold_engine::build::{NodeResult, NodeStatus, Progress};
 use kinfold_project::{Diagnostic, SourceMap};
@@ -19,6 +23,10 @@ pub struct Output {
     color: bool,
     quiet: bool,
     terminal: bool,
+    /// Folder that the files of the project are below.
+    root: PathBuf,
+    /// Codes of the diagnostics that were drawn.
+    drawn: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Output {
@@ -37,12 +45,39 @@ impl Output {
             color,
             quiet: global.quiet,
             terminal,
+            root: global.project_dir.clone(),
+            drawn: Mutex::default(),
         }
     }
 
     /// Whether one JSON object is wanted on standard output.
     pub fn is_json(&self) -> bool {
         self.format == OutputFormat::Json
+    }
+
+    /// Whether SARIF is wanted on standard output.
+    pub fn is_sarif(&self) -> bool {
+        self.format == OutputFormat::Sarif
+    }
+
+    /// Diagnostics as one SARIF log on standard output: the folders that the files are in, the files, and what was
+    /// found.
+    pub fn sarif(&self, parts: &[(&Path, &SourceMap, &[Diagnostic])]) {
+        self.json(&sarif::log(parts));
+    }
+
+    /// The end of the run: how to hear more of what was drawn.
+    pub fn finish(&self) {
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let codes: Vec<&str> = drawn.iter().copied().collect();
+        match codes.as_slice() {
+            [] => {}
+            [code] => self.say(&format!("`kinfold explain {code}` says more")),
+            codes => self.say(&format!(
+                "`kinfold explain CODE` says more about each: {}",
+                codes.join(", ")
+            )),
+        }
     }
 
     /// Data for standard output, as it is. A reader that went away is not an error.
@@ -102,12 +137,18 @@ impl Output {
         if found.is_empty() {
             return;
         }
+        if self.is_sarif() {
+            self.sarif(&[(&self.root, files, found)]);
+            return;
+        }
         if self.is_json() {
             let success = !found.iter().any(Diagnostic::is_error);
             self.json(&serde_json::json!({ "success": success, "diagnostics": diagnostics::json(files, found) }));
             return;
         }
         self.message(diagnostics::draw(files, found, self.color).trim_end());
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        drawn.extend(found.iter().map(|diagnostic| diagnostic.code.id));
     }
 
     /// Something to hear of the nodes of a run.

@@ -3,6 +3,8 @@
 mod labels;
 mod text;
 
+pub(crate) use labels::LABELS;
+
 use std::collections::BTreeMap;
 
 use kinfold_compile::compile::CompiledNode;

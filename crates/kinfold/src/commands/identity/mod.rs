@@ -8,6 +8,8 @@ mod label;
 mod suggest;
 mod train;
 
+pub(crate) use evaluate::LABELS;
+
 use std::path::{Path, PathBuf};
 
 use kinfold_compile::compile::CompiledNode;

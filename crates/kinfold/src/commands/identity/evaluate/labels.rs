@@ -11,7 +11,7 @@ use super::super::super::query::{columns_of, relation, rows_of};
 use super::super::{JudgeError, Opened, quoted};
 
 /// A file of labels that cannot be used.
-const LABELS: Code = Code {
+pub(crate) const LABELS: Code = Code {
     id: "KF0503",
     name: "labels-not-usable",
 };

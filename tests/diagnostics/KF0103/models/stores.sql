@@ -1,0 +1,1 @@
+SELECT 'Cologne' AS city

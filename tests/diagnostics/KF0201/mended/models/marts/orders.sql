@@ -1,0 +1,1 @@
+SELECT order_id FROM {{ ref('stg_orders') }}

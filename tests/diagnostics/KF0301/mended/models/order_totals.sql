@@ -1,0 +1,5 @@
+SELECT order_id, amount
+FROM {{ ref('orders') }}
+{% if var('only_paid', false) %}
+WHERE amount > 0
+{% endif %}

@@ -1,0 +1,6 @@
+{% set statuses = ['paid', 'refunded'] %}
+SELECT order_id
+FROM {{ ref('orders') }}
+{% for status in states %}
+-- {{ status }}
+{% endfor %}

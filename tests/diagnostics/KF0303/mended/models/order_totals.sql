@@ -1,0 +1,2 @@
+SELECT order_id, {{ cents_to_euros('amount') }} AS euros
+FROM {{ ref('orders') }}

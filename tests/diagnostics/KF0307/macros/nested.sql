@@ -1,0 +1,1 @@
+{% macro nested(column) %}coalesce({{ nested(column) }}, 0){% endmacro %}

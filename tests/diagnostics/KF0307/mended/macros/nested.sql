@@ -1,0 +1,1 @@
+{% macro nested(column) %}coalesce({{ column }}, 0){% endmacro %}

@@ -1,0 +1,2 @@
+SELECT order_id, {{ nested('amount') }} AS amount
+FROM {{ ref('orders') }}

@@ -1,0 +1,1 @@
+WHERE amount > 0

@@ -1,0 +1,3 @@
+SELECT order_id, amount
+FROM {{ ref('orders') }}
+{% include 'macros/parts/only_paid.sql' %}

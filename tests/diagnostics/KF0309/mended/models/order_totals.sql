@@ -1,0 +1,3 @@
+SELECT order_id
+FROM {{ ref('orders') }}
+LIMIT {{ var('days', 7) + 1 }}

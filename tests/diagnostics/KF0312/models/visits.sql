@@ -1,0 +1,2 @@
+SELECT visitor
+FROM {{ source('web', 'pageviews') }}

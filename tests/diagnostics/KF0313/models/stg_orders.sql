@@ -1,0 +1,2 @@
+{{ config(enabled=false) }}
+SELECT order_id FROM {{ ref('orders') }}

@@ -1,0 +1,1 @@
+SELECT 1 AS session_id

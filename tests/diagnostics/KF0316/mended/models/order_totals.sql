@@ -1,0 +1,3 @@
+SELECT order_id
+FROM {{ ref('orders') }}
+WHERE placed_on >= '{{ env_var('SHOP_FIRST_DAY', '2026-01-01') }}'

@@ -1,0 +1,2 @@
+{{ config(materialized='table') }}
+SELECT order_id FROM {{ ref('orders') }}

@@ -1,0 +1,2 @@
+{{ config(materialized='tabel') }}
+SELECT order_id FROM {{ ref('orders') }}

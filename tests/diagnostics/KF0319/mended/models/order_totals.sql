@@ -1,0 +1,2 @@
+{{ config(materialized='table', tags=['finance']) }}
+SELECT order_id FROM {{ ref('orders') }}

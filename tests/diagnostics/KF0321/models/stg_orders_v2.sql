@@ -1,0 +1,1 @@
+SELECT order_id, amount, customer_id FROM {{ ref('orders') }}

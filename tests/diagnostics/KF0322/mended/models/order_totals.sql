@@ -1,0 +1,2 @@
+SELECT order_id, '' AS mark
+FROM {{ ref('orders') }}

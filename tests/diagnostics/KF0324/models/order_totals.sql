@@ -1,0 +1,2 @@
+{{ config(alias='totals') }}
+SELECT sum(amount) AS total FROM {{ ref('orders') }}

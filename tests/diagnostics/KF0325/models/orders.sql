@@ -1,0 +1,2 @@
+{{ config(description=doc('order')) }}
+SELECT 1 AS order_id

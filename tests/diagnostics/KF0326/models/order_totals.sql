@@ -1,0 +1,2 @@
+{{ config(materialized='table', post_hook='VACUUM') }}
+SELECT order_id FROM {{ ref('orders') }}

@@ -1,0 +1,2 @@
+SELECT order_id, amonut
+FROM {{ ref('orders') }}

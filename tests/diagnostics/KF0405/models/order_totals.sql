@@ -1,0 +1,3 @@
+WITH totals AS (SELECT customer_id, total FROM sums),
+sums AS (SELECT customer_id, sum(amount) AS total FROM {{ ref('orders') }} GROUP BY customer_id)
+SELECT customer_id, total FROM totals

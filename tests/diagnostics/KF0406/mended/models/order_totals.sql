@@ -1,0 +1,2 @@
+SELECT order_id, round(amount) AS amount
+FROM {{ ref('orders') }}

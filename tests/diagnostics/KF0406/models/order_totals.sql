@@ -1,0 +1,2 @@
+SELECT order_id, rond(amount) AS amount
+FROM {{ ref('orders') }}

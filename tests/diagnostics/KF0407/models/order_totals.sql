@@ -1,0 +1,2 @@
+SELECT order_id, amount + placed_on AS due
+FROM {{ ref('orders') }}

@@ -1,0 +1,3 @@
+SELECT order_id FROM {{ ref('orders') }}
+UNION ALL
+SELECT order_id FROM {{ ref('orders') }}

@@ -1,0 +1,3 @@
+SELECT order_id, amount
+FROM {{ ref('orders') }}
+WHERE order_id % 10 = 0

@@ -1,0 +1,4 @@
+CREATE TABLE order_totals AS
+SELECT customer_id, sum(amount) AS total
+FROM {{ ref('orders') }}
+GROUP BY customer_id

@@ -1,0 +1,3 @@
+{{ config(materialized='table') }}
+SELECT order_id, amount
+FROM {{ ref('orders') }}

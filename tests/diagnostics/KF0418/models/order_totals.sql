@@ -1,0 +1,3 @@
+{{ config(materialized='incremental', unique_key='order_id') }}
+SELECT order_id, amount
+FROM {{ ref('orders') }}
