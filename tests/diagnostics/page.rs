@@ -41,7 +41,14 @@ pub fn gone(mended: &Path) -> Vec<String> {
 
 fn sections(case: &Path) -> String {
     let mut text = "## Example\n\n".to_owned();
-    let files = files(case, &NOT_OF_THE_PROJECT);
+    let said = fs::read_to_string(case.join("expected.txt")).unwrap();
+    let mut places = said
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("--> "));
+    let wrong = places.next().and_then(|place| place.split(':').next());
+    let mut files = files(case, &NOT_OF_THE_PROJECT);
+    // The file that is wrong comes first.
+    files.sort_by_key(|file| wrong.is_none_or(|wrong| !file.ends_with(wrong)));
     for file in &files {
         // A project file that says nothing but a name explains nothing, unless it is all there is.
         let only_named = file.ends_with("kinfold.yml")
@@ -62,7 +69,6 @@ fn sections(case: &Path) -> String {
     } else {
         format!("After {after}, ")
     };
-    let said = fs::read_to_string(case.join("expected.txt")).unwrap();
     let _ = writeln!(text, "{after}`kinfold {last}` says:\n");
     // The page is what the last line leads to.
     let said: Vec<&str> = said

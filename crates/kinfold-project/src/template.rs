@@ -1,7 +1,9 @@
 //! The little Jinja that YAML values may contain before anything is compiled: `env_var` and `var`.
 
+use std::ops::Range;
+
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::located::{Located, Value, ValueKind};
 use crate::suggest;
 
@@ -43,7 +45,10 @@ pub fn render(text: &Located<String>, scope: &Scope<'_>) -> Result<String, Box<D
                 .ok_or_else(|| fail("`{{` has no `}}` that belongs to it"))?;
             let (expression, after) = body.split_at(end);
             let expression = expression.trim_matches('-').trim();
-            out.push_str(&evaluate(expression, text, scope)?);
+            let start = text.value.len() - tag.len();
+            let place = start..start + end + 4;
+            let value = evaluate(expression, text, scope);
+            out.push_str(&value.map_err(|problem| at_expression(problem, text, place))?);
             rest = after.strip_prefix("}}").unwrap_or(after);
         } else if let Some(body) = tag.strip_prefix("{#") {
             let (_, after) = body
@@ -59,6 +64,31 @@ pub fn render(text: &Located<String>, scope: &Scope<'_>) -> Result<String, Box<D
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// The problem at the expression instead of the whole value, where the value stands in the file as it is, with quotes
+/// round it or without.
+fn at_expression(
+    mut problem: Box<Diagnostic>,
+    text: &Located<String>,
+    expression: Range<usize>,
+) -> Box<Diagnostic> {
+    let quotes = match text.span.range().len().checked_sub(text.value.len()) {
+        Some(0) => 0,
+        Some(2) => 1,
+        _ => return problem,
+    };
+    if let Some(primary) = &mut problem.primary
+        && primary.span == text.span
+    {
+        let start = text.span.range().start + quotes;
+        primary.span = Span::new(
+            text.span.file,
+            start + expression.start,
+            start + expression.end,
+        );
+    }
+    problem
 }
 
 /// The first `{{ … }}` of a text that names a variable and says nothing else: it holds no value that could be secret.
@@ -270,7 +300,7 @@ impl Argument {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::{FileId, Span};
+    use crate::diagnostic::FileId;
     use proptest::prelude::*;
 
     fn run(text: &str) -> Result<String, Box<Diagnostic>> {
@@ -302,6 +332,33 @@ mod tests {
             run("{{- var('n') -}}{# c #}{{ var('m', 3) }}"),
             Ok("73".to_owned())
         );
+    }
+
+    #[test]
+    fn a_problem_is_at_its_expression() {
+        let value = "s3://{{ var('n') }}/{{ var('m') }}";
+        // Plain, in quotes, and in a way that does not tell where its parts are in the file.
+        for (from, length, wanted) in [
+            (10, value.len(), 30..44),
+            (10, value.len() + 2, 31..45),
+            (10, value.len() + 5, 10..10 + value.len() + 5),
+        ] {
+            let span = Span::new(FileId(0), from, from + length);
+            let vars = [(
+                Located::new("n".to_owned(), span),
+                Value {
+                    kind: ValueKind::Int(7),
+                    span,
+                },
+            )];
+            let scope = Scope {
+                environment_variable: &|_| None,
+                vars: &vars,
+            };
+            let problem = render(&Located::new(value.to_owned(), span), &scope);
+            let place = problem.map_err(|problem| problem.primary.map(|label| label.span.range()));
+            assert_eq!(place, Err(Some(wanted)));
+        }
     }
 
     #[test]

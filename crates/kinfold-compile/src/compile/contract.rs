@@ -94,6 +94,13 @@ pub(super) fn problems(materialized: Materialization, columns: &Schema) -> Vec<P
                         "is `{close}` the column that is meant? name it `{name}`"
                     ));
                 }
+                let shown: Vec<String> = names.iter().take(12).map(|n| format!("`{n}`")).collect();
+                let more = if names.len() > shown.len() {
+                    ", …"
+                } else {
+                    ""
+                };
+                p.notes.push(format!("it has {}{more}", shown.join(", ")));
                 found.push(p);
             }
             Ok(field) if !need.accepts(field.data_type()) => found.push(Problem::new(

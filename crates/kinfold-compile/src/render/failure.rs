@@ -11,6 +11,7 @@ use super::open_block::open_block;
 use super::reference::{closest, suggest};
 use super::registry::{Registry, lock};
 use super::run::{Run, with_calls};
+use super::template::{Piece, pieces};
 
 /// The problem that ended a rendering.
 pub(super) fn diagnostic(run: &Run, error: &Error) -> Diagnostic {
@@ -217,8 +218,25 @@ fn undefined(run: &Run, detail: &str, written: &str, span: Span) -> Diagnostic {
         .nth(1)
         .filter(|name| !name.is_empty())
         .unwrap_or(written);
-    let known = run.vars.keys().map(String::as_str);
+    let text = run.registry.files.get(span.file).map(|file| &*file.text);
+    let set = set_in(text.unwrap_or(""));
+    let set = set.iter().map(String::as_str).filter(|set| *set != name);
+    let known = run.vars.keys().map(String::as_str).chain(set);
     undefined_name(&run.registry, &run.package, name, span, known)
+}
+
+/// Names that a file sets.
+fn set_in(text: &str) -> Vec<String> {
+    let pieces = pieces(text).unwrap_or_default().into_iter();
+    pieces
+        .filter_map(|piece| match piece {
+            Piece::Statement(tag) if tag.keyword(text) == "set" => {
+                let name = tag.tokens.get(1)?;
+                Some(name.text(text).to_owned())
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 /// The problem of a name that has no value in a package.

@@ -176,6 +176,18 @@ fn syntax() {
 }
 
 #[test]
+fn a_name_that_the_file_sets_is_meant() {
+    assert_eq!(
+        one("{% set statuses = [1] %}{% for status in states %}{{ status }}{% endfor %}"),
+        ["KF0302 models/m.sql:1:42 `states` is undefined ? did you mean `statuses`?"]
+    );
+    assert_eq!(
+        one("{% for day in [1] %}{{ day }}{% endfor %}{{ day }}"),
+        ["KF0302 models/m.sql:1:45 `day` is undefined"]
+    );
+}
+
+#[test]
 fn arguments() {
     let fixture = Fixture::new()
         .macros("macros/a.sql", "{% macro two(a, b) %}{{ a }}{% endmacro %}")

@@ -1,3 +1,0 @@
-{{ config(materialized='incremental', unique_key='order_id') }}
-SELECT order_id, amount
-FROM {{ ref('orders') }}
