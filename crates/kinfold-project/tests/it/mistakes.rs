@@ -132,7 +132,7 @@ exposure: []
             "E duplicate-name models/p.yml:20:11 orders",
             "E invalid-value models/p.yml:25:30 x.dat",
             "E unknown-key models/p.yml:25:37 delimeter",
-            "E undefined-env-var models/p.yml:27:30 \"{{ env_var('NOPE') }}.csv\"",
+            "E undefined-env-var models/p.yml:27:31 {{ env_var('NOPE') }}",
             "E invalid-value models/p.yml:27:70 ab",
             "E invalid-value models/p.yml:29:63 parquett",
             "E duplicate-name models/p.yml:30:15 t",

@@ -219,7 +219,7 @@ alerts:
             "E unknown-key kinfold.yml:6:33 then_syncs",
             "E missing-key kinfold.yml:7:6 build",
             "E missing-key kinfold.yml:7:6 build",
-            "E template kinfold.yml:9:15 \"{{ env_var('ALERT_URL' }}\"",
+            "E template kinfold.yml:9:16 {{ env_var('ALERT_URL' }}",
             "E invalid-value kinfold.yml:10:15 hooks.example.com/secret",
             "E invalid-value kinfold.yml:11:15 \"https:///x\"",
             "E invalid-value kinfold.yml:11:45 0",

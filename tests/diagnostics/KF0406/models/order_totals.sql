@@ -1,2 +1,2 @@
-SELECT order_id, rond(amount) AS amount
+SELECT order_id, rounnd(amount) AS amount
 FROM {{ ref('orders') }}
