@@ -207,6 +207,12 @@ pub enum Command {
         #[arg(long, value_name = "TYPE")]
         resource_type: Vec<String>,
     },
+    /// Say which columns a column comes from, or which come of it: from the columns of sources through models to
+    /// the fields of destinations.
+    #[command(
+        after_help = "Examples:\n  kinfold lineage person_profile.lifetime_value\n  kinfold lineage raw.orders.amount --down"
+    )]
+    Lineage(crate::commands::lineage::LineageArguments),
     /// Print the first rows of a published model.
     Show {
         /// The model, seed, source or companion relation.

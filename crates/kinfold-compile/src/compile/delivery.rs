@@ -14,6 +14,7 @@ use super::{
 };
 use crate::bind::Problem;
 use crate::bind::closest;
+use crate::lineage::PlanLineage;
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{Materialization, Relation};
 
@@ -163,12 +164,14 @@ impl Compiler<'_> {
             self.example(name, columns, &fields, &project.files)
         });
         let fingerprint = fingerprint::of_mapping(&sql.text, &nulls, &plan);
+        let lineage = PlanLineage::of(&plan);
         let Ok(plan) = self.binder.expand(plan) else {
             return;
         };
         let Ok(reads) = relations_read(&plan) else {
             return;
         };
+        self.done.lineage.insert(sync.id.clone(), lineage);
         self.done.syncs.push(CompiledSync {
             id: sync.id.clone(),
             name: sync.name.value.clone(),

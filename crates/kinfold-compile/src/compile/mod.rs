@@ -24,6 +24,7 @@ pub use linkage::misfit;
 
 use crate::bind::{Binder, Problem, repeated_columns};
 use crate::codes;
+use crate::lineage::PlanLineage;
 use crate::proof::proven_tests;
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{
@@ -123,6 +124,8 @@ pub struct CompiledProject {
     pub unbound: BTreeSet<NodeId>,
     /// Data tests that find nothing as long as models are what their plans make of their input.
     pub proven: BTreeSet<NodeId>,
+    /// What the columns of models and the fields of syncs come from.
+    pub lineage: BTreeMap<NodeId, PlanLineage>,
 }
 
 /// Binds every node and every sync. Problems of all nodes are returned together; what depends on a
@@ -227,6 +230,8 @@ impl Compiler<'_> {
         let parameters = self.fitting_parameters(node);
         let fingerprint = fingerprint::of_query(node, sql, &plan, &self.done.nodes);
         let fingerprint = fingerprint::with_parameters(fingerprint, parameters.as_ref());
+        // Before views are put in, so that they are steps on the way.
+        let lineage = PlanLineage::of(&plan);
         let plan = match self.binder.expand(plan) {
             Ok(plan) => plan,
             Err(error) => {
@@ -243,6 +248,7 @@ impl Compiler<'_> {
         };
         if node.resource == ResourceType::Model {
             self.publish(node, &plan, &mut compiled)?;
+            self.done.lineage.insert(node.id.clone(), lineage);
         }
         compiled.plan = Some(plan);
         Some(compiled)

@@ -8,6 +8,7 @@ pub mod ended;
 mod explain;
 pub mod identity;
 mod init;
+pub mod lineage;
 mod list;
 mod person;
 mod person_traits;
@@ -93,12 +94,12 @@ pub enum CommandError {
         /// A name like it.
         close: Option<String>,
     },
-    /// An id that more than one person has.
+    /// A name or an id that may mean more than one thing.
     #[error("`{name}` may be any of {}: {}", .found.len(), .found.join(", "))]
     Ambiguous {
-        /// The id that was asked for.
+        /// What was asked for.
         name: String,
-        /// The identities with the canonical ids.
+        /// What it may mean.
         found: Vec<String>,
     },
     /// What a linkage would be trained on is not there.
@@ -257,6 +258,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             selection,
             resource_type,
         } => list::run(global, &selection, &resource_type, output).await,
+        Command::Lineage(arguments) => lineage::run(global, &arguments, output).await,
         Command::Show { name, limit } => query::show(global, &name, limit, output).await,
         Command::Plan(arguments) => plan::run(global, &arguments, output).await,
         Command::Identity { action } => identity::run(global, action, output).await,
