@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::{crashes, dice, kill, timed};
-use crate::cli::people::{PEOPLE, rows, with_text};
+use crate::cli::people::{PEOPLE, lonely_indices, rows, with_text};
 use crate::program::{copy, folder, kinfold, write};
 
 pub fn a_killed_erasure_is_finished_by_the_next() {
@@ -63,6 +63,9 @@ pub fn a_killed_erasure_is_finished_by_the_next() {
             "known",
         ] {
             let traces = with_text(&lake.join(table), "zyzzyva");
+            assert!(traces.is_empty(), "after kill {i}: {traces:?}");
+            // They know her by hashes, which no search for a text finds.
+            let traces = lonely_indices(&lake.join(table));
             assert!(traces.is_empty(), "after kill {i}: {traces:?}");
         }
         // Nor does a build bring her back.

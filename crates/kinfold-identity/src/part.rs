@@ -24,16 +24,53 @@ impl GraphBuilder {
             || types.any(|rules| rules.max_records.is_some())
     }
 
-    /// Whether a row that was taken has this identifier. It is noted as published.
-    pub fn meets(&mut self, id_type: &str, id_value: &str) -> bool {
-        let Some(node) = self.nodes.find_text(id_type, id_value) else {
-            return false;
-        };
-        self.published.insert(node);
-        self.nodes.observed(node)
+    /// Every identifier that was named so far, by type and value. Those that are named later come behind.
+    pub fn named(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        let nodes = 0..self.nodes.all.len();
+        nodes.map(|node| match u32::try_from(node) {
+            Ok(node) => (self.nodes.id_type(node), self.nodes.value(node)),
+            Err(_) => ("", ""),
+        })
     }
 
-    /// Whether a row that was taken has this identifier, and [`GraphBuilder::meets`] was not asked about it:
+    /// Notes that an identifier is published, by its place in [`GraphBuilder::named`]. Whether a row that
+    /// was taken has it.
+    pub fn meets(&mut self, place: usize) -> bool {
+        match u32::try_from(place) {
+            Ok(node) if node < self.nodes.len() => {
+                self.published.insert(node);
+                self.nodes.observed(node)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a rule weighs the identifiers of a person against each other. If not, only those have to be
+    /// known whom rows join: see [`GraphBuilder::joined`].
+    #[must_use]
+    pub fn weighs_identifiers(&self) -> bool {
+        let mut types = self.rules.types.iter();
+        self.rules.max_identifiers.is_some()
+            || types.any(|rules| rules.limit.is_some() || rules.one.is_some())
+    }
+
+    /// The published people who are one person with another one now. A member of each who is touched must be
+    /// given before, and whose the records are.
+    #[must_use]
+    pub fn joined(&self) -> HashSet<CanonicalId> {
+        let members = self.members.iter();
+        let mut roots: Vec<(u32, CanonicalId)> = members
+            .map(|(id, node)| (self.nodes.root_above(*node), *id))
+            .collect();
+        roots.sort_unstable();
+        roots
+            .chunk_by(|a, b| a.0 == b.0)
+            .filter(|people| people.len() > 1)
+            .flat_map(|people| people.iter().map(|(_, id)| *id))
+            .collect()
+    }
+
+    /// Whether a row that was taken has this identifier, and [`GraphBuilder::meets`] was not told of it:
     /// it is not published.
     #[must_use]
     pub fn is_new(&self, id_type: &str, id_value: &str) -> bool {
@@ -69,7 +106,9 @@ impl GraphBuilder {
     }
 
     /// Takes a published identifier of somebody whom the rows touch: it belongs with all others that
-    /// have its canonical id. All of theirs must be given.
+    /// have its canonical id. All must be given of those who are [`GraphBuilder::joined`], and of everybody
+    /// if a rule [weighs identifiers](GraphBuilder::weighs_identifiers); of others those that the rows
+    /// have, or any one. It does no harm to give one twice.
     ///
     /// # Errors
     /// As [`GraphBuilder::previous`].

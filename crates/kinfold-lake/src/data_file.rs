@@ -15,6 +15,7 @@ use parquet::file::metadata::ParquetMetaData;
 use tokio::task::JoinSet;
 
 use crate::encoding::properties;
+use crate::index::{IndexColumns, IndexKey, IndexWriter, index_name, new_key};
 use crate::location::join;
 use crate::objects::sync_file;
 use crate::schema::Storing;
@@ -39,13 +40,32 @@ pub(crate) struct DataFiles {
     pub(crate) bytes: u64,
 }
 
+/// How rows are laid out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    /// Size at which a data file is closed and the next one is begun.
+    pub(crate) target_bytes: u64,
+    /// What the row index beside each file keeps.
+    pub(crate) index: IndexColumns,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            target_bytes: TARGET_FILE_BYTES,
+            index: &[],
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Target {
     lake: Lake,
     table: String,
     root: Path,
     schema: SchemaRef,
-    target_bytes: u64,
+    layout: Layout,
+    key: IndexKey,
 }
 
 /// Writes every stream into files of its own, all streams at once.
@@ -57,7 +77,7 @@ pub(crate) async fn write_files(
     table: &TablePath,
     stored: SchemaRef,
     inputs: Vec<SendableRecordBatchStream>,
-    target_bytes: u64,
+    layout: Layout,
 ) -> Result<DataFiles, LakeError> {
     lake.ensure_format().await?;
     let target = Target {
@@ -65,7 +85,8 @@ pub(crate) async fn write_files(
         table: table.to_string(),
         root: lake.table_root(table),
         schema: stored,
-        target_bytes,
+        layout,
+        key: new_key(),
     };
     let mut tasks = JoinSet::new();
     for (position, input) in inputs.into_iter().enumerate() {
@@ -117,6 +138,11 @@ pub(crate) async fn discard(lake: &Lake, table: &TablePath, adds: &[Add]) {
         if let Err(error) = lake.store().delete(&path).await {
             tracing::debug!(%path, %error, "an uncommitted data file is left to vacuum");
         }
+        let index = join(&root, &Path::from(index_name(&add.path)));
+        match lake.store().delete(&index).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => tracing::debug!(%index, %error, "a row index is left to vacuum"),
+        }
     }
 }
 
@@ -138,7 +164,7 @@ async fn write_stream(
                 None => OpenFile::create(&target, &batch)?,
             };
             let written = file.write(&target, &batch).await;
-            let full = file.bytes() >= target.target_bytes;
+            let full = file.bytes() >= target.layout.target_bytes;
             open = Some(file);
             written?;
             if full && let Some(file) = open.take() {
@@ -168,13 +194,19 @@ struct OpenFile {
     name: String,
     path: Path,
     writer: AsyncArrowWriter<BufWriter>,
+    index: Option<IndexWriter>,
 }
 
 impl OpenFile {
     /// A file that will begin with these rows.
     fn create(target: &Target, first: &RecordBatch) -> Result<Self, LakeError> {
-        let properties = properties(&target.table, &target.schema, first)
-            .map_err(|source| parquet_error(&target.table, source))?;
+        let properties = properties(
+            &target.table,
+            &target.schema,
+            first,
+            !target.layout.index.is_empty(),
+        )
+        .map_err(|source| parquet_error(&target.table, source))?;
         let name = format!("part-{}.zstd.parquet", uuid::Uuid::now_v7());
         let path = join(&target.root, &Path::from(name.as_str()));
         let store: Arc<dyn ObjectStore> = target.lake.store().clone();
@@ -182,14 +214,27 @@ impl OpenFile {
             .with_max_concurrency(UPLOAD_PARTS);
         let writer = AsyncArrowWriter::try_new(out, target.schema.clone(), Some(properties))
             .map_err(|source| parquet_error(&target.table, source))?;
-        Ok(Self { name, path, writer })
+        let index = (!target.layout.index.is_empty()).then(|| {
+            let path = join(&target.root, &Path::from(index_name(&name)));
+            IndexWriter::create(&target.lake, path, target.layout.index, target.key)
+        });
+        Ok(Self {
+            name,
+            path,
+            writer,
+            index,
+        })
     }
 
     async fn write(&mut self, target: &Target, batch: &RecordBatch) -> Result<(), LakeError> {
         self.writer
             .write(batch)
             .await
-            .map_err(|source| parquet_error(&target.table, source))
+            .map_err(|source| parquet_error(&target.table, source))?;
+        match &mut self.index {
+            Some(index) => index.add(batch).await,
+            None => Ok(()),
+        }
     }
 
     fn bytes(&self) -> u64 {
@@ -203,6 +248,9 @@ impl OpenFile {
             .await
             .map_err(|source| parquet_error(&target.table, source))?;
         let size = writer.bytes_written() as u64;
+        if let Some(index) = self.index {
+            index.finish(&self.name, size).await;
+        }
         if let Some(file) = target.lake.url().local_path(&self.path) {
             // A commit must not outlive, in a power cut, the data that it names.
             let synced = tokio::task::spawn_blocking(move || sync_file(&file)).await;
@@ -231,6 +279,9 @@ impl OpenFile {
     /// Gives up the file and the parts that were uploaded.
     async fn abort(self) {
         let path = self.path;
+        if let Some(index) = self.index {
+            index.abort().await;
+        }
         let mut out = self.writer.into_inner();
         if let Err(error) = out.abort().await {
             tracing::debug!(%path, %error, "an upload was not given up cleanly");

@@ -11,7 +11,7 @@ use deltalake_core::protocol::DeltaOperation;
 use deltalake_core::table::state::DeltaTableState;
 
 use crate::commit::{Committer, Proposal, pause};
-use crate::data_file::{DataFiles, TARGET_FILE_BYTES, discard, write_files};
+use crate::data_file::{DataFiles, Layout, discard, write_files};
 use crate::files::LiveFile;
 use crate::provider::KinfoldTable;
 use crate::snapshot::{live_key, removals};
@@ -154,7 +154,7 @@ impl Lake {
             let frame = frame.filter(keep).map_err(failed)?;
             let stream = frame.execute_stream().await.map_err(failed)?;
             let schema = snapshot.schema();
-            write_files(self, table, schema, vec![stream], TARGET_FILE_BYTES).await?
+            write_files(self, table, schema, vec![stream], Layout::default()).await?
         };
         Ok(Rewrite {
             sources,

@@ -25,11 +25,15 @@ const ENOUGH: usize = 1024;
 /// Bytes of distinct values above which a dictionary does not pay; the writer gives up at 1 MiB.
 const DICTIONARY_BYTES: usize = 4 << 20;
 
-/// Properties of a file of the table that begins with these rows.
+/// Rows of a page where single rows are read by their places.
+const INDEXED_PAGE_ROWS: usize = 1024;
+
+/// Properties of a file of the table that begins with these rows, and has a row index or not.
 pub(crate) fn properties(
     table: &str,
     schema: &SchemaRef,
     first: &RecordBatch,
+    indexed: bool,
 ) -> Result<WriterProperties, ParquetError> {
     // Tables of kinfold's own are mostly hashes, which no effort makes smaller.
     let own = table.starts_with("_kinfold/");
@@ -38,6 +42,11 @@ pub(crate) fn properties(
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_created_by(format!("kinfold {}", env!("CARGO_PKG_VERSION")));
+    if indexed {
+        builder = builder
+            .set_data_page_row_count_limit(INDEXED_PAGE_ROWS)
+            .set_write_batch_size(INDEXED_PAGE_ROWS);
+    }
     let leaves = ArrowSchemaConverter::new().convert(schema)?;
     for leaf in leaves.columns() {
         // See the module `stats`: bounds of floating-point columns hide `NaN`.

@@ -12,10 +12,11 @@ use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 
 use crate::commit::Committer;
-use crate::data_file::{TARGET_FILE_BYTES, discard, write_files};
+use crate::data_file::{Layout, TARGET_FILE_BYTES, discard, write_files};
 use crate::delete::{Rewrite, no_table, read, scan_error, still_live};
 use crate::deletion_vector::{file_name, is_vector_file};
 use crate::files::LiveFile;
+use crate::index::index_name;
 use crate::lake::load;
 use crate::write::finish;
 use crate::{CommitNote, Lake, LakeError, TablePath, Written};
@@ -134,7 +135,11 @@ impl Lake {
         let frame = read(&context, snapshot.native()?.choose(small)).map_err(failed)?;
         let stream = frame.execute_stream().await.map_err(failed)?;
         let schema = snapshot.schema();
-        let files = write_files(self, table, schema, vec![stream], compaction.target_bytes).await?;
+        let layout = Layout {
+            target_bytes: compaction.target_bytes,
+            ..Layout::default()
+        };
+        let files = write_files(self, table, schema, vec![stream], layout).await?;
         if rows.is_some_and(|rows| rows != files.rows) {
             discard(self, table, &files.adds).await;
             return Err(LakeError::Corrupt {
@@ -211,6 +216,7 @@ impl Lake {
             .map_err(|error| LakeError::delta(table.as_str(), &error))?;
         // Which deletion vectors a removed entry had, the library does not say.
         let keep_vectors = !young.is_empty();
+        needed.extend(young.iter().map(|file| index_name(file)));
         needed.extend(young);
 
         let mut removed = Vacuumed::default();
@@ -242,11 +248,12 @@ impl Lake {
     }
 }
 
-/// The objects that a live file is made of: itself and its deletion vector's.
+/// The objects that a live file is made of: itself, its row index and its deletion vector's.
 fn objects_of(file: LogicalFileView) -> impl Iterator<Item = String> {
     let vector = file.deletion_vector_descriptor();
     let vector = vector.as_ref().and_then(file_name);
-    std::iter::once(file.path().into_owned()).chain(vector)
+    let path = file.path().into_owned();
+    [index_name(&path), path].into_iter().chain(vector)
 }
 
 /// The path below the table, of data files only.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake_core::kernel::{Action, Add, DeletionVectorDescriptor, MetadataExt as _};
 use deltalake_core::protocol::DeltaOperation;
@@ -12,12 +11,12 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload};
 
 use crate::commit::{Committer, Proposal};
-use crate::data_file::{TARGET_FILE_BYTES, write_files};
+use crate::data_file::{Layout, write_files};
 use crate::delete::{no_table, read, scan_error};
 use crate::deletion_vector::VectorFile;
+use crate::index::IndexColumns;
 use crate::location::join;
 use crate::objects::sync_file;
-use crate::schema::{AppendColumns, appended, storable_schema};
 use crate::snapshot::live_key;
 use crate::write::{deletion_vector_protocol, finish};
 use crate::{CommitNote, Lake, LakeError, Snapshot, TablePath, Written};
@@ -68,6 +67,8 @@ impl Lake {
     /// Deletes rows of a version by their places, and adds others, in one commit. Nothing may have
     /// changed the files of these rows since; files that came meanwhile do no harm.
     ///
+    /// New files get a row index of these columns: see [`Lake::overwrite_indexed`].
+    ///
     /// The deleted rows stay in their files until these are rewritten: see [`Lake::delete_where`].
     ///
     /// # Errors
@@ -78,8 +79,8 @@ impl Lake {
         table: &TablePath,
         snapshot: &Snapshot,
         deleted: &BTreeMap<String, Vec<u64>>,
-        schema: SchemaRef,
         input: Vec<SendableRecordBatchStream>,
+        index: IndexColumns,
         commit: CommitNote,
     ) -> Result<Written, LakeError> {
         let committer = Committer::new(self, table, &commit)?;
@@ -87,16 +88,14 @@ impl Lake {
         if let Some(written) = committer.landed(&state).await? {
             return Ok(written);
         }
-        let stored = Arc::new(storable_schema(&schema)?);
         // The columns of the rows must be those of the table: a patch changes none.
-        appended(
-            table.as_str(),
-            &snapshot.schema(),
-            &stored,
-            AppendColumns::Same,
-        )?;
+        let stored = snapshot.schema();
+        let layout = Layout {
+            index,
+            ..Layout::default()
+        };
         let patch = self.vectors(table, snapshot, deleted).await?;
-        let files = write_files(self, table, stored, input, TARGET_FILE_BYTES).await?;
+        let files = write_files(self, table, stored, input, layout).await?;
         let outcome = committer
             .commit(Some(state), |state| {
                 let state = state.ok_or_else(|| no_table(table))?;

@@ -41,6 +41,8 @@ pub(crate) struct KinfoldTable {
     chosen: Option<Vec<usize>>,
     /// Whether deleted rows are read too.
     with_deleted: bool,
+    /// Which rows of the only chosen file to read, deleted or not; ascending.
+    places: Option<Arc<[u64]>>,
 }
 
 impl KinfoldTable {
@@ -58,6 +60,7 @@ impl KinfoldTable {
             data_columns,
             chosen: None,
             with_deleted: false,
+            places: None,
         }
     }
 
@@ -74,6 +77,14 @@ impl KinfoldTable {
         Self {
             with_deleted: true,
             ..self.clone()
+        }
+    }
+
+    /// Rows of one file alone, by their places, which are ascending.
+    pub(crate) fn rows_of_file(&self, file: usize, places: Arc<[u64]>) -> Self {
+        Self {
+            places: Some(places),
+            ..self.choose(vec![file]).with_deleted()
         }
     }
 
@@ -121,20 +132,30 @@ impl KinfoldTable {
         store: &dyn ObjectStore,
     ) -> Result<Option<RowSelection>> {
         let file = self.files.files.get(index);
+        let outside = |error: LakeError| DataFusionError::External(Box::new(error));
+        let corrupt = |reason| LakeError::Corrupt {
+            path: file.map(|file| file.path.to_string()).unwrap_or_default(),
+            reason,
+        };
+        let all = self.files.physical_rows_of(index);
+        if let Some(places) = &self.places {
+            let chosen = selection(places, all, RowSelector::skip, RowSelector::select);
+            return chosen
+                .map(Some)
+                .ok_or_else(|| outside(corrupt("it does not have the rows that are asked for")));
+        }
         let Some(deleted) = file.and_then(|file| file.deleted.as_ref()) else {
             return Ok(None);
         };
         if self.with_deleted {
             return Ok(None);
         }
-        let outside = |error: LakeError| DataFusionError::External(Box::new(error));
         let places = deleted.load(store).await.map_err(outside)?;
-        let all = self.files.physical_rows_of(index);
-        selection(&places, all).map(Some).ok_or_else(|| {
-            outside(LakeError::Corrupt {
-                path: file.map(|file| file.path.to_string()).unwrap_or_default(),
-                reason: "its deletion vector does not fit its number of rows",
-            })
+        let kept = selection(&places, all, RowSelector::select, RowSelector::skip);
+        kept.map(Some).ok_or_else(|| {
+            outside(corrupt(
+                "its deletion vector does not fit its number of rows",
+            ))
         })
     }
 
@@ -263,18 +284,24 @@ impl TableProvider for KinfoldTable {
     }
 }
 
-/// All of `rows` rows but those at `deleted`, which are ascending.
-fn selection(deleted: &[u64], rows: Option<u64>) -> Option<RowSelection> {
-    let mut selectors = Vec::with_capacity(deleted.len() * 2 + 1);
+/// What is to be done with `rows` rows: `one` with those at `places`, which are ascending and distinct, `most`
+/// with all others.
+fn selection(
+    places: &[u64],
+    rows: Option<u64>,
+    most: fn(usize) -> RowSelector,
+    one: fn(usize) -> RowSelector,
+) -> Option<RowSelection> {
+    let mut selectors = Vec::with_capacity(places.len() * 2 + 1);
     let mut next = 0;
-    for place in deleted {
-        let kept = usize::try_from(place.checked_sub(next)?).ok()?;
-        selectors.push(RowSelector::select(kept));
-        selectors.push(RowSelector::skip(1));
+    for place in places {
+        let before = usize::try_from(place.checked_sub(next)?).ok()?;
+        selectors.push(most(before));
+        selectors.push(one(1));
         next = place + 1;
     }
     let rest = usize::try_from(rows?.checked_sub(next)?).ok()?;
-    selectors.push(RowSelector::select(rest));
+    selectors.push(most(rest));
     // Empty ones vanish, and neighbours of a kind become one.
     Some(RowSelection::from(selectors))
 }

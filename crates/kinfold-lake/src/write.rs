@@ -10,7 +10,8 @@ use deltalake_core::table::state::DeltaTableState;
 use serde_json::{Value, json};
 
 use crate::commit::{Committer, Outcome, Proposal, rows_of};
-use crate::data_file::{DataFiles, TARGET_FILE_BYTES, discard, write_files};
+use crate::data_file::{DataFiles, Layout, discard, write_files};
+use crate::index::IndexColumns;
 use crate::schema::{AppendColumns, appended, delta_schema, has_local_timestamp, storable_schema};
 use crate::snapshot::{arrow_schema, removals};
 use crate::{CommitNote, Lake, LakeError, TablePath, Written};
@@ -47,7 +48,24 @@ impl Lake {
         commit: CommitNote,
     ) -> Result<Written, LakeError> {
         let write = Write::begin(self, table, &schema, &commit).await?;
-        write.run(input, Replace::All).await
+        write.run(input, Replace::All, &[]).await
+    }
+
+    /// [`Lake::overwrite`] with a row index of these columns beside each file, for
+    /// [`Lake::indexed_files`].
+    ///
+    /// # Errors
+    /// As [`Lake::overwrite`], and [`LakeError::Corrupt`] if an indexed column is missing or no text.
+    pub async fn overwrite_indexed(
+        &self,
+        table: &TablePath,
+        schema: SchemaRef,
+        input: Vec<SendableRecordBatchStream>,
+        index: IndexColumns,
+        commit: CommitNote,
+    ) -> Result<Written, LakeError> {
+        let write = Write::begin(self, table, &schema, &commit).await?;
+        write.run(input, Replace::All, index).await
     }
 
     /// Adds rows to a table whose columns they have, in any order; makes the table if there is none.
@@ -78,7 +96,7 @@ impl Lake {
         columns: AppendColumns,
     ) -> Result<Written, LakeError> {
         let write = Write::begin(self, table, &schema, &commit).await?;
-        write.run(input, Replace::Nothing(columns)).await
+        write.run(input, Replace::Nothing(columns), &[]).await
     }
 }
 
@@ -119,6 +137,7 @@ impl<'a> Write<'a> {
         self,
         input: Vec<SendableRecordBatchStream>,
         replace: Replace,
+        index: IndexColumns,
     ) -> Result<Written, LakeError> {
         if let Some(state) = &self.state {
             if let Some(written) = self.committer.landed(state).await? {
@@ -127,14 +146,11 @@ impl<'a> Write<'a> {
             // Before any row is computed.
             self.propose(Some(state), &[], replace)?;
         }
-        let files = write_files(
-            self.lake,
-            self.table,
-            self.stored.clone(),
-            input,
-            TARGET_FILE_BYTES,
-        )
-        .await?;
+        let layout = Layout {
+            index,
+            ..Layout::default()
+        };
+        let files = write_files(self.lake, self.table, self.stored.clone(), input, layout).await?;
         let mut removed_rows = 0;
         let outcome = self
             .committer

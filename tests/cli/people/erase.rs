@@ -22,6 +22,14 @@ pub(crate) fn with_text(folder: &Path, text: &str) -> Vec<PathBuf> {
     found.collect()
 }
 
+/// Row indices that are left of files which are gone.
+pub(crate) fn lonely_indices(folder: &Path) -> Vec<PathBuf> {
+    let left = files(folder).into_iter().filter(|path| {
+        path.extension().is_some_and(|end| end == "index") && !path.with_extension("").exists()
+    });
+    left.collect()
+}
+
 fn has_cell(path: &Path, text: &str) -> bool {
     let file = fs::File::open(path).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();

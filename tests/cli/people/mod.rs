@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::program::{Ran, kinfold};
 
 pub use entities::{a_hub_keeps_people_apart, households_follow_people};
-pub(crate) use erase::with_text;
+pub(crate) use erase::{lonely_indices, with_text};
 pub use erase::{somebody_is_erased_and_stays_away, what_is_trained_names_nobody};
 pub use past::old_ids_resolve_for_ever;
 pub use rules::rules_are_planned_applied_and_taken_back;

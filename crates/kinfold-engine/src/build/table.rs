@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use kinfold_compile::compile::CompiledNode;
-use kinfold_lake::{CommitNote, Snapshot};
+use kinfold_lake::{CommitNote, IndexColumns, Snapshot};
 use serde_json::json;
 
 use super::{Inputs, NodeStatus, Outcome, Pinned, Run};
@@ -41,6 +41,23 @@ impl Engine {
         self.stored(relation, &path, written.version).await
     }
 
+    /// [`Engine::replace`] with a row index of these columns.
+    pub(super) async fn replace_indexed(
+        &self,
+        relation: (&str, &str),
+        schema: SchemaRef,
+        streams: Vec<SendableRecordBatchStream>,
+        index: IndexColumns,
+    ) -> Result<StoredTable, EngineError> {
+        let path = self.table_path(relation.0, relation.1)?;
+        let note = self.note(&path, None).await?;
+        let written = self
+            .lake
+            .overwrite_indexed(&path, schema, streams, index, note)
+            .await?;
+        self.stored(relation, &path, written.version).await
+    }
+
     /// Adds rows to a relation of this environment.
     pub(super) async fn add(
         &self,
@@ -55,20 +72,21 @@ impl Engine {
         self.stored(relation, &path, written.version).await
     }
 
-    /// Deletes rows of a relation of this environment by their places, and adds others.
+    /// Deletes rows of a relation of this environment by their places, and adds others, with a row index of
+    /// these columns.
     pub(super) async fn patch(
         &self,
         relation: &(String, String),
         snapshot: &Snapshot,
         deleted: &BTreeMap<String, Vec<u64>>,
         streams: Vec<SendableRecordBatchStream>,
+        index: IndexColumns,
     ) -> Result<StoredTable, EngineError> {
         let path = self.table_path(&relation.0, &relation.1)?;
         let note = self.note(&path, None).await?;
-        let columns = snapshot.schema();
         let written = self
             .lake
-            .patch(&path, snapshot, deleted, columns, streams, note)
+            .patch(&path, snapshot, deleted, streams, index, note)
             .await?;
         self.stored((&relation.0, &relation.1), &path, written.version)
             .await

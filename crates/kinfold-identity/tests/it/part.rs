@@ -37,53 +37,75 @@ fn records(rows: &[Row], resolution: &Resolution) -> BTreeMap<String, CanonicalI
     rows.iter().filter_map(of).collect()
 }
 
+fn all_of(relation: &Published, whose: impl Fn(CanonicalId) -> bool) -> Published {
+    let rows = relation.iter().filter(|(_, (id, ..))| whose(*id));
+    rows.map(|(key, row)| (key.clone(), *row)).collect()
+}
+
+fn give(graph: &mut GraphBuilder, rows: &Published) {
+    for ((id_type, value), (id, minted_at, first, last)) in rows {
+        let member = Identifier {
+            id_type,
+            id_value: value,
+            canonical_id: *id,
+            minted_at: *minted_at,
+            first_seen: *first,
+            last_seen: *last,
+        };
+        graph.member(&member).unwrap();
+    }
+}
+
 /// What a caller does who has the relation and the records only; none if that does not do.
 fn amend(
     new: &[Row],
     rules: &Rules,
     relation: &Published,
     records: &BTreeMap<String, CanonicalId>,
-) -> Option<(Resolution, BTreeSet<CanonicalId>)> {
+) -> Option<Resolution> {
     let mut graph = GraphBuilder::new(BlockedValues::default())
         .with_rules(rules.clone())
         .unwrap();
     let batch = graph.preparer().prepare(new.iter().map(Row::observation));
     graph.take(&batch.unwrap()).unwrap();
-    let mut touched = BTreeSet::new();
-    for ((id_type, value), (id, ..)) in relation {
-        if graph.meets(id_type, value) {
-            touched.insert(*id);
+    let named: Vec<Key> = graph
+        .named()
+        .map(|(id_type, value)| (id_type.to_owned(), value.to_owned()))
+        .collect();
+    let mut met = Published::new();
+    for (place, key) in named.iter().enumerate() {
+        if let Some(row) = relation.get(key)
+            && graph.meets(place)
+        {
+            met.insert(key.clone(), *row);
         }
     }
-    let met: Vec<_> = records
+    assert!(!graph.meets(named.len()), "nothing has this place");
+    let known: Vec<_> = records
         .iter()
         .filter(|(record, _)| graph.meets_record("test", record))
         .collect();
-    touched.extend(met.iter().map(|(_, id)| **id));
     let choices = graph.first_choices(&options(2));
     if relation.values().any(|(id, ..)| choices.contains(id)) {
         return None;
     }
-    for ((id_type, value), (id, minted_at, first, last)) in relation {
-        if touched.contains(id) {
-            let member = Identifier {
-                id_type,
-                id_value: value,
-                canonical_id: *id,
-                minted_at: *minted_at,
-                first_seen: *first,
-                last_seen: *last,
-            };
-            graph.member(&member).unwrap();
-        }
-    }
-    for (record, id) in met {
+    let of_met: BTreeSet<CanonicalId> = met.values().map(|(id, ..)| *id).collect();
+    let by_record: BTreeSet<CanonicalId> = known.iter().map(|(_, id)| **id).collect();
+    let whole: BTreeSet<CanonicalId> = match graph.weighs_identifiers() {
+        true => of_met.union(&by_record).copied().collect(),
+        false => by_record,
+    };
+    give(&mut graph, &met);
+    give(&mut graph, &all_of(relation, |id| whole.contains(&id)));
+    for (record, id) in known {
         graph.record_of("test", record, *id).unwrap();
     }
+    let joined = graph.joined();
+    give(&mut graph, &all_of(relation, |id| joined.contains(&id)));
     match graph.check() {
         Checked::Sound(graph) => {
             let resolution = graph.resolve(&options(2));
-            (!resolution.hinges_on_rows()).then_some((resolution, touched))
+            (!resolution.hinges_on_rows()).then_some(resolution)
         }
         Checked::Failing(_) => None,
     }
@@ -97,14 +119,13 @@ fn equal(old: &[Row], new: &[Row], rules: &Rules) -> Result<bool, TestCaseError>
     }
     let before = published(&first);
     let records_before = records(old, &first);
-    let Some((part, touched)) = amend(new, rules, &before, &records_before) else {
+    let Some(part) = amend(new, rules, &before, &records_before) else {
         return Ok(false);
     };
     let all: Vec<Row> = old.iter().chain(new).cloned().collect();
     let whole = run(&all, rules, &assignment(&first), 2);
     prop_assert!(!whole.hinges_on_rows());
     let mut merged = before.clone();
-    merged.retain(|_, (id, ..)| !touched.contains(id));
     merged.extend(published(&part));
     prop_assert_eq!(merged, published(&whole));
     prop_assert_eq!(part.changes(), whole.changes());

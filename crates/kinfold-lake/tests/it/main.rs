@@ -8,6 +8,7 @@
 mod coordination;
 mod faults;
 mod fence;
+mod index;
 mod maintenance;
 mod patch;
 mod processes;

@@ -11,8 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::{
-    append, context, id_schema, ids, local_lake, note, overwrite, query, read_ids, rows_of, stream,
-    table,
+    append, context, ids, local_lake, note, overwrite, query, read_ids, rows_of, stream, table,
 };
 
 const TABLE: &str = "main/t";
@@ -64,7 +63,7 @@ async fn patch(
         false => vec![stream(vec![ids(come)])],
     };
     let note = note("patch", run);
-    lake.patch(&table(TABLE), snapshot, &deleted, id_schema(), input, note)
+    lake.patch(&table(TABLE), snapshot, &deleted, input, &[], note)
         .await
 }
 
@@ -246,8 +245,8 @@ async fn a_patch_of_files_that_changed_meanwhile_is_refused() {
             &table(TABLE),
             &base,
             &nowhere,
-            id_schema(),
             vec![],
+            &[],
             note("patch", 5),
         )
         .await;

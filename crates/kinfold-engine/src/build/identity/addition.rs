@@ -12,11 +12,11 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use kinfold_compile::compile::Determinism;
 use kinfold_compile::relation::RelationKey;
-use kinfold_lake::{Snapshot, TablePath};
+use kinfold_lake::{IndexColumns, Snapshot, TablePath};
 use kinfold_project::IdentityRules;
 use serde::{Deserialize, Serialize};
 
-use super::Reading;
+use super::{Reading, lookup};
 use crate::EngineError;
 use crate::build::{Run, kind_of};
 use crate::published::{PublishedNode, StoredTable};
@@ -64,6 +64,7 @@ pub(super) struct Published {
     pub(super) stored: StoredTable,
     pub(super) path: TablePath,
     pub(super) snapshot: Snapshot,
+    pub(super) index: IndexColumns,
 }
 
 /// Rows that came since, and what is published without them.
@@ -197,7 +198,13 @@ impl Run<'_> {
             return Ok(Err("much of its inputs is new"));
         }
         let mut tables = Vec::new();
-        for stored in [own, edges, records, changes, history] {
+        for (stored, index) in [
+            (own, lookup::IDENTIFIERS),
+            (edges, lookup::EDGES),
+            (records, lookup::RECORDS),
+            (changes, lookup::CHANGES),
+            (history, lookup::HISTORY),
+        ] {
             let ours = self
                 .engine
                 .table_path(&stored.relation.0, &stored.relation.1)?;
@@ -217,6 +224,7 @@ impl Run<'_> {
                 stored: stored.clone(),
                 path: ours,
                 snapshot,
+                index,
             });
         }
         let Ok([own, edges, records, changes, history]) = <[Published; 5]>::try_from(tables) else {

@@ -1,18 +1,17 @@
 //! What new rows change in the relation and its companions, and nothing else.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::StreamExt;
 use futures::future::try_join5;
-use kinfold_lake::FileRows;
-use tokio::task::JoinSet;
+use kinfold_identity::CanonicalId;
 
 use super::Reading;
 use super::addition::{Addition, Published};
@@ -20,7 +19,6 @@ use super::columns::{change_rows, identifier_rows};
 use super::edges::Judge;
 use super::past::past_rows;
 use super::rows::text;
-use super::sieve::Sieve;
 use super::touched::Amendment;
 use crate::EngineError;
 use crate::build::Run;
@@ -91,6 +89,9 @@ impl Run<'_> {
         if moved.is_empty() {
             return Ok(addition.aliases.clone());
         }
+        let text = |id: CanonicalId| id.to_string();
+        let moved = moved.into_iter().map(|(old, id)| (text(old), text(id)));
+        let moved: BTreeMap<String, String> = moved.collect();
         let companion = reading.companion("aliases")?;
         self.engine
             .amend_aliases(companion, &addition.aliases, &moved)
@@ -113,7 +114,7 @@ impl Run<'_> {
         for (source, record_id) in &amendment.records {
             judge.has_met(source, record_id);
         }
-        let moved = Arc::new(amendment.moved());
+        let moved = amendment.moved();
         let (mut of_edges, mut of_records) = (Vec::new(), Vec::new());
         if let Some(first) = amendment.batches.first() {
             let (edges, records) = judge.judged(of(&first.schema(), amendment.batches.clone()));
@@ -140,10 +141,13 @@ impl Run<'_> {
         rows: Vec<SendableRecordBatchStream>,
     ) -> Result<StoredTable, EngineError> {
         let Published {
-            stored, snapshot, ..
+            stored,
+            snapshot,
+            index,
+            ..
         } = published;
         self.engine
-            .patch(&stored.relation, snapshot, gone, rows)
+            .patch(&stored.relation, snapshot, gone, rows, index)
             .await
     }
 
@@ -152,74 +156,54 @@ impl Run<'_> {
         &self,
         published: &Published,
         schema: &SchemaRef,
-        moved: &Arc<BTreeMap<String, String>>,
+        moved: &BTreeMap<CanonicalId, CanonicalId>,
     ) -> Result<(Places, Vec<RecordBatch>), EngineError> {
         let (mut gone, mut rows) = (Places::new(), Vec::new());
         if moved.is_empty() {
             return Ok((gone, rows));
         }
-        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-        let files = self
-            .engine
-            .lake
-            .read_in_place(&published.path, &published.snapshot, &names)
-            .await?;
-        let sieve = Arc::new(Sieve::of_all(moved.keys().map(String::as_str)));
-        let mut readers = JoinSet::new();
-        for file in files {
-            let (sieve, moved) = (Arc::clone(&sieve), Arc::clone(moved));
-            readers.spawn(moved_in(file, Arc::clone(schema), sieve, moved));
-        }
-        while let Some(read) = readers.join_next().await {
-            if self.request.cancel.is_cancelled() {
-                return Err(EngineError::Cancelled);
+        let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let table = self.lookup(published).await?;
+        let found = table.by_ids(moved.keys().copied()).await?;
+        for of_file in table.rows(&found, &columns).await? {
+            let mut places_gone = Vec::new();
+            for (batch, places) in of_file.placed() {
+                rows.extend(renamed(batch, places, schema, moved, &mut places_gone)?);
             }
-            let (file, places, batches) = read??;
-            if !places.is_empty() {
-                gone.insert(file, places);
+            if let (Some(file), false) = (table.files.get(of_file.file), places_gone.is_empty()) {
+                gone.insert(file.file().to_owned(), places_gone);
             }
-            rows.extend(batches);
         }
         Ok((gone, rows))
     }
 }
 
-async fn moved_in(
-    mut file: FileRows,
-    schema: SchemaRef,
-    sieve: Arc<Sieve>,
-    moved: Arc<BTreeMap<String, String>>,
-) -> Result<(String, Vec<u64>, Vec<RecordBatch>), EngineError> {
-    let at = schema
-        .index_of("canonical_id")
-        .map_err(DataFusionError::from)?;
-    let (mut places, mut rows, mut begin) = (Vec::new(), Vec::new(), 0_u64);
-    while let Some(batch) = file.rows.next().await {
-        let batch = batch?;
-        let ids = text(&batch, at)?;
-        let into = (0..batch.num_rows()).zip(begin..).map(|(row, place)| {
-            let id = ids.is_valid(row).then(|| ids.value(row));
-            let id = id.filter(|id| sieve.may_have(id));
-            let into = id.and_then(|id| moved.get(id))?;
-            file.deleted.binary_search(&place).is_err().then_some(into)
-        });
-        let into: Vec<Option<&String>> = into.collect();
-        let chosen: BooleanArray = into.iter().map(|into| Some(into.is_some())).collect();
-        if chosen.true_count() > 0 {
-            let found = (begin..).zip(&into).filter(|(_, into)| into.is_some());
-            places.extend(found.map(|(place, _)| place));
-            let kept = filter_record_batch(&batch, &chosen).map_err(DataFusionError::from)?;
-            let mut columns = kept.columns().to_vec();
-            let ids: StringArray = into.iter().flatten().map(Some).collect();
-            if let Some(column) = columns.get_mut(at) {
-                *column = Arc::new(ids) as ArrayRef;
-            }
-            let batch = RecordBatch::try_new(Arc::clone(&schema), columns);
-            rows.push(batch.map_err(DataFusionError::from)?);
-        }
-        begin += batch.num_rows() as u64;
+/// The rows of a batch whose canonical id is another one now, with that. Adds their places.
+fn renamed(
+    batch: &RecordBatch,
+    places: &[u64],
+    schema: &SchemaRef,
+    moved: &BTreeMap<CanonicalId, CanonicalId>,
+    gone: &mut Vec<u64>,
+) -> Result<Option<RecordBatch>, DataFusionError> {
+    let at = schema.index_of("canonical_id")?;
+    let into = text(batch, at)?.iter().map(|id| {
+        let id = CanonicalId::from_str(id?).ok()?;
+        moved.get(&id).map(ToString::to_string)
+    });
+    let into: Vec<Option<String>> = into.collect();
+    let chosen: BooleanArray = into.iter().map(|into| Some(into.is_some())).collect();
+    if chosen.true_count() == 0 {
+        return Ok(None);
     }
-    Ok((file.file, places, rows))
+    let found = places.iter().zip(&into).filter(|(_, into)| into.is_some());
+    gone.extend(found.map(|(place, _)| *place));
+    let mut columns = filter_record_batch(batch, &chosen)?.columns().to_vec();
+    let ids: StringArray = into.iter().flatten().map(Some).collect();
+    if let Some(column) = columns.get_mut(at) {
+        *column = Arc::new(ids) as ArrayRef;
+    }
+    Ok(Some(RecordBatch::try_new(Arc::clone(schema), columns)?))
 }
 
 /// Batches in memory as a stream.

@@ -11,6 +11,7 @@
 //!
 //! - `resolve`: rows and what was published before → a resolution; writes nothing.
 //! - `write`: a resolution → the relation and its companions.
+//! - `lookup`: rows of published tables by what they hold, from row indices.
 //! - `past`: what identifiers and ids were before; `suppression`: who was erased; `plan`: what a
 //!   resolution would change.
 
@@ -19,12 +20,12 @@ mod amend;
 mod columns;
 mod edges;
 mod feed;
+mod lookup;
 mod past;
 mod plan;
 mod resolve;
 mod rows;
 mod rules;
-mod sieve;
 mod suppression;
 mod touched;
 mod write;

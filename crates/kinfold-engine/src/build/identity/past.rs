@@ -16,9 +16,9 @@ use futures::StreamExt;
 use kinfold_compile::compile::{CompiledCompanion, CompiledNode};
 use kinfold_identity::{Aliases, CanonicalId, Change, ChangeKind, GraphBuilder, Resolution};
 
-use super::Suppression;
 use super::columns::produce;
 use super::rows::text;
+use super::{Suppression, lookup};
 use crate::build::Run;
 use crate::published::StoredTable;
 use crate::stream::under_schema;
@@ -95,7 +95,7 @@ impl Run<'_> {
         streams.push(past_rows(resolution, suppression, clock, schema));
         let at = relation(companion);
         self.engine
-            .replace(at, Arc::clone(schema), streams, None)
+            .replace_indexed(at, Arc::clone(schema), streams, lookup::HISTORY)
             .await
     }
 }

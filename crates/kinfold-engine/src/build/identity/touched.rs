@@ -1,37 +1,35 @@
 //! Whom new rows touch: the published people who have one of their identifiers or records.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::common::DataFusionError;
-use futures::StreamExt;
 use kinfold_identity::{BlockedValues, CanonicalId, Checked, GraphBuilder, Identifier, Resolution};
-use kinfold_lake::FileRows;
-use tokio::task::JoinSet;
 
 use super::Reading;
-use super::addition::{Addition, Published, Why};
+use super::addition::{Addition, Why};
 use super::feed::feed;
+use super::lookup::Lookup;
 use super::rows::{Rows, RowsError, text};
-use super::sieve::Sieve;
 use crate::EngineError;
 use crate::build::Run;
-use crate::stream::together;
 
 /// If the people who are touched have more than one identifier in so many, all rows are read.
 const WORTH_IT: u64 = 4;
 
 const MEMBER_COLUMNS: [&str; 6] = [
-    "id_type",
-    "id_value",
-    "canonical_id",
     "minted_at",
     "first_seen_at",
     "last_seen_at",
+    "id_type",
+    "id_value",
+    "canonical_id",
 ];
+/// Those of an identifier whose texts and id are known.
+const TIMES: &[&str] = MEMBER_COLUMNS.split_at(3).0;
 
 /// A published identifier of somebody who is touched, and where its row lies.
 pub(super) struct Member {
@@ -52,8 +50,8 @@ pub(super) struct Amendment {
     pub(super) batches: Vec<RecordBatch>,
     /// Records of new rows that are published.
     pub(super) records: Vec<(String, String)>,
-    /// Published identifiers of the people who are touched, by type and value.
-    members: BTreeMap<(String, String), Member>,
+    /// Published identifiers that the rows have, and all of the people whom they join.
+    members: Vec<Member>,
     /// Files of the relation.
     files: Vec<String>,
     /// How many people are touched.
@@ -64,12 +62,10 @@ pub(super) struct Amendment {
 struct Taken {
     builder: GraphBuilder,
     batches: Vec<RecordBatch>,
-    touched: HashSet<CanonicalId>,
-    records: Vec<(String, String, CanonicalId)>,
 }
 
-/// Three texts of a published row.
-type Hit = (String, String, CanonicalId);
+/// A published record that has new rows: source, id, and whose it is.
+type KnownRecord = (String, String, CanonicalId);
 
 impl Run<'_> {
     /// Resolves new rows with the published people whom they touch; else why that does not do.
@@ -79,62 +75,57 @@ impl Run<'_> {
         addition: &Addition,
     ) -> Result<Result<Amendment, Why>, EngineError> {
         let wrong = |source: RowsError| self.identity_error(reading.node, source);
-        let mut taken = self.take_new(reading, addition).await?;
-        let (values, records) = sieves(&taken.batches, reading).map_err(wrong)?;
-        let meet = |taken: &mut Taken, (id_type, value, id): Hit| {
-            if taken.builder.meets(&id_type, &value) {
-                taken.touched.insert(id);
-            }
-        };
-        let columns = "SELECT id_type, id_value, canonical_id FROM kinfold._run.published";
-        taken = self
-            .scan(reading, &addition.own, columns, values, taken, meet)
-            .await?;
-        let meet = |taken: &mut Taken, (source, record_id, id): Hit| {
-            if taken.builder.meets_record(&source, &record_id) {
-                taken.touched.insert(id);
-                taken.records.push((source, record_id, id));
-            }
-        };
-        let columns = "SELECT source, record_id, canonical_id FROM kinfold._run.published";
-        taken = self
-            .scan(reading, &addition.records, columns, records, taken, meet)
-            .await?;
         let Taken {
             mut builder,
             batches,
-            touched,
-            records,
-        } = taken;
+        } = self.take_new(reading, addition).await?;
+        let own = self.lookup(&addition.own).await?;
+        let mut members = met(&own, &mut builder).await?;
+        let records = self.known_records(reading, addition, &builder, &batches);
+        let records = records.await?;
         let options = self.resolve_options(reading);
-        let choices = Arc::new(builder.first_choices(&options.as_ref()));
-        let people = touched.len();
-        let (files, members, chosen) = self
-            .members(addition, Arc::new(touched), Arc::clone(&choices))
-            .await?;
-        if (members.len() as u64).saturating_mul(WORTH_IT) > addition.own.stored.rows.unwrap_or(0) {
-            return Ok(Err("many people are touched"));
-        }
-        if chosen || self.was_in_use(addition, &choices).await? {
-            return Ok(Err("a new id would be one that was in use"));
-        }
-        if self.comes_back(addition, &builder).await? {
+        let choices = builder.first_choices(&options.as_ref());
+        let in_use = self.was_in_use(addition, &choices).await?;
+        let comes_back = self.comes_back(addition, &builder).await?;
+
+        let met: HashSet<CanonicalId> = members.iter().map(|member| member.canonical_id).collect();
+        let by_record: HashSet<CanonicalId> = records.iter().map(|(_, _, id)| *id).collect();
+        let touched: HashSet<CanonicalId> = met.union(&by_record).copied().collect();
+        let first = match builder.weighs_identifiers() {
+            true => touched.clone(),
+            // Of the others an identifier is known.
+            false => by_record.difference(&met).copied().collect(),
+        };
+        let (more, _) = all_of(&own, &first, &HashSet::new()).await?;
+        if comes_back {
             return Ok(Err("somebody comes back who had an id before"));
         }
-        for member in &members {
-            let graph = builder.member(&Identifier {
-                id_type: &member.id_type,
-                id_value: &member.id_value,
-                canonical_id: member.canonical_id,
-                minted_at: member.minted_at,
-                first_seen: member.first_seen,
-                last_seen: member.last_seen,
-            });
-            graph.map_err(|error| wrong(error.into()))?;
-        }
+        let give = |builder: &mut GraphBuilder, members: &[Member]| {
+            let given = members.iter().map(|member| builder.member(&member.row()));
+            given.collect::<Result<(), _>>()
+        };
+        give(&mut builder, &members).map_err(|error| wrong(error.into()))?;
+        give(&mut builder, &more).map_err(|error| wrong(error.into()))?;
+        members.extend(more);
         for (source, record_id, id) in &records {
             let graph = builder.record_of(source, record_id, *id);
             graph.map_err(|error| wrong(error.into()))?;
+        }
+        let mut joined = builder.joined();
+        joined.retain(|id| !first.contains(id));
+        let (more, chosen) = all_of(&own, &joined, &choices).await?;
+        if chosen || in_use {
+            return Ok(Err("a new id would be one that was in use"));
+        }
+        give(&mut builder, &more).map_err(|error| wrong(error.into()))?;
+        members.extend(more);
+        members.sort_unstable_by_key(|member| (member.file, member.place));
+        members.dedup_by_key(|member| (member.file, member.place));
+        if (members.len() as u64).saturating_mul(WORTH_IT) > addition.own.stored.rows.unwrap_or(0) {
+            return Ok(Err("many people are touched"));
+        }
+        if self.request.cancel.is_cancelled() {
+            return Err(EngineError::Cancelled);
         }
         let resolved = tokio::task::spawn_blocking(move || match builder.check() {
             Checked::Sound(builder) => Some(builder.resolve(&options.as_ref())),
@@ -146,17 +137,17 @@ impl Run<'_> {
         if resolution.hinges_on_rows() {
             return Ok(Err("the new rows are of a linkage, or decisions"));
         }
-        let members = members.into_iter().map(|member| {
-            let key = (member.id_type.clone(), member.id_value.clone());
-            (key, member)
-        });
         Ok(Ok(Amendment {
             resolution: Arc::new(resolution),
             batches,
             records: records.into_iter().map(|(s, id, _)| (s, id)).collect(),
-            members: members.collect(),
-            files,
-            people,
+            members,
+            files: own
+                .files
+                .iter()
+                .map(|file| file.file().to_owned())
+                .collect(),
+            people: touched.len(),
         }))
     }
 
@@ -187,8 +178,6 @@ impl Run<'_> {
             Taken {
                 builder,
                 batches: Vec::new(),
-                touched: HashSet::new(),
-                records: Vec::new(),
             },
             |taken, (batch, prepared)| {
                 taken.builder.take(&prepared)?;
@@ -199,78 +188,41 @@ impl Run<'_> {
         fed.await?.map_err(wrong)
     }
 
-    /// Reads three columns of a published table, and meets those rows that may be about new ones.
-    async fn scan(
+    /// Published records that have new rows.
+    async fn known_records(
         &self,
         reading: &Reading<'_>,
-        published: &Published,
-        sql: &str,
-        sieve: Sieve,
-        taken: Taken,
-        meet: impl Fn(&mut Taken, Hit) + Send + 'static,
-    ) -> Result<Taken, EngineError> {
-        let provider = published.snapshot.provider()?;
-        let columns = provider.schema();
-        let statement =
-            self.engine
-                .statement(false)
-                .over_table("published", Some(provider), &columns)?;
-        let sieve = Arc::new(sieve);
-        let fed = feed(
-            statement.streams(sql).await?,
-            &self.request.cancel,
-            move |batch| hits(&batch, &sieve),
-            taken,
-            move |taken, hits: Vec<Hit>| {
-                hits.into_iter().for_each(|hit| meet(taken, hit));
-                Ok(())
-            },
-        );
-        fed.await?
-            .map_err(|source| self.identity_error(reading.node, source))
-    }
-
-    /// All published identifiers of these people, and whether an id among `choices` is in use.
-    async fn members(
-        &self,
         addition: &Addition,
-        touched: Arc<HashSet<CanonicalId>>,
-        choices: Arc<HashSet<CanonicalId>>,
-    ) -> Result<(Vec<String>, Vec<Member>, bool), EngineError> {
-        let own = &addition.own;
-        let files = self
-            .engine
-            .lake
-            .read_in_place(&own.path, &own.snapshot, &MEMBER_COLUMNS)
-            .await?;
-        let names = files.iter().map(|file| file.file.clone()).collect();
-        let all: Vec<String> = touched
-            .iter()
-            .chain(choices.iter())
-            .map(|id| id.text().as_str().to_owned())
-            .collect();
-        let sieve = Arc::new(Sieve::of_all(all.iter().map(String::as_str)));
-        let mut readers = JoinSet::new();
-        for (number, file) in files.into_iter().enumerate() {
-            let (touched, choices) = (Arc::clone(&touched), Arc::clone(&choices));
-            readers.spawn(members_of(
-                number,
-                file,
-                Arc::clone(&sieve),
-                touched,
-                choices,
-            ));
+        builder: &GraphBuilder,
+        batches: &[RecordBatch],
+    ) -> Result<Vec<KnownRecord>, EngineError> {
+        let wrong = |source: RowsError| self.identity_error(reading.node, source);
+        let mut texts: Vec<(&str, &str)> = Vec::new();
+        for batch in batches {
+            let (sources, ids) = (text(batch, 0)?, text(batch, 1)?);
+            let rows = sources.iter().zip(ids);
+            texts.extend(rows.filter_map(|(source, id)| Some((source?, id?))));
+            // Rows of a record are often neighbours.
+            texts.dedup();
         }
-        let (mut members, mut chosen) = (Vec::new(), false);
-        while let Some(read) = readers.join_next().await {
-            if self.request.cancel.is_cancelled() {
-                return Err(EngineError::Cancelled);
+        let published = self.lookup(&addition.records).await?;
+        let found = published.by_texts(texts.iter().copied()).await?;
+        let columns = &["source", "record_id", "canonical_id"];
+        let mut known = Vec::new();
+        for rows in published.rows(&found, columns).await? {
+            for batch in &rows.batches {
+                let (sources, records, ids) = (text(batch, 0)?, text(batch, 1)?, text(batch, 2)?);
+                for ((source, record_id), id) in sources.iter().zip(records).zip(ids) {
+                    if let (Some(source), Some(record_id), Some(id)) = (source, record_id, id)
+                        && builder.meets_record(source, record_id)
+                    {
+                        let id = CanonicalId::from_str(id).map_err(|_| wrong(not_an_id()))?;
+                        known.push((source.to_owned(), record_id.to_owned(), id));
+                    }
+                }
             }
-            let (of_file, chosen_there) = read??;
-            members.extend(of_file);
-            chosen |= chosen_there;
         }
-        Ok((names, members, chosen))
+        Ok(known)
     }
 
     /// Whether one of these ids is retired.
@@ -279,19 +231,16 @@ impl Run<'_> {
         addition: &Addition,
         choices: &HashSet<CanonicalId>,
     ) -> Result<bool, EngineError> {
-        let provider = addition.changes.snapshot.provider()?;
-        let columns = provider.schema();
-        let statement =
-            self.engine
-                .statement(false)
-                .over_table("changes", Some(provider), &columns)?;
-        for mut stream in statement.streams(super::resolve::RETIRED).await? {
-            while let Some(batch) = stream.next().await {
-                let batch = batch?;
-                let mut ids = text(&batch, 0)?.iter().flatten();
-                let known =
-                    |id: &str| CanonicalId::from_str(id).is_ok_and(|id| choices.contains(&id));
-                if ids.any(known) {
+        let changes = self.lookup(&addition.changes).await?;
+        let found = changes.by_ids(choices.iter().copied()).await?;
+        for rows in changes.rows(&found, &["from_canonical_id", "kind"]).await? {
+            for batch in &rows.batches {
+                let mut rows = text(batch, 0)?.iter().zip(text(batch, 1)?);
+                if rows.any(|(id, kind)| {
+                    let id = id.and_then(|id| CanonicalId::from_str(id).ok());
+                    matches!(kind, Some("merged" | "deleted"))
+                        && id.is_some_and(|id| choices.contains(&id))
+                }) {
                     return Ok(true);
                 }
             }
@@ -308,94 +257,101 @@ impl Run<'_> {
         if addition.history.stored.rows == Some(0) {
             return Ok(false);
         }
-        let provider = addition.history.snapshot.provider()?;
-        let columns = provider.schema();
-        let statement =
-            self.engine
-                .statement(false)
-                .over_table("history", Some(provider), &columns)?;
-        let sql = "SELECT id_type, id_value FROM kinfold._run.history";
-        let mut batches = together(statement.streams(sql).await?);
-        while let Some(batch) = batches.next().await {
-            let batch = batch?;
-            let (types, values) = (text(&batch, 0)?, text(&batch, 1)?);
-            if types.iter().zip(values).any(|pair| match pair {
-                (Some(id_type), Some(value)) => builder.is_new(id_type, value),
-                _ => false,
-            }) {
-                return Ok(true);
+        let history = self.lookup(&addition.history).await?;
+        let texts: Vec<(&str, &str)> = builder.named().collect();
+        let found = history.by_texts(texts.iter().copied()).await?;
+        for rows in history.rows(&found, &["id_type", "id_value"]).await? {
+            for batch in &rows.batches {
+                let mut rows = text(batch, 0)?.iter().zip(text(batch, 1)?);
+                if rows.any(|row| match row {
+                    (Some(id_type), Some(value)) => builder.is_new(id_type, value),
+                    _ => false,
+                }) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
     }
 }
 
-fn sieves(batches: &[RecordBatch], reading: &Reading<'_>) -> Result<(Sieve, Sieve), RowsError> {
-    let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    let (mut values, mut records) = (Sieve::of(rows), Sieve::of(rows));
-    for batch in batches {
-        for row in Rows::of(batch, &reading.forms)?.observations() {
-            row.id_value.into_iter().for_each(|text| values.add(text));
-            row.record_id.into_iter().for_each(|text| records.add(text));
-        }
-    }
-    Ok((values, records))
-}
-
-/// The rows whose second column may be one of the texts of the sieve.
-fn hits(batch: &RecordBatch, sieve: &Sieve) -> Result<Vec<Hit>, RowsError> {
-    let (firsts, seconds, ids) = (text(batch, 0)?, text(batch, 1)?, text(batch, 2)?);
-    let mut hits = Vec::new();
-    for row in 0..batch.num_rows() {
-        if firsts.is_null(row) || seconds.is_null(row) || !sieve.may_have(seconds.value(row)) {
+/// The published identifiers that the rows have. The builder is told of them.
+async fn met(own: &Lookup, builder: &mut GraphBuilder) -> Result<Vec<Member>, EngineError> {
+    let named: Vec<(&str, &str)> = builder.named().collect();
+    let found = own.by_texts(named.iter().copied()).await?;
+    let mut members = Vec::new();
+    let mut needles = Vec::new();
+    for rows in own.rows(&found, TIMES).await? {
+        let (Some(file), Some(found)) = (own.files.get(rows.file), found.get(rows.file)) else {
             continue;
-        }
-        if let Ok(id) = CanonicalId::from_str(ids.value(row)) {
-            hits.push((
-                firsts.value(row).to_owned(),
-                seconds.value(row).to_owned(),
-                id,
-            ));
-        }
-    }
-    Ok(hits)
-}
-
-async fn members_of(
-    number: usize,
-    mut file: FileRows,
-    sieve: Arc<Sieve>,
-    touched: Arc<HashSet<CanonicalId>>,
-    choices: Arc<HashSet<CanonicalId>>,
-) -> Result<(Vec<Member>, bool), EngineError> {
-    let (mut members, mut chosen, mut begin) = (Vec::new(), false, 0_u64);
-    while let Some(batch) = file.rows.next().await {
-        let batch = batch?;
-        let (types, values, ids) = (text(&batch, 0)?, text(&batch, 1)?, text(&batch, 2)?);
-        for (row, place) in (0..batch.num_rows()).zip(begin..) {
-            if !sieve.may_have(ids.value(row)) || file.deleted.binary_search(&place).is_ok() {
-                continue;
-            }
-            let Ok(canonical_id) = CanonicalId::from_str(ids.value(row)) else {
-                continue;
-            };
-            chosen |= choices.contains(&canonical_id);
-            if touched.contains(&canonical_id) {
+        };
+        let ids = file.kept(1, &rows.places).await?;
+        let mut of_rows = found.iter().zip(ids);
+        for batch in &rows.batches {
+            for row in 0..batch.num_rows() {
+                let Some((found, id)) = of_rows.next() else {
+                    break;
+                };
+                let Some((id_type, id_value)) = named.get(found.needle) else {
+                    continue;
+                };
+                needles.push(found.needle);
                 members.push(Member {
-                    id_type: types.value(row).to_owned(),
-                    id_value: values.value(row).to_owned(),
-                    canonical_id,
-                    minted_at: time(&batch, 3, row)?.unwrap_or(0),
-                    first_seen: time(&batch, 4, row)?,
-                    last_seen: time(&batch, 5, row)?,
-                    file: number,
-                    place,
+                    id_type: (*id_type).to_owned(),
+                    id_value: (*id_value).to_owned(),
+                    canonical_id: CanonicalId::from_u128(u128::from_be_bytes(id)),
+                    minted_at: time(batch, 0, row)?.unwrap_or(0),
+                    first_seen: time(batch, 1, row)?,
+                    last_seen: time(batch, 2, row)?,
+                    file: rows.file,
+                    place: found.place,
                 });
             }
         }
-        begin += batch.num_rows() as u64;
+    }
+    let meets: Vec<bool> = needles.iter().map(|place| builder.meets(*place)).collect();
+    let mut meets = meets.into_iter();
+    members.retain(|_| meets.next() == Some(true));
+    Ok(members)
+}
+
+/// All published identifiers of these people, and whether an id among `choices` is in use.
+async fn all_of(
+    own: &Lookup,
+    people: &HashSet<CanonicalId>,
+    choices: &HashSet<CanonicalId>,
+) -> Result<(Vec<Member>, bool), EngineError> {
+    let ids: Vec<CanonicalId> = people.iter().chain(choices).copied().collect();
+    let found = own.by_ids(ids.into_iter()).await?;
+    let (mut members, mut chosen) = (Vec::new(), false);
+    for rows in own.rows(&found, &MEMBER_COLUMNS).await? {
+        for (batch, places) in rows.placed() {
+            let (types, values, ids) = (text(batch, 3)?, text(batch, 4)?, text(batch, 5)?);
+            for (row, place) in (0..batch.num_rows()).zip(places) {
+                let Ok(canonical_id) = CanonicalId::from_str(ids.value(row)) else {
+                    continue;
+                };
+                chosen |= choices.contains(&canonical_id);
+                if people.contains(&canonical_id) {
+                    members.push(Member {
+                        id_type: types.value(row).to_owned(),
+                        id_value: values.value(row).to_owned(),
+                        canonical_id,
+                        minted_at: time(batch, 0, row)?.unwrap_or(0),
+                        first_seen: time(batch, 1, row)?,
+                        last_seen: time(batch, 2, row)?,
+                        file: rows.file,
+                        place: *place,
+                    });
+                }
+            }
+        }
     }
     Ok((members, chosen))
+}
+
+fn not_an_id() -> RowsError {
+    DataFusionError::Internal("a published record has an id that is none".to_owned()).into()
 }
 
 fn time(batch: &RecordBatch, column: usize, row: usize) -> Result<Option<i64>, EngineError> {
@@ -409,22 +365,32 @@ fn time(batch: &RecordBatch, column: usize, row: usize) -> Result<Option<i64>, E
     Ok(times.is_valid(row).then(|| times.value(row)))
 }
 
+impl Member {
+    fn row(&self) -> Identifier<'_> {
+        Identifier {
+            id_type: &self.id_type,
+            id_value: &self.id_value,
+            canonical_id: self.canonical_id,
+            minted_at: self.minted_at,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+        }
+    }
+}
+
 impl Amendment {
     /// The identifiers whose rows are not as they are published, and where the old rows lie.
     pub(super) fn changed(&self) -> (Vec<Identifier<'_>>, BTreeMap<String, Vec<u64>>) {
+        let published: HashMap<(&str, &str), &Member> = self
+            .members
+            .iter()
+            .map(|member| ((member.id_type.as_str(), member.id_value.as_str()), member))
+            .collect();
         let mut rows = Vec::new();
         let mut deleted: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for identifier in self.resolution.identifiers() {
-            let key = (
-                identifier.id_type.to_owned(),
-                identifier.id_value.to_owned(),
-            );
-            if let Some(member) = self.members.get(&key) {
-                let same = member.canonical_id == identifier.canonical_id
-                    && member.minted_at == identifier.minted_at
-                    && member.first_seen == identifier.first_seen
-                    && member.last_seen == identifier.last_seen;
-                if same {
+            if let Some(member) = published.get(&(identifier.id_type, identifier.id_value)) {
+                if member.row() == identifier {
                     continue;
                 }
                 if let Some(file) = self.files.get(member.file) {
@@ -436,18 +402,11 @@ impl Amendment {
         (rows, deleted)
     }
 
-    /// Old canonical ids whose people have another one now.
-    pub(super) fn moved(&self) -> BTreeMap<String, String> {
-        let identifiers = self.resolution.identifiers().filter_map(|identifier| {
-            let key = (
-                identifier.id_type.to_owned(),
-                identifier.id_value.to_owned(),
-            );
-            let member = self.members.get(&key)?;
-            let id = |id: CanonicalId| id.text().as_str().to_owned();
-            (member.canonical_id != identifier.canonical_id)
-                .then(|| (id(member.canonical_id), id(identifier.canonical_id)))
-        });
-        identifiers.collect()
+    /// Old canonical ids whose people have another one now. Since nobody is split, they went as a whole.
+    pub(super) fn moved(&self) -> BTreeMap<CanonicalId, CanonicalId> {
+        let changes = self.resolution.changes().iter();
+        changes
+            .filter_map(|change| Some((change.from?, change.into?)))
+            .collect()
     }
 }

@@ -9,12 +9,13 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::future::try_join5;
 use kinfold_compile::compile::CompiledCompanion;
 use kinfold_identity::{CanonicalId, FirstId, RecordsMet, Resolution};
+use kinfold_lake::IndexColumns;
 
-use super::Reading;
 use super::columns::{alarm_rows, change_rows, identifiers};
 use super::edges::Judge;
 use super::feed::feed;
 use super::rows::{RowsError, text};
+use super::{Reading, lookup};
 use crate::EngineError;
 use crate::build::table::{Made, Mark};
 use crate::build::{Pinned, Run};
@@ -39,11 +40,11 @@ impl Run<'_> {
         };
         let at = (relation.schema.as_str(), relation.name.as_str());
         let parts = self.engine.options.target_partitions;
-        let own = self.engine.replace(
+        let own = self.engine.replace_indexed(
             at,
             Arc::clone(schema),
             identifiers(resolution, schema, parts),
-            None,
+            lookup::IDENTIFIERS,
         );
         let history = self.write_history(
             node,
@@ -96,8 +97,8 @@ impl Run<'_> {
         let (of_edges, of_records) = rows.into_iter().map(|rows| judge.judged(rows)).unzip();
         // Neither goes on without the other: see `Judge::judged`.
         futures::try_join!(
-            self.replace_companion(edges, of_edges),
-            self.replace_companion(records, of_records),
+            self.replace_companion(edges, of_edges, lookup::EDGES),
+            self.replace_companion(records, of_records, lookup::RECORDS),
         )
     }
 
@@ -142,7 +143,7 @@ impl Run<'_> {
     ) -> Result<StoredTable, EngineError> {
         let alarms = reading.companion("alarms")?;
         let rows = alarm_rows(resolution, &alarms.schema);
-        self.replace_companion(alarms, vec![rows]).await
+        self.replace_companion(alarms, vec![rows], &[]).await
     }
 
     async fn write_changes(
@@ -167,7 +168,9 @@ impl Run<'_> {
             .map(|s| under_schema(s, schema))
             .collect();
         streams.push(change_rows(resolution, &self.engine.clock, schema));
-        let changes = self.replace_companion(changes, streams).await?;
+        let changes = self
+            .replace_companion(changes, streams, lookup::CHANGES)
+            .await?;
         let aliases = reading.companion("aliases")?;
         let aliases = self.engine.write_aliases(aliases, &changes).await?;
         Ok((changes, aliases))
@@ -177,11 +180,12 @@ impl Run<'_> {
         &self,
         companion: &CompiledCompanion,
         streams: Vec<SendableRecordBatchStream>,
+        index: IndexColumns,
     ) -> Result<StoredTable, EngineError> {
         let relation = &companion.relation;
         let at = (relation.schema.as_str(), relation.name.as_str());
         self.engine
-            .replace(at, Arc::clone(&companion.schema), streams, None)
+            .replace_indexed(at, Arc::clone(&companion.schema), streams, index)
             .await
     }
 }
