@@ -45,4 +45,6 @@ codes! {
     NOT_STORABLE = "KF0416" "not-storable";
     /// A materialization that the engine cannot run yet.
     MATERIALIZATION_NOT_SUPPORTED = "KF0418" "materialization-not-supported";
+    /// An outer join with `USING` whose column would be that of one side only.
+    OUTER_JOIN_USING = "KF0419" "outer-join-using";
 }

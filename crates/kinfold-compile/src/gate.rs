@@ -1,15 +1,16 @@
 //! Statements that would plan but not mean what they say.
 //!
 //! DataFusion parses several clauses and then drops them without a word: time travel, sampling,
-//! row locks, table hints. A join without a condition becomes a cross join. This gate walks the
-//! parsed statement first and refuses what the planner would ignore.
+//! row locks, table hints. A join without a condition becomes a cross join, and a column of an outer
+//! join with `USING` is that of one side, whichever has the row. This gate walks the parsed statement
+//! first and refuses what the planner would ignore or get wrong.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SetExpr, Spanned,
-    Statement, TableFactor, Visit, Visitor,
+    Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectFlavor,
+    SelectItem, SetExpr, Spanned, Statement, TableFactor, TableWithJoins, Visit, Visitor,
 };
 use sqlparser::tokenizer::Span as SqlSpan;
 
@@ -39,6 +40,10 @@ pub enum RefusalKind {
     BareRelation(String),
     /// `SELECT … INTO`.
     SelectInto,
+    /// `FROM …` alone, which would have no columns.
+    FromWithoutSelect,
+    /// An outer join with `USING` or `NATURAL` of which the column without a qualifier is read.
+    OuterJoinUsing,
 }
 
 /// All refused constructs of a statement, in the order of the text.
@@ -140,6 +145,65 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// The planner takes the column of the side whose name sorts first for `*`, and that of the left side
+    /// elsewhere. Neither is right where that side has no row.
+    fn outer_joins(&mut self, select: &Select) {
+        let all = select
+            .projection
+            .iter()
+            .any(|item| matches!(item, SelectItem::Wildcard(_)));
+        let mut bare = BTreeSet::new();
+        let _ = select.visit(&mut BareNames(&mut bare));
+        let mut open: Vec<&TableWithJoins> = select.from.iter().collect();
+        while let Some(tables) = open.pop() {
+            let relations = tables.joins.iter().map(|join| &join.relation);
+            for relation in relations.chain([&tables.relation]) {
+                if let TableFactor::NestedJoin {
+                    table_with_joins, ..
+                } = relation
+                {
+                    open.push(table_with_joins);
+                }
+            }
+            for join in &tables.joins {
+                let (constraint, left) = match &join.join_operator {
+                    JoinOperator::Left(c) | JoinOperator::LeftOuter(c) => (c, true),
+                    JoinOperator::Right(c)
+                    | JoinOperator::RightOuter(c)
+                    | JoinOperator::FullOuter(c) => (c, false),
+                    _ => continue,
+                };
+                let read = match constraint {
+                    JoinConstraint::Natural => all || !left,
+                    JoinConstraint::Using(names) => {
+                        let names = names.iter().filter_map(|name| name.0.last()?.as_ident());
+                        all || !left && names.map(folded).any(|name| bare.contains(&name))
+                    }
+                    JoinConstraint::On(_) | JoinConstraint::None => false,
+                };
+                if read {
+                    self.refuse(RefusalKind::OuterJoinUsing, join.relation.span());
+                }
+            }
+        }
+    }
+}
+
+/// Names of columns without a qualifier.
+struct BareNames<'a>(&'a mut BTreeSet<String>);
+
+impl Visitor for BareNames<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(name) = expr {
+            self.0.insert(folded(name));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 impl Visitor for Gate {
     type Break = ();
 
@@ -186,6 +250,10 @@ impl Visitor for Gate {
         if select.top.is_some() {
             self.refuse(RefusalKind::Ignored("TOP"), select.span());
         }
+        if select.flavor == SelectFlavor::FromFirstNoSelect {
+            self.refuse(RefusalKind::FromWithoutSelect, select.span());
+        }
+        self.outer_joins(select);
         for from in &select.from {
             for join in &from.joins {
                 self.join(join);

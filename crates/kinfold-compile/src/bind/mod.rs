@@ -242,6 +242,30 @@ fn refusal(sql: &str, refused: Refusal) -> Problem {
             codes::NOT_A_QUERY,
             "`SELECT … INTO` has no place in a model",
         ),
+        RefusalKind::FromWithoutSelect => {
+            let mut p = Problem::new(
+                codes::NOT_A_QUERY,
+                "`FROM …` without `SELECT` would have no columns",
+            );
+            p.help.push("write `SELECT * FROM …`".to_owned());
+            p
+        }
+        RefusalKind::OuterJoinUsing => {
+            let mut p = Problem::new(
+                codes::OUTER_JOIN_USING,
+                "the column of this outer join's `USING` would be null for rows that only one side has",
+            );
+            p.notes.push(
+                "the engine takes it from one side alone, also where that side has no row"
+                    .to_owned(),
+            );
+            p.help.push(
+                "join with `ON l.k = r.k`, and select the columns by name: `l.k` for a left join, `r.k` for a right \
+                 one, `coalesce(l.k, r.k) AS k` for a full one"
+                    .to_owned(),
+            );
+            p
+        }
         RefusalKind::Ignored(what) | RefusalKind::IgnoredBehind(what, _) => {
             let mut p = Problem::new(
                 codes::IGNORED_CLAUSE,

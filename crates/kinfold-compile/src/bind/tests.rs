@@ -256,3 +256,52 @@ fn many_statements_are_bound_within_one_task() {
         }
     });
 }
+
+#[test]
+fn columns_of_outer_joins_with_using_are_refused_where_they_would_be_wrong() {
+    let refused = [
+        // `*` takes the column of the side whose name sorts first.
+        format!("SELECT * FROM {O} AS z LEFT JOIN «{O} AS a» USING (order_id)"),
+        format!("SELECT * FROM {O} AS z NATURAL LEFT JOIN «{O} AS a»"),
+        format!("SELECT * EXCLUDE (amount) FROM {O} AS z FULL JOIN «{O} AS a» USING (order_id)"),
+        // A bare name takes that of the left side.
+        format!("SELECT order_id FROM {O} AS a RIGHT JOIN «{O} AS z» USING (order_id)"),
+        format!("SELECT Order_ID + 1 AS n FROM {O} AS a FULL JOIN «{O} AS z» USING (order_id)"),
+        format!(
+            "SELECT a.amount FROM {O} AS a FULL JOIN «{O} AS z» USING (order_id) WHERE order_id > 1"
+        ),
+        format!(
+            "SELECT x FROM (SELECT order_id AS x FROM {O} AS a RIGHT JOIN «{O} AS z» USING (order_id)) AS t"
+        ),
+        format!(
+            "SELECT a.amount FROM {O} AS a CROSS JOIN ({O} AS b FULL JOIN «{O} AS z» USING (order_id)) WHERE order_id > 1"
+        ),
+    ];
+    for sql in refused {
+        one(&sql, "outer-join-using");
+    }
+    let sound = [
+        format!("SELECT * FROM {O} AS z JOIN {O} AS a USING (order_id)"),
+        format!("SELECT order_id, a.amount FROM {O} AS z LEFT JOIN {O} AS a USING (order_id)"),
+        format!(
+            "SELECT coalesce(z.order_id, a.order_id) AS k FROM {O} AS z FULL JOIN {O} AS a USING (order_id)"
+        ),
+        format!(
+            "SELECT z.*, count(*) OVER () AS n FROM {O} AS z LEFT JOIN {O} AS a USING (order_id)"
+        ),
+    ];
+    for sql in sound {
+        let bound = binder().bind(&sql);
+        assert!(bound.is_ok(), "{sql}: {bound:?}");
+    }
+}
+
+#[test]
+fn from_alone_is_no_query() {
+    let found = binder().bind(&format!("FROM {O}")).unwrap_err();
+    assert_eq!(found[0].code.name, "not-a-query");
+    assert_eq!(found[0].help, ["write `SELECT * FROM …`"]);
+    let cte = format!("WITH t AS (FROM {O}) SELECT 1 AS one FROM t");
+    assert_eq!(binder().bind(&cte).unwrap_err()[0].code.name, "not-a-query");
+    assert!(binder().bind(&format!("FROM {O} SELECT order_id")).is_ok());
+}
