@@ -6,6 +6,7 @@ mod identity;
 mod interrupts;
 mod judge;
 mod lakes;
+mod lineage;
 mod manifests;
 mod manners;
 pub(crate) mod people;
@@ -57,6 +58,8 @@ pub fn trials() -> Vec<Trial> {
         manifests::shipped_destinations_prove_themselves,
         manners::new_days_send_only_who_changed,
         manners::a_new_folder_is_built_and_delivered,
+        lineage::a_field_of_a_destination_leads_to_columns_of_sources,
+        lineage::names_of_columns_that_are_wrong,
         manners::json_is_one_object,
         manners::commands_that_cannot_run,
         manners::colour_is_for_terminals,

@@ -10,6 +10,7 @@ mod column;
 pub mod earlier;
 mod exposure;
 mod layout;
+pub mod lineage;
 mod manifest;
 mod node;
 mod results;

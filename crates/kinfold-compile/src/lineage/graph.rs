@@ -100,6 +100,7 @@ pub struct ColumnGraph {
     names: BTreeMap<String, BTreeSet<RelationKey>>,
     up: BTreeMap<Point, BTreeSet<(Point, EdgeKind)>>,
     down: BTreeMap<Point, BTreeSet<(Point, EdgeKind)>>,
+    made: BTreeSet<RelationKey>,
     incomplete: BTreeSet<RelationKey>,
 }
 
@@ -210,9 +211,35 @@ impl ColumnGraph {
         for from in compared {
             self.edge(from.clone(), to.clone(), EdgeKind::Control);
         }
+        self.made.insert(key.clone());
         if !lineage.complete {
             self.incomplete.insert(key.clone());
         }
+    }
+
+    /// The names of the columns of a relation, in order; none of one that is not known.
+    #[must_use]
+    pub fn columns(&self, relation: &RelationKey) -> &[String] {
+        let columns = self.columns.get(relation);
+        columns.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What a column, or the rows of a relation, come from: one step back.
+    pub fn origins(&self, of: &Point) -> impl Iterator<Item = (&Point, EdgeKind)> {
+        let origins = self.up.get(of).into_iter().flatten();
+        origins.map(|(from, kind)| (from, *kind))
+    }
+
+    /// Whether a relation is made by a query, and not given.
+    #[must_use]
+    pub fn is_made(&self, relation: &RelationKey) -> bool {
+        self.made.contains(relation)
+    }
+
+    /// Whether every part of what makes a relation was understood.
+    #[must_use]
+    pub fn is_complete(&self, relation: &RelationKey) -> bool {
+        !self.incomplete.contains(relation)
     }
 
     fn edge(&mut self, from: Point, to: Point, kind: EdgeKind) {

@@ -12,6 +12,7 @@ pub(super) fn exposure(
     project: &Project,
     sync: &Sync,
     input: Option<&str>,
+    lineage: Option<Json>,
     created_at: i64,
 ) -> (String, Json) {
     let id = format!("exposure.{}.{}", sync.package, sync.name.value);
@@ -36,6 +37,7 @@ pub(super) fn exposure(
             "key": key,
             "fields": fields,
             "expressions": expressions(sync),
+            "lineage": lineage,
         },
     });
     let nodes: Vec<&str> = input.into_iter().collect();

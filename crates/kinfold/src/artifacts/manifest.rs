@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kinfold_compile::compile::CompiledProject;
+use kinfold_compile::lineage::ColumnGraph;
 use kinfold_compile::render::{RenderedNode, RenderedProject};
 use kinfold_compile::select::delivered;
 use kinfold_project::{NodeId, Project};
@@ -11,6 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use super::RunFacts;
 use super::exposure::exposure;
 use super::layout::Layout;
+use super::lineage::lineage;
 use super::node::{Declared, Known};
 use super::source::{docs, macro_entry, source};
 
@@ -24,6 +26,7 @@ pub(super) fn document(
     let layout = Layout::of(project);
     let created_at = run.as_of.timestamp();
     let declared = declared(project);
+    let graph = compiled.map(ColumnGraph::of).unwrap_or_default();
     let mut edges = Edges::default();
     let mut nodes = Map::new();
     let mut sources = Map::new();
@@ -44,6 +47,7 @@ pub(super) fn document(
                 declared: *declared,
                 place,
                 compiled: compiled.and_then(|compiled| compiled.nodes.get(&node.id)),
+                lineage: lineage(&graph, &node.id),
                 created_at,
                 schema: default_schema(project, run),
             };
@@ -54,7 +58,7 @@ pub(super) fn document(
     for sync in project.syncs.iter().filter(|sync| sync.enabled) {
         let input = delivered(sync, rendered);
         let input = input.as_ref().map(NodeId::as_str);
-        let (id, entry) = exposure(project, sync, input, created_at);
+        let (id, entry) = exposure(project, sync, input, lineage(&graph, &sync.id), created_at);
         edges.add(&id, input);
         exposures.insert(id, entry);
     }

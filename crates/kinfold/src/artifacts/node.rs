@@ -32,6 +32,8 @@ pub(super) struct Known<'p> {
     pub(super) declared: Declared<'p>,
     pub(super) place: &'p Place<'p>,
     pub(super) compiled: Option<&'p CompiledNode>,
+    /// What its columns come from.
+    pub(super) lineage: Option<Json>,
     /// Time of the run, seconds since 1970.
     pub(super) created_at: i64,
     /// Schema of the environment, where tests are said to be.
@@ -218,6 +220,9 @@ impl Known<'_> {
                 "fingerprint".to_owned(),
                 compiled.fingerprint.to_string().into(),
             );
+        }
+        if let Some(lineage) = &self.lineage {
+            own.insert("lineage".to_owned(), lineage.clone());
         }
         let mut meta = self.node.config.meta.clone();
         if !own.is_empty() {

@@ -1,10 +1,11 @@
 //! `kinfold lineage`.
 
 use clap::Args;
-use kinfold_compile::lineage::{ColumnGraph, Direction, NameProblem, Point, Walk};
+use kinfold_compile::lineage::{ColumnGraph, Direction, NameProblem, Walk};
 use serde_json::{Value, json};
 
 use super::{CommandError, Done};
+use crate::artifacts::lineage::point;
 use crate::cli::Global;
 use crate::report::Output;
 use crate::workspace::Workspace;
@@ -68,13 +69,6 @@ pub async fn run(
 }
 
 fn as_json(walk: &Walk) -> Value {
-    let point = |point: &Point| {
-        json!({
-            "node": point.relation.node.as_str(),
-            "companion": point.relation.companion,
-            "column": point.column,
-        })
-    };
     let reached = walk.reached.iter().map(|reached| {
         let mut told = point(&reached.point);
         told["kind"] = json!(reached.kind.as_str());
