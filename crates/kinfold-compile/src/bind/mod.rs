@@ -21,7 +21,7 @@ use sqlparser::ast::Statement;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span as SqlSpan, Token, Tokenizer};
 
-pub use names::repeated_columns;
+pub use names::{column_place, repeated_columns};
 pub use problem::{Problem, closest};
 use problem::{byte_range, from_planner};
 

@@ -1,4 +1,4 @@
-//! Columns of one result that have the same name.
+//! Names of the columns of a result: those that are there twice, and where a column is made.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -96,6 +96,17 @@ fn place(sql: &str, select: &Select, wanted: &str) -> Option<Range<usize>> {
         (_, Some(star)) => star,
         ([], None) => return None,
     };
+    byte_range(sql, item.span())
+}
+
+/// The item of a query that makes the column of this name, where the text says the name.
+#[must_use]
+pub fn column_place(sql: &str, wanted: &str) -> Option<Range<usize>> {
+    let Ok(Statement::Query(query)) = super::parse(sql) else {
+        return None;
+    };
+    let mut items = naming(&query)?.projection.iter().rev();
+    let item = items.find(|item| name(item).is_some_and(|name| name == wanted))?;
     byte_range(sql, item.span())
 }
 

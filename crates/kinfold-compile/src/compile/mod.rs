@@ -10,7 +10,7 @@ mod linkage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
@@ -22,7 +22,7 @@ pub use delivery::{CompiledSync, MappingExample};
 pub use fingerprint::Fingerprint;
 pub use linkage::misfit;
 
-use crate::bind::{Binder, Problem, repeated_columns};
+use crate::bind::{Binder, Problem, column_place, repeated_columns};
 use crate::codes;
 use crate::lineage::PlanLineage;
 use crate::proof::proven_tests;
@@ -356,11 +356,21 @@ impl Compiler<'_> {
             // A stored column may always be null: nothing else survives a schema change.
             Ok(schema) => Some(contract::nullable(&schema)),
             Err(reason) => {
-                self.whole_node(
-                    node,
-                    codes::NOT_STORABLE,
-                    format!("model `{}` cannot be stored: {reason}", node.name),
-                );
+                let message = format!("model `{}` cannot be stored: {reason}", node.name);
+                let alone = |column: &&FieldRef| Schema::new(vec![Arc::clone(column)]);
+                let mut columns = columns.fields().iter();
+                let wrong = columns.find(|column| (self.storable)(&alone(column)).is_err());
+                let place = wrong
+                    .zip(node.sql.as_ref())
+                    .and_then(|(column, sql)| Some((column_place(&sql.text, column.name())?, sql)));
+                match place {
+                    Some((range, sql)) => {
+                        let problem = Problem::new(codes::NOT_STORABLE, message);
+                        let problem = problem.or_at(Some(range));
+                        self.found.push(diagnose(problem, node, sql));
+                    }
+                    None => self.whole_node(node, codes::NOT_STORABLE, message),
+                }
                 None
             }
         }

@@ -1,2 +1,2 @@
-SELECT order_id, rounnd(amount) AS amount
+SELECT order_id, coalese(amount, 0) AS amount
 FROM {{ ref('orders') }}

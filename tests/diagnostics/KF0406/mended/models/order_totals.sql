@@ -1,2 +1,2 @@
-SELECT order_id, round(amount) AS amount
+SELECT order_id, coalesce(amount, 0) AS amount
 FROM {{ ref('orders') }}
