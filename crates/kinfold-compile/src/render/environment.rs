@@ -294,7 +294,10 @@ fn globals(env: &mut Environment<'static>, registry: &Arc<Registry>) {
     for package in &registry.known.packages {
         env.add_global(
             package.clone(),
-            Value::from_object(PackageValue(package.clone())),
+            Value::from_object(PackageValue {
+                name: package.clone(),
+                registry: Arc::clone(registry),
+            }),
         );
     }
     for found in registry

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kinfold_project::Diagnostic;
+use md5::{Digest, Md5};
 use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
@@ -74,7 +75,9 @@ impl Object for Function {
     }
 }
 
-const FUNCTIONS: [(&str, Body); 23] = [
+const FUNCTIONS: [(&str, Body); 25] = [
+    ("render", render),
+    ("local_md5", |_, _, args| local_md5(args)),
     ("ref", |_, run, args| reference(run, args)),
     ("source", |_, run, args| source(run, args)),
     ("config", |_, run, args| config(run, args)),
@@ -163,6 +166,37 @@ pub(super) fn functions() -> impl Iterator<Item = (&'static str, Value)> {
     FUNCTIONS
         .into_iter()
         .map(|(name, body)| (name, Value::from_object(Function { name, body })))
+}
+
+/// One of our functions.
+pub(super) fn function(name: &str) -> Option<Value> {
+    let found = FUNCTIONS.iter().find(|(known, _)| *known == name);
+    found.map(|&(name, body)| Value::from_object(Function { name, body }))
+}
+
+/// The text as a template of its own, rendered where it is called.
+fn render(state: &mut State<'_, '_>, run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
+    let text = args.text("render", "string")?;
+    args.finish("render")?;
+    let context = Value::from_dyn_object(Arc::clone(run));
+    let template = format!("{LOADER}{text}");
+    let rendered = state.env().render_named_str("a text", &template, context);
+    rendered.map(Value::from).map_err(|error| {
+        let detail = format!("in a text that is rendered: {}", plain(&error));
+        Error::new(error.kind(), detail)
+    })
+}
+
+/// The MD5 hash of a text, in hexadecimal digits.
+fn local_md5(mut args: Args) -> Result<Value, Error> {
+    use std::fmt::Write;
+    let text = args.text("local_md5", "value")?;
+    let mut digits = String::with_capacity(32);
+    for byte in Md5::digest(text.as_bytes()) {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    Ok(Value::from(digits))
 }
 
 fn reference(run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {

@@ -138,7 +138,8 @@ pub(super) const IMPLICIT: [&str; 2] = ["varargs", "kwargs"];
 pub(super) const BLOCK_MACRO: &str = "kf_macro";
 
 /// Names that every template knows, besides functions, macros and packages.
-pub(super) const CONTEXT: [&str; 24] = [
+pub(super) const CONTEXT: [&str; 25] = [
+    "context",
     "graph",
     "api",
     "this",

@@ -8,6 +8,7 @@ use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, Value};
 use minijinja::{Error, ErrorKind, State};
 
 use super::codes;
+use super::functions::function;
 use super::instrument::{BLOCK_MACRO, IMPLICIT};
 use super::reference::closest;
 use super::registry::{BUILT_IN, Registry, TemplateName, lock};
@@ -269,19 +270,45 @@ fn settled(error: Error) -> Error {
     error
 }
 
-/// A package as a value of a template: its macros are its methods.
+/// A package as a value of a template: its macros are its methods and its attributes.
 #[derive(Debug)]
-pub(super) struct PackageValue(pub String);
+pub(super) struct PackageValue {
+    /// Its name.
+    pub name: String,
+    /// Where its macros are.
+    pub registry: Arc<Registry>,
+}
 
 impl PackageValue {
-    fn find(&self, registry: &Registry, name: &str) -> Option<usize> {
-        registry.macro_in(&self.0, name, MacroKind::Macro)
+    fn find(&self, name: &str) -> Option<usize> {
+        let own = || self.registry.macro_in(&self.name, name, MacroKind::Macro);
+        if self.name != BUILT_IN {
+            return own();
+        }
+        let project = &self.registry.project;
+        self.registry
+            .replaced_built_in(name)
+            .or_else(own)
+            .or_else(|| self.registry.macro_in(project, name, MacroKind::Macro))
+    }
+
+    /// Functions are in the package `dbt`, as its macros are.
+    fn function(&self, name: &str) -> Option<Value> {
+        let ours = self.name == BUILT_IN && !name.starts_with("__");
+        ours.then(|| function(name)).flatten()
     }
 }
 
 impl Object for PackageValue {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        self.find(name)
+            .map(|index| MacroValue::of(index, None))
+            .or_else(|| self.function(name))
     }
 
     fn call_method(
@@ -291,25 +318,62 @@ impl Object for PackageValue {
         args: &[Value],
     ) -> Result<Value, Error> {
         let run = Run::of(state)?;
+        let Some(index) = self.find(method) else {
+            if let Some(function) = self.function(method) {
+                return function.call(state, args);
+            }
+            return Err(unknown(&run, &self.name, method, split_call(args).0));
+        };
         let (call, args) = split_call(args);
-        let registry = &run.registry;
-        let found = if self.0 == BUILT_IN {
-            registry
-                .replaced_built_in(method)
-                .or_else(|| self.find(registry, method))
-                .or_else(|| registry.macro_in(&registry.project, method, MacroKind::Macro))
-        } else {
-            self.find(registry, method)
-        };
-        let Some(index) = found else {
-            return Err(unknown(&run, &self.0, method, call));
-        };
         let span = call.map(|call| run.call_span(Some(call)));
         call_macro(state, &run, index, span, args)
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<package {}>", self.0)
+        write!(f, "<package {}>", self.name)
+    }
+}
+
+/// `context` of dbt: everything that a template knows by name, by its name.
+#[derive(Debug)]
+pub(super) struct ContextValue(pub Arc<Run>);
+
+impl Object for ContextValue {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        let registry = &self.0.registry;
+        let known = |name: &str| {
+            let package = &self.0.package;
+            registry
+                .find_macro(package, name, MacroKind::Macro)
+                .is_some()
+        };
+        match name {
+            "project_name" => Some(Value::from(registry.project.as_str())),
+            "invocation_id" => Some(Value::from(registry.invocation_id.as_str())),
+            "context" => None,
+            _ if name.starts_with("__") => None,
+            _ => self.0.get_value_by_str(name).or_else(|| {
+                if known(name) {
+                    Some(MacroValue::named(name))
+                } else if registry.known.packages.contains(name) {
+                    Some(Value::from_object(PackageValue {
+                        name: name.to_owned(),
+                        registry: Arc::clone(registry),
+                    }))
+                } else {
+                    function(name)
+                }
+            }),
+        }
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        true
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<context>")
     }
 }
 

@@ -89,6 +89,9 @@ impl Object for Run {
         match key {
             RUN => Some(Value::from_dyn_object(Arc::clone(self))),
             "execute" => Some(Value::from(self.execute)),
+            "context" => Some(Value::from_object(super::macros::ContextValue(Arc::clone(
+                self,
+            )))),
             "graph" => Some(super::nodes::graph(&self.registry)),
             "this" if !self.yaml => Some(RelationValue::value(self.relation.clone()?)),
             "model" | "node" if !self.yaml => Some(self.model()),

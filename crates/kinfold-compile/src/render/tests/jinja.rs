@@ -249,6 +249,31 @@ fn times_and_zones() {
 }
 
 #[test]
+fn macros_and_packages_are_values() {
+    let fixture = Fixture::new()
+        .package("lib")
+        .macros("macros/a.sql", "{% macro own(x) %}own {{ x }}{% endmacro %}")
+        .macros_of(
+            "lib",
+            "<lib>/macros/a.sql",
+            "{% macro theirs() %}theirs{% endmacro %}",
+        )
+        .model("a", "select 1")
+        .model(
+            "m",
+            "{% set typed = lib.type_float or dbt.type_float %}{{ typed() }} {{ 'n' if not lib.nothing else 'y' }} \
+             {{ context['own'](1) }} {{ context['lib']['theirs']() }} {{ context.get('nothing') }} \
+             {{ context['project_name'] }} {{ context['model'].name }} {{ dbt.is_incremental() }} \
+             {{ render('{{ ref(\"a\").name }}-{{ 1 + 1 }}') }} {{ local_md5('hello') }}",
+        );
+    assert_eq!(
+        fixture.sql("m").text,
+        "double n own 1 theirs None shop m False a-2 5d41402abc4b2a76b9719d911017c592"
+    );
+    assert_eq!(fixture.node("model.shop.m").depends_on.len(), 1);
+}
+
+#[test]
 fn the_graph_has_what_takes_part() {
     let fixture = Fixture::new()
         .model("a", "{{ config(tags=['hourly'], materialized='table') }} select 1")
