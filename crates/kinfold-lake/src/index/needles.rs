@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use siphasher::sip128::SipHasher13;
 
 use super::{IndexKey, Width, hash};
@@ -23,7 +24,7 @@ pub struct Needles {
     width: Width,
     /// A Bloom filter with one hash, which is the value.
     bits: Vec<u64>,
-    exact: HashMap<u128, usize>,
+    exact: HashMap<u128, usize, RandomState>,
 }
 
 impl Needles {
@@ -56,14 +57,14 @@ impl Needles {
         let mut needles = Self {
             width,
             bits: vec![0; words],
-            exact: HashMap::with_capacity(values.len()),
+            exact: HashMap::with_capacity_and_hasher(values.len(), RandomState::default()),
         };
         for (at, mut value) in values.enumerate() {
             if let Some(beyond) = value.get_mut(width.bytes()..) {
                 beyond.fill(0);
             }
+            let (word, bit) = needles.bit(first(&value, width.bytes()));
             let value = u128::from_le_bytes(value);
-            let (word, bit) = needles.bit(value);
             if let Some(word) = needles.bits.get_mut(word) {
                 *word |= bit;
             }
@@ -95,28 +96,39 @@ impl Needles {
     fn search_of<const WIDTH: usize>(&self, block: &[u8], begin: u64, found: &mut Vec<Found>) {
         let (rows, _) = block.as_chunks::<WIDTH>();
         for (row, place) in rows.iter().zip(begin..) {
+            let (word, bit) = self.bit(first(row, WIDTH));
+            if self.bits.get(word).is_none_or(|word| word & bit == 0) {
+                continue;
+            }
             let mut value = [0; 16];
             for (to, from) in value.iter_mut().zip(row) {
                 *to = *from;
             }
-            let value = u128::from_le_bytes(value);
-            let (word, bit) = self.bit(value);
-            if self.bits.get(word).is_some_and(|word| word & bit != 0)
-                && let Some(needle) = self.exact.get(&value).copied()
-            {
+            if let Some(needle) = self.exact.get(&u128::from_le_bytes(value)).copied() {
                 found.push(Found { place, needle });
             }
         }
     }
 
     /// Where a value is in the filter: by its first bytes, which are as good as random.
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are wanted")]
-    fn bit(&self, value: u128) -> (usize, u64) {
-        let low = value as u64;
+    fn bit(&self, first: u64) -> (usize, u64) {
         // The number of words is a power of two.
-        let word = (low >> 6) as usize & (self.bits.len() - 1);
-        (word, 1 << (low & 63))
+        let word = (first >> 6) as usize & (self.bits.len() - 1);
+        (word, 1 << (first & 63))
     }
+}
+
+/// The first eight bytes of a value, or four if it has no more.
+#[inline]
+fn first(value: &[u8], width: usize) -> u64 {
+    let four = || {
+        value
+            .first_chunk()
+            .map(|four| u32::from_le_bytes(*four).into())
+    };
+    let eight = || value.first_chunk().map(|eight| u64::from_le_bytes(*eight));
+    let first = if width < 8 { four() } else { eight() };
+    first.unwrap_or_default()
 }
 
 #[cfg(test)]

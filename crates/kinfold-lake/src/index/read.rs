@@ -1,14 +1,15 @@
 //! Reading indices, and making anew those that cannot be used.
 
-use std::ops::Range;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt as _;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange};
+use object_store::{GetOptions, GetRange, GetResultPayload};
 use uuid::Uuid;
 
 use super::footer::Footer;
@@ -21,8 +22,14 @@ use crate::{Lake, LakeError, Snapshot, TablePath};
 
 /// Bytes at the end of an index that are read first.
 const END_BYTES: u64 = 64 << 10;
-/// Blocks that are in memory at a time.
+/// Blocks that are fetched at a time from a store that is no folder.
 const BLOCKS: usize = 16;
+
+/// Where a column of a block lies in an index, and its checksum.
+struct Place {
+    bytes: Range<u64>,
+    check: u64,
+}
 
 /// A data file of a version with its row index.
 pub struct IndexedFile {
@@ -99,6 +106,27 @@ pub(crate) fn new_key() -> IndexKey {
     Uuid::new_v4().into_bytes()
 }
 
+/// Goes over places of a file; none if they are not what was written.
+fn over_file<T>(
+    mut file: File,
+    blocks: &[usize],
+    places: &[Place],
+    visit: &impl Fn(usize, &[u8], &mut Vec<T>) -> ControlFlow<()>,
+) -> std::io::Result<Option<Vec<T>>> {
+    let (mut buffer, mut made) = (Vec::new(), Vec::new());
+    for (block, place) in blocks.iter().zip(places) {
+        let length = place.bytes.end.saturating_sub(place.bytes.start);
+        let length = usize::try_from(length).map_err(std::io::Error::other)?;
+        buffer.resize(length, 0);
+        file.seek(SeekFrom::Start(place.bytes.start))?;
+        file.read_exact(&mut buffer)?;
+        if check(&buffer) != place.check || visit(*block, &buffer, &mut made).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(made))
+}
+
 impl IndexedFile {
     /// The file, as [`Lake::patch`] wants it named.
     #[must_use]
@@ -117,24 +145,26 @@ impl IndexedFile {
     ///
     /// # Errors
     /// As [`Lake::indexed_files`].
-    pub async fn find(&self, column: usize, needles: &Needles) -> Result<Vec<Found>, LakeError> {
-        let mut found = Vec::new();
+    pub async fn find(
+        &self,
+        column: usize,
+        needles: &Arc<Needles>,
+    ) -> Result<Vec<Found>, LakeError> {
         let of_width = |c: &super::IndexColumn| c.width() == needles.width();
         if !self.columns.get(column).is_some_and(of_width) {
             return Err(self.corrupt("it is searched for values of another width"));
         }
         if needles.is_empty() {
-            return Ok(found);
+            return Ok(Vec::new());
         }
-        let blocks = self.footer.blocks();
-        for from in (0..blocks).step_by(BLOCKS) {
-            let some = from..blocks.min(from + BLOCKS);
-            let bytes = self.blocks(column, some.clone()).await?;
-            for (block, bytes) in some.zip(bytes) {
-                let begin = (block as u64) * (BLOCK_ROWS as u64);
-                needles.search(&bytes, begin, &mut found);
-            }
-        }
+        let needles = Arc::clone(needles);
+        let search = move |block: usize, bytes: &[u8], found: &mut Vec<Found>| {
+            let begin = (block as u64) * (BLOCK_ROWS as u64);
+            needles.search(bytes, begin, found);
+            ControlFlow::Continue(())
+        };
+        let all = (0..self.footer.blocks()).collect();
+        let mut found = self.over_blocks(column, all, search).await?;
         found.retain(|found| self.deleted.binary_search(&found.place).is_err());
         Ok(found)
     }
@@ -145,27 +175,32 @@ impl IndexedFile {
     /// As [`Lake::indexed_files`].
     pub async fn kept(&self, column: usize, places: &[u64]) -> Result<Vec<[u8; 16]>, LakeError> {
         let width = self.columns.get(column).map_or(0, |c| c.width().bytes());
-        let mut kept = Vec::with_capacity(places.len());
         let block_of =
             |place: &u64| usize::try_from(place / BLOCK_ROWS as u64).unwrap_or(usize::MAX);
-        for of_block in places.chunk_by(|a, b| block_of(a) == block_of(b)) {
-            let Some(block) = of_block.first().map(block_of) else {
-                continue;
-            };
-            let bytes = self.blocks(column, block..block + 1).await?;
-            for place in of_block {
+        let mut blocks: Vec<usize> = places.iter().map(block_of).collect();
+        blocks.dedup();
+        let places: Arc<[u64]> = places.into();
+        let wanted = places.len();
+        let keep = move |block: usize, bytes: &[u8], kept: &mut Vec<[u8; 16]>| {
+            let from = places.partition_point(|place| block_of(place) < block);
+            let of_block = places.iter().skip(from);
+            for place in of_block.take_while(|place| block_of(place) == block) {
                 let row = usize::try_from(place % BLOCK_ROWS as u64).unwrap_or(usize::MAX);
                 let from = row.saturating_mul(width);
-                let value = bytes
-                    .first()
-                    .and_then(|bytes| bytes.get(from..from + width));
-                let value = value.ok_or_else(|| self.corrupt("it does not have a row"))?;
+                let Some(value) = bytes.get(from..from.saturating_add(width)) else {
+                    return ControlFlow::Break(());
+                };
                 let mut bytes = [0; 16];
                 for (to, from) in bytes.iter_mut().zip(value) {
                     *to = *from;
                 }
                 kept.push(bytes);
             }
+            ControlFlow::Continue(())
+        };
+        let kept = self.over_blocks(column, blocks, keep).await?;
+        if kept.len() != wanted {
+            return Err(self.corrupt("it does not have a row"));
         }
         Ok(kept)
     }
@@ -186,49 +221,105 @@ impl IndexedFile {
         frame.execute_stream().await.map_err(failed)
     }
 
-    /// A column of some blocks, once more from the data if the index is damaged.
-    async fn blocks(&self, column: usize, blocks: Range<usize>) -> Result<Vec<Bytes>, LakeError> {
-        if let Some(bytes) = self.stored_blocks(column, blocks.clone()).await {
-            return Ok(bytes);
+    /// Goes over a column of some blocks, once more after the index was made anew if it is damaged.
+    async fn over_blocks<T: Send + 'static>(
+        &self,
+        column: usize,
+        blocks: Vec<usize>,
+        visit: impl Fn(usize, &[u8], &mut Vec<T>) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Result<Vec<T>, LakeError> {
+        if blocks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let visit = Arc::new(visit);
+        let blocks: Arc<[usize]> = blocks.into();
+        let first = self.over_stored(column, Arc::clone(&blocks), Arc::clone(&visit));
+        if let Some(made) = first.await {
+            return Ok(made);
         }
         let made = self.make(self.footer.key).await?;
         if made != self.footer {
             return Err(self.corrupt("the row index of a file is of other rows"));
         }
-        let bytes = self.stored_blocks(column, blocks).await;
-        bytes.ok_or_else(|| self.corrupt("the row index of a file cannot be read back"))
+        let made = self.over_stored(column, blocks, visit).await;
+        made.ok_or_else(|| self.corrupt("the row index of a file cannot be read back"))
     }
 
-    /// A column of some blocks; none if they are not what was written.
-    async fn stored_blocks(&self, column: usize, blocks: Range<usize>) -> Option<Vec<Bytes>> {
+    /// Goes over a column of some blocks; none if they are not what was written.
+    async fn over_stored<T: Send + 'static>(
+        &self,
+        column: usize,
+        blocks: Arc<[usize]>,
+        visit: Arc<impl Fn(usize, &[u8], &mut Vec<T>) -> ControlFlow<()> + Send + Sync + 'static>,
+    ) -> Option<Vec<T>> {
+        let places = blocks.iter().map(|block| self.place(column, *block));
+        let places: Vec<Place> = places.collect::<Option<_>>()?;
+        match self.local().await {
+            // One buffer for all blocks, which stays in the processor's caches.
+            Some(file) => {
+                let walk = move || over_file(file, &blocks, &places, visit.as_ref());
+                match tokio::task::spawn_blocking(walk).await {
+                    Ok(Ok(made)) => made,
+                    Ok(Err(error)) => {
+                        tracing::debug!(path = %self.path, %error, "a row index cannot be read");
+                        None
+                    }
+                    Err(_) => None,
+                }
+            }
+            None => {
+                let mut made = Vec::new();
+                for (blocks, places) in blocks.chunks(BLOCKS).zip(places.chunks(BLOCKS)) {
+                    let ranges: Vec<Range<u64>> =
+                        places.iter().map(|place| place.bytes.clone()).collect();
+                    let read = self.lake.store().get_ranges(&self.path, &ranges).await;
+                    let bytes = match read {
+                        Ok(bytes) => bytes,
+                        Err(error) => {
+                            tracing::debug!(path = %self.path, %error, "a row index cannot be read");
+                            return None;
+                        }
+                    };
+                    for ((block, place), bytes) in blocks.iter().zip(places).zip(&bytes) {
+                        if check(bytes) != place.check || visit(*block, bytes, &mut made).is_break()
+                        {
+                            return None;
+                        }
+                    }
+                }
+                Some(made)
+            }
+        }
+    }
+
+    /// The index as a file, if the lake is a folder.
+    async fn local(&self) -> Option<File> {
+        let got = self
+            .lake
+            .store()
+            .get_opts(&self.path, GetOptions::default());
+        match got.await.ok()?.payload {
+            GetResultPayload::File(file, _) => Some(file),
+            GetResultPayload::Stream(_) => None,
+        }
+    }
+
+    fn place(&self, column: usize, block: usize) -> Option<Place> {
         let widths = || {
             self.columns
                 .iter()
                 .map(|column| column.width().bytes() as u64)
         };
         let (all, before): (u64, u64) = (widths().sum(), widths().take(column).sum());
-        let width = widths().nth(column)?;
-        let ranges: Vec<Range<u64>> = blocks
-            .clone()
-            .map(|block| {
-                let rows = self.footer.rows_of(block);
-                let from = (block as u64) * (BLOCK_ROWS as u64) * all + rows * before;
-                from..from + rows * width
-            })
-            .collect();
-        let read = self.lake.store().get_ranges(&self.path, &ranges).await;
-        let bytes = match read {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::debug!(path = %self.path, %error, "a row index cannot be read");
-                return None;
-            }
-        };
-        let whole = blocks.zip(&bytes).all(|(block, bytes)| {
-            let sum = self.footer.checks.get(block * self.columns.len() + column);
-            sum == Some(&check(bytes))
-        });
-        whole.then_some(bytes)
+        let rows = self.footer.rows_of(block);
+        let from = (block as u64) * (BLOCK_ROWS as u64) * all + rows * before;
+        Some(Place {
+            bytes: from..from + rows * widths().nth(column)?,
+            check: *self
+                .footer
+                .checks
+                .get(block * self.columns.len() + column)?,
+        })
     }
 
     /// The footer of the stored index, if it is one of this file.

@@ -84,10 +84,10 @@ async fn found(files: &[Arc<IndexedFile>], wanted: &[usize]) -> [Vec<String>; 2]
         let texts: Vec<String> = wanted.iter().map(|n| format!("value {n}")).collect();
         let texts = wanted.iter().zip(&texts);
         let texts = texts.map(|(n, value)| [kind(*n), value.as_str()]);
-        let needles = Needles::hashes(file.key(), Width::Twelve, texts);
+        let needles = Arc::new(Needles::hashes(file.key(), Width::Twelve, texts));
         by_text.extend(values(file, 0, &needles, wanted).await);
         let ids = wanted.iter().map(|n| id(n / 3).as_u128());
-        let needles = Needles::uuids(Width::Sixteen, ids);
+        let needles = Arc::new(Needles::uuids(Width::Sixteen, ids));
         by_id.extend(values(file, 1, &needles, wanted).await);
     }
     by_text.sort();
@@ -98,7 +98,7 @@ async fn found(files: &[Arc<IndexedFile>], wanted: &[usize]) -> [Vec<String>; 2]
 async fn values(
     file: &IndexedFile,
     column: usize,
-    needles: &Needles,
+    needles: &Arc<Needles>,
     wanted: &[usize],
 ) -> Vec<String> {
     let found = file.find(column, needles).await.unwrap();
@@ -177,7 +177,7 @@ async fn what_rows_hold_is_found_in_all_files() {
         expected(&WANTED, &[0, 65_536])
     );
 
-    let needles = Needles::uuids(Width::Four, std::iter::once(1));
+    let needles = Arc::new(Needles::uuids(Width::Four, std::iter::once(1)));
     let wrong = files[0].find(1, &needles).await;
     assert!(matches!(wrong, Err(LakeError::Corrupt { .. })));
 }

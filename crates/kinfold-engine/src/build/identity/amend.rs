@@ -121,12 +121,12 @@ impl Run<'_> {
             of_edges.push(edges);
             of_records.push(records);
         }
-        let (gone_edges, rows) = self.moved(&addition.edges, &edges.schema, &moved).await?;
-        of_edges.push(of(&edges.schema, rows));
-        let (gone_records, rows) = self
-            .moved(&addition.records, &records.schema, &moved)
-            .await?;
-        of_records.push(of(&records.schema, rows));
+        let ((gone_edges, moved_edges), (gone_records, moved_records)) = futures::try_join!(
+            self.moved(&addition.edges, &edges.schema, &moved),
+            self.moved(&addition.records, &records.schema, &moved),
+        )?;
+        of_edges.push(of(&edges.schema, moved_edges));
+        of_records.push(of(&records.schema, moved_records));
         // Neither goes on without the other: see `Judge::judged`.
         futures::try_join!(
             self.amend(&addition.edges, &gone_edges, of_edges),

@@ -13,7 +13,8 @@ use super::addition::Published;
 use crate::EngineError;
 use crate::build::Run;
 
-/// Of the relation. The hash stands for the text, and the id is whole.
+/// Of the relation. The hash stands for the text, and the id is whole. Its beginning is there once more,
+/// since it is searched for and what is found compared.
 pub(super) const IDENTIFIERS: IndexColumns = &[
     IndexColumn::Hash {
         of: &["id_type", "id_value"],
@@ -23,7 +24,13 @@ pub(super) const IDENTIFIERS: IndexColumns = &[
         of: "canonical_id",
         width: Width::Sixteen,
     },
+    IndexColumn::Uuid {
+        of: "canonical_id",
+        width: Width::Four,
+    },
 ];
+/// Place of the whole id in [`IDENTIFIERS`].
+pub(super) const WHOLE_ID: usize = 1;
 pub(super) const RECORDS: IndexColumns = &[
     IndexColumn::Hash {
         of: &["source", "record_id"],

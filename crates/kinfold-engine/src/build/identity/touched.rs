@@ -12,7 +12,7 @@ use kinfold_identity::{BlockedValues, CanonicalId, Checked, GraphBuilder, Identi
 use super::Reading;
 use super::addition::{Addition, Why};
 use super::feed::feed;
-use super::lookup::Lookup;
+use super::lookup::{Lookup, WHOLE_ID};
 use super::rows::{Rows, RowsError, text};
 use crate::EngineError;
 use crate::build::Run;
@@ -80,13 +80,17 @@ impl Run<'_> {
             batches,
         } = self.take_new(reading, addition).await?;
         let own = self.lookup(&addition.own).await?;
-        let mut members = met(&own, &mut builder).await?;
-        let records = self.known_records(reading, addition, &builder, &batches);
-        let records = records.await?;
+        let (seen, records, past) = futures::try_join!(
+            seen(&own, &builder),
+            self.known_records(reading, addition, &builder, &batches),
+            self.past_of(addition, &builder),
+        )?;
+        let mut members = met(seen, &mut builder);
+        if past.iter().any(|(t, value)| builder.is_new(t, value)) {
+            return Ok(Err("somebody comes back who had an id before"));
+        }
         let options = self.resolve_options(reading);
         let choices = builder.first_choices(&options.as_ref());
-        let in_use = self.was_in_use(addition, &choices).await?;
-        let comes_back = self.comes_back(addition, &builder).await?;
 
         let met: HashSet<CanonicalId> = members.iter().map(|member| member.canonical_id).collect();
         let by_record: HashSet<CanonicalId> = records.iter().map(|(_, _, id)| *id).collect();
@@ -96,10 +100,11 @@ impl Run<'_> {
             // Of the others an identifier is known.
             false => by_record.difference(&met).copied().collect(),
         };
-        let (more, _) = all_of(&own, &first, &HashSet::new()).await?;
-        if comes_back {
-            return Ok(Err("somebody comes back who had an id before"));
-        }
+        let nobody = HashSet::new();
+        let ((more, _), in_use) = futures::try_join!(
+            all_of(&own, &first, &nobody),
+            self.was_in_use(addition, &choices),
+        )?;
         let give = |builder: &mut GraphBuilder, members: &[Member]| {
             let given = members.iter().map(|member| builder.member(&member.row()));
             given.collect::<Result<(), _>>()
@@ -248,44 +253,43 @@ impl Run<'_> {
         Ok(false)
     }
 
-    /// Whether a new identifier that is not published had an id once: it may take that back.
-    async fn comes_back(
+    /// The new rows' identifiers that had an id once. One that is not published may take that back.
+    async fn past_of(
         &self,
         addition: &Addition,
         builder: &GraphBuilder,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Vec<(String, String)>, EngineError> {
+        let mut past = Vec::new();
         if addition.history.stored.rows == Some(0) {
-            return Ok(false);
+            return Ok(past);
         }
         let history = self.lookup(&addition.history).await?;
-        let texts: Vec<(&str, &str)> = builder.named().collect();
-        let found = history.by_texts(texts.iter().copied()).await?;
+        let named: Vec<(&str, &str)> = builder.named().collect();
+        let found = history.by_texts(named.iter().copied()).await?;
         for rows in history.rows(&found, &["id_type", "id_value"]).await? {
             for batch in &rows.batches {
-                let mut rows = text(batch, 0)?.iter().zip(text(batch, 1)?);
-                if rows.any(|row| match row {
-                    (Some(id_type), Some(value)) => builder.is_new(id_type, value),
-                    _ => false,
-                }) {
-                    return Ok(true);
-                }
+                let rows = text(batch, 0)?.iter().zip(text(batch, 1)?);
+                let rows = rows.filter_map(|(id_type, value)| Some((id_type?, value?)));
+                past.extend(rows.map(|(id_type, value)| (id_type.to_owned(), value.to_owned())));
             }
         }
-        Ok(false)
+        Ok(past)
     }
 }
 
-/// The published identifiers that the rows have. The builder is told of them.
-async fn met(own: &Lookup, builder: &mut GraphBuilder) -> Result<Vec<Member>, EngineError> {
+/// A published identifier of the new rows, with its place in [`GraphBuilder::named`].
+type Seen = (usize, Member);
+
+/// The published identifiers that are named.
+async fn seen(own: &Lookup, builder: &GraphBuilder) -> Result<Vec<Seen>, EngineError> {
     let named: Vec<(&str, &str)> = builder.named().collect();
     let found = own.by_texts(named.iter().copied()).await?;
-    let mut members = Vec::new();
-    let mut needles = Vec::new();
+    let mut seen = Vec::new();
     for rows in own.rows(&found, TIMES).await? {
         let (Some(file), Some(found)) = (own.files.get(rows.file), found.get(rows.file)) else {
             continue;
         };
-        let ids = file.kept(1, &rows.places).await?;
+        let ids = file.kept(WHOLE_ID, &rows.places).await?;
         let mut of_rows = found.iter().zip(ids);
         for batch in &rows.batches {
             for row in 0..batch.num_rows() {
@@ -295,8 +299,7 @@ async fn met(own: &Lookup, builder: &mut GraphBuilder) -> Result<Vec<Member>, En
                 let Some((id_type, id_value)) = named.get(found.needle) else {
                     continue;
                 };
-                needles.push(found.needle);
-                members.push(Member {
+                let member = Member {
                     id_type: (*id_type).to_owned(),
                     id_value: (*id_value).to_owned(),
                     canonical_id: CanonicalId::from_u128(u128::from_be_bytes(id)),
@@ -305,14 +308,21 @@ async fn met(own: &Lookup, builder: &mut GraphBuilder) -> Result<Vec<Member>, En
                     last_seen: time(batch, 2, row)?,
                     file: rows.file,
                     place: found.place,
-                });
+                };
+                seen.push((found.needle, member));
             }
         }
     }
-    let meets: Vec<bool> = needles.iter().map(|place| builder.meets(*place)).collect();
-    let mut meets = meets.into_iter();
-    members.retain(|_| meets.next() == Some(true));
-    Ok(members)
+    Ok(seen)
+}
+
+/// Those of them that the rows have. The builder is told of all.
+fn met(seen: Vec<Seen>, builder: &mut GraphBuilder) -> Vec<Member> {
+    let met = seen
+        .into_iter()
+        .filter(|(place, _)| builder.meets(*place))
+        .map(|(_, member)| member);
+    met.collect()
 }
 
 /// All published identifiers of these people, and whether an id among `choices` is in use.
