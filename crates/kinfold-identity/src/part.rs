@@ -113,19 +113,30 @@ impl GraphBuilder {
     /// # Errors
     /// As [`GraphBuilder::previous`].
     pub fn member(&mut self, member: &Identifier<'_>) -> Result<(), GraphError> {
+        let node = self.nodes.intern(member.id_type, member.id_value)?;
+        self.member_of(node, member)
+    }
+
+    /// As [`GraphBuilder::member`], of an identifier whose place in [`GraphBuilder::named`] is known.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::member`].
+    pub fn member_at(&mut self, place: usize, member: &Identifier<'_>) -> Result<(), GraphError> {
+        match u32::try_from(place) {
+            Ok(node) if node < self.nodes.len() => self.member_of(node, member),
+            _ => self.member(member),
+        }
+    }
+
+    fn member_of(&mut self, node: u32, member: &Identifier<'_>) -> Result<(), GraphError> {
         let Identifier {
-            id_type,
-            id_value,
             canonical_id,
             minted_at,
             first_seen,
             last_seen,
+            ..
         } = *member;
-        self.previous(id_type, id_value, canonical_id, minted_at)?;
-        let node = self
-            .nodes
-            .find_text(id_type, id_value)
-            .ok_or(GraphError::TooManyIdentifiers)?;
+        self.previous_of(node, canonical_id, minted_at)?;
         self.observed(node, first_seen);
         self.observed(node, last_seen);
         let first = *self.members.entry(canonical_id).or_insert(node);

@@ -26,7 +26,7 @@ const ENOUGH: usize = 1024;
 const DICTIONARY_BYTES: usize = 4 << 20;
 
 /// Rows of a page where single rows are read by their places.
-const INDEXED_PAGE_ROWS: usize = 1024;
+const INDEXED_PAGE_ROWS: usize = 512;
 
 /// Properties of a file of the table that begins with these rows, and has a row index or not.
 pub(crate) fn properties(

@@ -42,17 +42,24 @@ fn all_of(relation: &Published, whose: impl Fn(CanonicalId) -> bool) -> Publishe
     rows.map(|(key, row)| (key.clone(), *row)).collect()
 }
 
+fn member<'m>(
+    id_type: &'m str,
+    id_value: &'m str,
+    (canonical_id, minted_at, first_seen, last_seen): &(CanonicalId, i64, Option<i64>, Option<i64>),
+) -> Identifier<'m> {
+    Identifier {
+        id_type,
+        id_value,
+        canonical_id: *canonical_id,
+        minted_at: *minted_at,
+        first_seen: *first_seen,
+        last_seen: *last_seen,
+    }
+}
+
 fn give(graph: &mut GraphBuilder, rows: &Published) {
-    for ((id_type, value), (id, minted_at, first, last)) in rows {
-        let member = Identifier {
-            id_type,
-            id_value: value,
-            canonical_id: *id,
-            minted_at: *minted_at,
-            first_seen: *first,
-            last_seen: *last,
-        };
-        graph.member(&member).unwrap();
+    for ((id_type, value), row) in rows {
+        graph.member(&member(id_type, value, row)).unwrap();
     }
 }
 
@@ -72,12 +79,12 @@ fn amend(
         .named()
         .map(|(id_type, value)| (id_type.to_owned(), value.to_owned()))
         .collect();
-    let mut met = Published::new();
+    let mut met = BTreeMap::new();
     for (place, key) in named.iter().enumerate() {
         if let Some(row) = relation.get(key)
             && graph.meets(place)
         {
-            met.insert(key.clone(), *row);
+            met.insert(key.clone(), (place, *row));
         }
     }
     assert!(!graph.meets(named.len()), "nothing has this place");
@@ -89,13 +96,16 @@ fn amend(
     if relation.values().any(|(id, ..)| choices.contains(id)) {
         return None;
     }
-    let of_met: BTreeSet<CanonicalId> = met.values().map(|(id, ..)| *id).collect();
+    let of_met: BTreeSet<CanonicalId> = met.values().map(|(_, (id, ..))| *id).collect();
     let by_record: BTreeSet<CanonicalId> = known.iter().map(|(_, id)| **id).collect();
     let whole: BTreeSet<CanonicalId> = match graph.weighs_identifiers() {
         true => of_met.union(&by_record).copied().collect(),
         false => by_record,
     };
-    give(&mut graph, &met);
+    for ((id_type, value), (place, row)) in &met {
+        let member = member(id_type, value, row);
+        graph.member_at(*place, &member).unwrap();
+    }
     give(&mut graph, &all_of(relation, |id| whole.contains(&id)));
     for (record, id) in known {
         graph.record_of("test", record, *id).unwrap();

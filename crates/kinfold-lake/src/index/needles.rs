@@ -1,6 +1,7 @@
 //! What is looked for in an index.
 
 use std::collections::HashMap;
+use std::thread::available_parallelism;
 
 use foldhash::fast::RandomState;
 use siphasher::sip128::SipHasher13;
@@ -9,6 +10,8 @@ use super::{IndexKey, Width, hash};
 
 /// Bits of the filter for each value, so that about one other value in thirty passes.
 const BITS_EACH: usize = 32;
+/// Texts for which it pays to start a thread.
+const WORTH_A_THREAD: usize = 1 << 14;
 
 /// A row that may hold a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,21 +31,35 @@ pub struct Needles {
 }
 
 impl Needles {
-    /// Hashes of texts under the key of an index.
-    pub fn hashes<'t, P>(
-        key: &IndexKey,
-        width: Width,
-        texts: impl ExactSizeIterator<Item = P>,
-    ) -> Self
+    /// Hashes of texts under the key of an index. Of many the work is shared among threads.
+    pub fn hashes<'t, P>(key: &IndexKey, width: Width, texts: &[P]) -> Self
     where
-        P: IntoIterator<Item = &'t str>,
+        P: Copy + Sync + IntoIterator<Item = &'t str>,
     {
         let hasher = SipHasher13::new_with_key(key);
-        let mut buffer = Vec::new();
-        Self::new(
-            width,
-            texts.map(|parts| hash(&hasher, parts.into_iter().map(Some), &mut buffer)),
-        )
+        let of_some = |texts: &[P]| -> Vec<[u8; 16]> {
+            let mut buffer = Vec::new();
+            let texts = texts.iter().map(|parts| parts.into_iter().map(Some));
+            texts
+                .map(|parts| hash(&hasher, parts, &mut buffer))
+                .collect()
+        };
+        let threads = available_parallelism().map_or(1, usize::from);
+        let share = texts.len().div_ceil(threads).max(WORTH_A_THREAD);
+        let values = std::thread::scope(|scope| {
+            let others: Vec<_> = texts
+                .chunks(share)
+                .skip(1)
+                .map(|some| (some, scope.spawn(|| of_some(some))))
+                .collect();
+            let mut values = of_some(texts.get(..share).unwrap_or(texts));
+            for (some, other) in others {
+                // A thread that panicked leaves its work undone.
+                values.extend(other.join().unwrap_or_else(|_| of_some(some)));
+            }
+            values
+        });
+        Self::new(width, values.into_iter())
     }
 
     /// UUIDs by their 128 bits.
@@ -133,7 +150,22 @@ fn first(value: &[u8], width: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::{Needles, Width};
+
+    #[test]
+    fn hashes_of_many_texts_are_in_order() {
+        let texts: Vec<String> = (0..40_000).map(|n| format!("value {n}")).collect();
+        let texts: Vec<[&str; 2]> = texts.iter().map(|text| ["email", text]).collect();
+        let many = Needles::hashes(&[7; 16], Width::Twelve, &texts);
+        assert_eq!(many.exact.len(), texts.len());
+        for (at, text) in texts.iter().enumerate().step_by(1111) {
+            let one = Needles::hashes(&[7; 16], Width::Twelve, &[*text]);
+            let value = one.exact.keys().next().unwrap();
+            assert_eq!(many.exact.get(value), Some(&at));
+        }
+    }
 
     #[test]
     fn all_widths_find_what_is_there_and_where() {

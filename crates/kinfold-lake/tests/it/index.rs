@@ -83,8 +83,8 @@ async fn found(files: &[Arc<IndexedFile>], wanted: &[usize]) -> [Vec<String>; 2]
     for file in files {
         let texts: Vec<String> = wanted.iter().map(|n| format!("value {n}")).collect();
         let texts = wanted.iter().zip(&texts);
-        let texts = texts.map(|(n, value)| [kind(*n), value.as_str()]);
-        let needles = Arc::new(Needles::hashes(file.key(), Width::Twelve, texts));
+        let texts: Vec<[&str; 2]> = texts.map(|(n, value)| [kind(*n), value.as_str()]).collect();
+        let needles = Arc::new(Needles::hashes(file.key(), Width::Twelve, &texts));
         by_text.extend(values(file, 0, &needles, wanted).await);
         let ids = wanted.iter().map(|n| id(n / 3).as_u128());
         let needles = Arc::new(Needles::uuids(Width::Sixteen, ids));

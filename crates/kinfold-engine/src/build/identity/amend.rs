@@ -34,15 +34,13 @@ impl Run<'_> {
         &self,
         reading: &Reading<'_>,
         addition: &Addition,
-        amendment: &Amendment,
+        amendment: &Arc<Amendment>,
         key: &str,
     ) -> Result<Made, EngineError> {
         let node = reading.node;
         let (Some(relation), Some(schema)) = (&node.relation, &node.schema) else {
             return Err(EngineError::NotBuilt(node.id.clone()));
         };
-        let (rows, replaced) = amendment.changed();
-        let rows = identifier_rows(rows.into_iter(), schema).map_err(DataFusionError::from)?;
         let at = (relation.schema.as_str(), relation.name.as_str());
         let changes = reading.companion("changes")?;
         let happened = change_rows(&amendment.resolution, &self.engine.clock, &changes.schema);
@@ -53,8 +51,18 @@ impl Run<'_> {
             &self.engine.clock,
             &history.schema,
         );
+        let own = async {
+            let (amendment, columns) = (Arc::clone(amendment), Arc::clone(schema));
+            let changed = tokio::task::spawn_blocking(move || {
+                let (rows, replaced) = amendment.changed();
+                identifier_rows(rows.into_iter(), &columns).map(|rows| (rows, replaced))
+            });
+            let (rows, replaced) = changed.await?.map_err(DataFusionError::from)?;
+            let rows = vec![of(schema, vec![rows])];
+            self.amend(&addition.own, &replaced, rows).await
+        };
         let (own, (edges, records), changes, history, aliases) = try_join5(
-            self.amend(&addition.own, &replaced, vec![of(schema, vec![rows])]),
+            own,
             self.amend_edges(reading, addition, amendment),
             self.amend(&addition.changes, &Places::new(), vec![happened]),
             self.amend(&addition.history, &Places::new(), vec![past]),

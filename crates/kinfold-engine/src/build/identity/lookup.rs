@@ -103,15 +103,15 @@ impl Lookup {
     /// The rows of each file that may hold one of these pairs of texts, by the first column of the index.
     pub(super) async fn by_texts<'t>(
         &self,
-        texts: impl ExactSizeIterator<Item = (&'t str, &'t str)> + Clone,
+        texts: impl Iterator<Item = (&'t str, &'t str)>,
     ) -> Result<Vec<Vec<Found>>, EngineError> {
+        let texts: Vec<[&str; 2]> = texts.map(|(one, other)| [one, other]).collect();
         let width = self.width(0);
         let mut of_keys: BTreeMap<IndexKey, Arc<Needles>> = BTreeMap::new();
         for file in &self.files {
-            of_keys.entry(*file.key()).or_insert_with(|| {
-                let texts = texts.clone().map(|(one, other)| [one, other]);
-                Arc::new(Needles::hashes(file.key(), width, texts))
-            });
+            of_keys
+                .entry(*file.key())
+                .or_insert_with(|| Arc::new(Needles::hashes(file.key(), width, &texts)));
         }
         self.find(0, |file| of_keys.get(file.key()).cloned()).await
     }

@@ -162,10 +162,10 @@ impl Run<'_> {
             Ok(amendment) => amendment,
             Err(why) => return Ok(Err(why)),
         };
-        let made = self
-            .write_amendment(reading, &addition, &amendment, key)
-            .await?;
         let (entity, people) = (reading.entity(), amendment.people);
+        let made = self
+            .write_amendment(reading, &addition, &Arc::new(amendment), key)
+            .await?;
         Ok(Ok(Stitched {
             made,
             left: Left::of(reading, false),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::common::DataFusionError;
+use foldhash::fast::RandomState;
 use kinfold_identity::{BlockedValues, CanonicalId, Checked, GraphBuilder, Identifier, Resolution};
 
 use super::Reading;
@@ -41,6 +42,8 @@ pub(super) struct Member {
     last_seen: Option<i64>,
     file: usize,
     place: u64,
+    /// Its place in [`GraphBuilder::named`], if it was looked for by its name.
+    named: Option<usize>,
 }
 
 /// The new rows, resolved with those whom they touch.
@@ -106,7 +109,10 @@ impl Run<'_> {
             self.was_in_use(addition, &choices),
         )?;
         let give = |builder: &mut GraphBuilder, members: &[Member]| {
-            let given = members.iter().map(|member| builder.member(&member.row()));
+            let given = members.iter().map(|member| match member.named {
+                Some(place) => builder.member_at(place, &member.row()),
+                None => builder.member(&member.row()),
+            });
             given.collect::<Result<(), _>>()
         };
         give(&mut builder, &members).map_err(|error| wrong(error.into()))?;
@@ -264,8 +270,7 @@ impl Run<'_> {
             return Ok(past);
         }
         let history = self.lookup(&addition.history).await?;
-        let named: Vec<(&str, &str)> = builder.named().collect();
-        let found = history.by_texts(named.iter().copied()).await?;
+        let found = history.by_texts(builder.named()).await?;
         for rows in history.rows(&found, &["id_type", "id_value"]).await? {
             for batch in &rows.batches {
                 let rows = text(batch, 0)?.iter().zip(text(batch, 1)?);
@@ -277,11 +282,8 @@ impl Run<'_> {
     }
 }
 
-/// A published identifier of the new rows, with its place in [`GraphBuilder::named`].
-type Seen = (usize, Member);
-
 /// The published identifiers that are named.
-async fn seen(own: &Lookup, builder: &GraphBuilder) -> Result<Vec<Seen>, EngineError> {
+async fn seen(own: &Lookup, builder: &GraphBuilder) -> Result<Vec<Member>, EngineError> {
     let named: Vec<(&str, &str)> = builder.named().collect();
     let found = own.by_texts(named.iter().copied()).await?;
     let mut seen = Vec::new();
@@ -308,8 +310,9 @@ async fn seen(own: &Lookup, builder: &GraphBuilder) -> Result<Vec<Seen>, EngineE
                     last_seen: time(batch, 2, row)?,
                     file: rows.file,
                     place: found.place,
+                    named: Some(found.needle),
                 };
-                seen.push((found.needle, member));
+                seen.push(member);
             }
         }
     }
@@ -317,12 +320,9 @@ async fn seen(own: &Lookup, builder: &GraphBuilder) -> Result<Vec<Seen>, EngineE
 }
 
 /// Those of them that the rows have. The builder is told of all.
-fn met(seen: Vec<Seen>, builder: &mut GraphBuilder) -> Vec<Member> {
-    let met = seen
-        .into_iter()
-        .filter(|(place, _)| builder.meets(*place))
-        .map(|(_, member)| member);
-    met.collect()
+fn met(mut seen: Vec<Member>, builder: &mut GraphBuilder) -> Vec<Member> {
+    seen.retain(|member| member.named.is_some_and(|place| builder.meets(place)));
+    seen
 }
 
 /// All published identifiers of these people, and whether an id among `choices` is in use.
@@ -352,6 +352,7 @@ async fn all_of(
                         last_seen: time(batch, 2, row)?,
                         file: rows.file,
                         place: *place,
+                        named: None,
                     });
                 }
             }
@@ -391,7 +392,7 @@ impl Member {
 impl Amendment {
     /// The identifiers whose rows are not as they are published, and where the old rows lie.
     pub(super) fn changed(&self) -> (Vec<Identifier<'_>>, BTreeMap<String, Vec<u64>>) {
-        let published: HashMap<(&str, &str), &Member> = self
+        let published: HashMap<(&str, &str), &Member, RandomState> = self
             .members
             .iter()
             .map(|member| ((member.id_type.as_str(), member.id_value.as_str()), member))
