@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
 use crate::blocked::BlockedValues;
-use crate::canonical::{CanonicalId, UsedIds};
+use crate::canonical::{CanonicalId, CanonicalIds};
 use crate::check::Checked;
 use crate::former::Formers;
 use crate::index::Index;
@@ -59,7 +59,7 @@ pub struct GraphBuilder {
     pub(crate) records: Records,
     pub(crate) old: Vec<OldId>,
     old_index: HashMap<CanonicalId, u32, BuildHasherDefault<AlreadyHashed>>,
-    pub(crate) retired: UsedIds,
+    pub(crate) retired: CanonicalIds,
     pub(crate) formers: Formers,
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
@@ -76,7 +76,7 @@ pub struct GraphBuilder {
     /// Whether a row counts that is no plain row of a record.
     pub(crate) linked: bool,
     /// Nodes that are published.
-    pub(crate) published: HashSet<u32>,
+    pub(crate) published: Vec<bool>,
     /// The record of the row before, by source and id: rows of a record are often neighbours.
     recent: Option<(u16, String, Fingerprint)>,
 }
@@ -105,7 +105,7 @@ impl GraphBuilder {
             records,
             old: Vec::new(),
             old_index: HashMap::default(),
-            retired: UsedIds::default(),
+            retired: CanonicalIds::default(),
             formers: Formers::default(),
             accepted: 0,
             rejected: 0,
@@ -116,7 +116,7 @@ impl GraphBuilder {
             known_hubs: HashSet::new(),
             members: HashMap::default(),
             linked: false,
-            published: HashSet::new(),
+            published: Vec::new(),
             recent: None,
         }
     }

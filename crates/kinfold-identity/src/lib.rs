@@ -64,13 +64,14 @@ mod transition;
 mod verdicts;
 
 pub use blocked::{BlockedValues, DEFAULT_BLOCKED};
-pub use canonical::{CanonicalId, CanonicalIdText};
+pub use canonical::{CanonicalId, CanonicalIdText, CanonicalIds};
 pub use change::{Aliases, Change, ChangeKind, Diff, Move};
 pub use check::Checked;
 pub use explain::{Because, EdgeRow, Explanation, Step, explain};
 pub use graph::{GraphBuilder, GraphError};
 pub use index::{Index, IndexError, Touched};
 pub use judgement::{Alarm, AlarmReason, Rejection};
+pub use nodes::AlreadyHashed;
 pub use observation::{LinkKind, Observation, RowOutcome};
 pub use prepare::{Prepared, PreparedPrevious, Preparer};
 pub use replay::Replay;

@@ -66,7 +66,7 @@ impl Hash for Fingerprint {
 
 /// A fingerprint is a hash already.
 #[derive(Default)]
-pub(crate) struct AlreadyHashed(u64);
+pub struct AlreadyHashed(u64);
 
 impl Hasher for AlreadyHashed {
     fn finish(&self) -> u64 {

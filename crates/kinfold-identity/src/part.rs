@@ -5,9 +5,7 @@
 //! later can be resolved with the published identifiers of the people that they touch. Whether anybody
 //! breaks a rule then, [`GraphBuilder::check`] says; the answer to that needs all rows.
 
-use std::collections::HashSet;
-
-use crate::canonical::CanonicalId;
+use crate::canonical::{CanonicalId, CanonicalIds};
 use crate::graph::{GraphBuilder, GraphError, Records};
 use crate::nodes::Fingerprint;
 use crate::resolution::{Identifier, ResolveOptions, mint};
@@ -38,11 +36,21 @@ impl GraphBuilder {
     pub fn meets(&mut self, place: usize) -> bool {
         match u32::try_from(place) {
             Ok(node) if node < self.nodes.len() => {
-                self.published.insert(node);
+                let at = node as usize;
+                if self.published.len() <= at {
+                    self.published.resize(self.nodes.all.len(), false);
+                }
+                if let Some(published) = self.published.get_mut(at) {
+                    *published = true;
+                }
                 self.nodes.observed(node)
             }
             _ => false,
         }
+    }
+
+    fn is_published(&self, node: u32) -> bool {
+        self.published.get(node as usize).copied().unwrap_or(false)
     }
 
     /// Whether a rule weighs the identifiers of a person against each other. If not, only those have to be
@@ -57,7 +65,7 @@ impl GraphBuilder {
     /// The published people who are one person with another one now. A member of each who is touched must be
     /// given before, and whose the records are.
     #[must_use]
-    pub fn joined(&self) -> HashSet<CanonicalId> {
+    pub fn joined(&self) -> CanonicalIds {
         let members = self.members.iter();
         let mut roots: Vec<(u32, CanonicalId)> = members
             .map(|(id, node)| (self.nodes.root_above(*node), *id))
@@ -75,7 +83,7 @@ impl GraphBuilder {
     #[must_use]
     pub fn is_new(&self, id_type: &str, id_value: &str) -> bool {
         let node = self.nodes.find_text(id_type, id_value);
-        node.is_some_and(|node| !self.published.contains(&node) && self.nodes.observed(node))
+        node.is_some_and(|node| !self.is_published(node) && self.nodes.observed(node))
     }
 
     /// Whether a row that was taken is of this record.
@@ -98,9 +106,9 @@ impl GraphBuilder {
     /// [`GraphBuilder::meets`] was for all published identifiers. If one of these is in use, or was,
     /// the next choice would have to be known to be free as well.
     #[must_use]
-    pub fn first_choices(&self, options: &ResolveOptions<'_>) -> HashSet<CanonicalId> {
+    pub fn first_choices(&self, options: &ResolveOptions<'_>) -> CanonicalIds {
         (0..self.nodes.len())
-            .filter(|node| !self.published.contains(node))
+            .filter(|node| !self.is_published(*node))
             .map(|node| mint(options, &self.nodes, node, 0))
             .collect()
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::thread;
 
 use crate::blocked::BlockedValues;
-use crate::canonical::{CanonicalId, UsedIds};
+use crate::canonical::{CanonicalId, CanonicalIds};
 use crate::change::{Change, Diff, Move};
 use crate::graph::{GraphBuilder, OldId, is_known_hub, looks, not_blank};
 use crate::index::{Entry, Index};
@@ -463,7 +463,7 @@ const SHARE: usize = 10_000;
 
 /// Canonical id and time of minting of each component: what it keeps or takes back, or a new id.
 fn give_ids(
-    used: &mut UsedIds,
+    used: &mut CanonicalIds,
     options: &ResolveOptions<'_>,
     nodes: &Nodes,
     kept: &[Option<(CanonicalId, i64)>],

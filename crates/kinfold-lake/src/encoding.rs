@@ -37,8 +37,11 @@ pub(crate) fn properties(
 ) -> Result<WriterProperties, ParquetError> {
     // Tables of kinfold's own are mostly hashes, which no effort makes smaller.
     let own = table.starts_with("_kinfold/");
+    // Of small pages of few distinct values there is little to compress, and to make ready for it costs
+    // more than to do it.
+    let light = own || indexed;
     let mut builder = WriterProperties::builder()
-        .set_compression(if own { Compression::SNAPPY } else { zstd(3) })
+        .set_compression(if light { Compression::SNAPPY } else { zstd(3) })
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_created_by(format!("kinfold {}", env!("CARGO_PKG_VERSION")));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use datafusion::arrow::compute::filter_record_batch;
@@ -24,6 +25,9 @@ use crate::EngineError;
 use crate::build::Run;
 use crate::build::table::{Made, Mark};
 use crate::published::StoredTable;
+
+/// With more new rows than these, they are written to as many files as there are processors.
+const WORTH_SHARING: usize = 1 << 16;
 
 /// Places of rows by file.
 type Places = BTreeMap<String, Vec<u64>>;
@@ -124,8 +128,17 @@ impl Run<'_> {
         }
         let moved = amendment.moved();
         let (mut of_edges, mut of_records) = (Vec::new(), Vec::new());
-        if let Some(first) = amendment.batches.first() {
-            let (edges, records) = judge.judged(of(&first.schema(), amendment.batches.clone()));
+        let rows: usize = amendment.batches.iter().map(RecordBatch::num_rows).sum();
+        let shares = match available_parallelism() {
+            Ok(threads) if rows > WORTH_SHARING => threads.get(),
+            _ => 1,
+        };
+        let share = amendment.batches.len().div_ceil(shares).max(1);
+        for some in amendment.batches.chunks(share) {
+            let Some(first) = some.first() else {
+                continue;
+            };
+            let (edges, records) = judge.judged(of(&first.schema(), some.to_vec()));
             of_edges.push(edges);
             of_records.push(records);
         }

@@ -1,6 +1,6 @@
 //! Whom new rows touch: the published people who have one of their identifiers or records.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,7 +8,9 @@ use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::common::DataFusionError;
 use foldhash::fast::RandomState;
-use kinfold_identity::{BlockedValues, CanonicalId, Checked, GraphBuilder, Identifier, Resolution};
+use kinfold_identity::{
+    BlockedValues, CanonicalId, CanonicalIds, Checked, GraphBuilder, Identifier, Resolution,
+};
 
 use super::Reading;
 use super::addition::{Addition, Why};
@@ -95,15 +97,15 @@ impl Run<'_> {
         let options = self.resolve_options(reading);
         let choices = builder.first_choices(&options.as_ref());
 
-        let met: HashSet<CanonicalId> = members.iter().map(|member| member.canonical_id).collect();
-        let by_record: HashSet<CanonicalId> = records.iter().map(|(_, _, id)| *id).collect();
-        let touched: HashSet<CanonicalId> = met.union(&by_record).copied().collect();
+        let met: CanonicalIds = members.iter().map(|member| member.canonical_id).collect();
+        let by_record: CanonicalIds = records.iter().map(|(_, _, id)| *id).collect();
+        let touched: CanonicalIds = met.union(&by_record).copied().collect();
         let first = match builder.weighs_identifiers() {
             true => touched.clone(),
             // Of the others an identifier is known.
             false => by_record.difference(&met).copied().collect(),
         };
-        let nobody = HashSet::new();
+        let nobody = CanonicalIds::default();
         let ((more, _), in_use) = futures::try_join!(
             all_of(&own, &first, &nobody),
             self.was_in_use(addition, &choices),
@@ -240,7 +242,7 @@ impl Run<'_> {
     async fn was_in_use(
         &self,
         addition: &Addition,
-        choices: &HashSet<CanonicalId>,
+        choices: &CanonicalIds,
     ) -> Result<bool, EngineError> {
         let changes = self.lookup(&addition.changes).await?;
         let found = changes.by_ids(choices.iter().copied()).await?;
@@ -328,8 +330,8 @@ fn met(mut seen: Vec<Member>, builder: &mut GraphBuilder) -> Vec<Member> {
 /// All published identifiers of these people, and whether an id among `choices` is in use.
 async fn all_of(
     own: &Lookup,
-    people: &HashSet<CanonicalId>,
-    choices: &HashSet<CanonicalId>,
+    people: &CanonicalIds,
+    choices: &CanonicalIds,
 ) -> Result<(Vec<Member>, bool), EngineError> {
     let ids: Vec<CanonicalId> = people.iter().chain(choices).copied().collect();
     let found = own.by_ids(ids.into_iter()).await?;
