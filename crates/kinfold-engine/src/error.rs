@@ -46,6 +46,35 @@ pub enum EngineError {
     /// Nothing is published in the environment that is deferred to.
     #[error("nothing is published in the environment `{0}`, so nothing can be read there")]
     NothingPublished(String),
+    /// There is nothing to go back to.
+    #[error("{}", nothing_before(.environment, *.generation))]
+    NothingBefore {
+        /// The environment.
+        environment: String,
+        /// What was asked for.
+        generation: Option<u64>,
+    },
+    /// A version that was published has lost files.
+    #[error(
+        "files of `{table}` at version {version} were removed since, so it cannot be published again"
+    )]
+    FilesRemoved {
+        /// The table.
+        table: String,
+        /// Its version.
+        version: u64,
+    },
+    /// The environment that owns the lake is not removed.
+    #[error("`{0}` owns the lake: its tables are those that everybody reads")]
+    OwnsLake(String),
+    /// Another environment reads the tables of one that shall be removed.
+    #[error("`{reader}` reads tables of `{environment}`")]
+    ReadElsewhere {
+        /// The environment that shall be removed.
+        environment: String,
+        /// Who reads its tables.
+        reader: String,
+    },
     /// A published table is gone from the lake.
     #[error("table `{0}` is named by the environment and missing in the lake")]
     TableMissing(String),
@@ -134,5 +163,16 @@ fn root_kind(error: &DataFusionError) -> RootKind {
     match error.find_root() {
         DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => RootKind::Value,
         _ => RootKind::Other,
+    }
+}
+
+fn nothing_before(environment: &str, generation: Option<u64>) -> String {
+    match generation {
+        Some(number) => {
+            format!("`{environment}` keeps no generation {number} of what it had published")
+        }
+        None => format!(
+            "`{environment}` had nothing published before that differs from what it has now"
+        ),
     }
 }

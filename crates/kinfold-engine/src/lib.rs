@@ -10,6 +10,7 @@ pub mod answers;
 pub mod build;
 pub mod columns;
 pub mod context;
+pub mod environments;
 pub mod error;
 mod functions;
 pub mod input;

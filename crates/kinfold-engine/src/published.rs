@@ -163,11 +163,19 @@ impl Engine {
                 generation: None,
             });
         };
+        Ok(PublishedState {
+            document: self.document(name, &bytes)?,
+            generation: Some(generation),
+        })
+    }
+
+    /// A stored document of an environment.
+    pub(crate) fn document(&self, name: &str, bytes: &[u8]) -> Result<Published, EngineError> {
         let unreadable = |source| EngineError::Document {
             name: format!("environment {name}"),
             source,
         };
-        let stored: FormatOnly = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        let stored: FormatOnly = serde_json::from_slice(bytes).map_err(unreadable)?;
         if stored.format > FORMAT {
             return Err(EngineError::NewerFormat {
                 name: format!("environment {name}"),
@@ -175,11 +183,7 @@ impl Engine {
                 supported: FORMAT,
             });
         }
-        let document = serde_json::from_slice(&bytes).map_err(unreadable)?;
-        Ok(PublishedState {
-            document,
-            generation: Some(generation),
-        })
+        serde_json::from_slice(bytes).map_err(unreadable)
     }
 
     /// Publishes a document if nobody else has since `state` was read.
@@ -192,12 +196,20 @@ impl Engine {
         document: &Published,
     ) -> Result<Generation, EngineError> {
         let name = &self.environment.name;
-        let json = serde_json::to_vec(&document.in_its_format()).map_err(|source| {
-            EngineError::Document {
+        let json_of = |document: &Published| {
+            let unwritable = |source| EngineError::Document {
                 name: format!("environment {name}"),
                 source,
-            }
-        })?;
+            };
+            serde_json::to_vec(&document.in_its_format()).map_err(unwritable)
+        };
+        let json = json_of(document)?;
+        if let Some(generation) = &state.generation {
+            let replaced = json_of(&state.document)?;
+            self.lake
+                .keep_environment(name, generation, &replaced)
+                .await?;
+        }
         Ok(self
             .lake
             .swap_environment(name, state.generation.as_ref(), json)

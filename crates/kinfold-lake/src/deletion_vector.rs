@@ -33,7 +33,7 @@ pub(crate) struct DeletedRows {
     pub(crate) id: String,
     /// How many rows it names.
     pub(crate) count: u64,
-    path: Path,
+    pub(crate) path: Path,
     offset: u64,
     bytes: u64,
     rows: Arc<OnceCell<Arc<[u64]>>>,

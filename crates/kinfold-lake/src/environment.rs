@@ -1,12 +1,20 @@
 //! Environment objects: one small JSON document an environment, swapped as a whole.
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::Value;
 
+use crate::location::given_name;
 use crate::objects::{Tag, object_path};
-use crate::{Lake, LakeError};
+use crate::{Lake, LakeError, Vacuumed};
+
+/// Documents of an environment that are kept when they are replaced.
+const KEPT: u64 = 200;
+/// Objects that are removed at a time.
+const REMOVALS: usize = 16;
 
 /// Newest format of the wrapper around an environment document.
 const FORMAT: u64 = 1;
@@ -92,6 +100,120 @@ impl Lake {
             .await?;
         Ok(Generation { number, tag })
     }
+
+    /// Names of the environments that were published in this lake, in order.
+    ///
+    /// # Errors
+    /// [`LakeError::Storage`].
+    pub async fn environments(&self) -> Result<Vec<String>, LakeError> {
+        let folder = self.absolute(&object_path("env")?);
+        let listed = self.store().list_with_delimiter(Some(&folder)).await;
+        let listed = listed.map_err(|source| LakeError::storage("list", &folder, source))?;
+        let names = listed.objects.iter().filter_map(|object| {
+            let name = object.location.filename()?.strip_suffix(".json")?;
+            Some(given_name(name))
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Keeps a document that is about to be replaced, and forgets the one that was replaced
+    /// so and so many swaps before.
+    ///
+    /// # Errors
+    /// [`LakeError::Name`], [`LakeError::Storage`], [`LakeError::Corrupt`] if `json` is not JSON.
+    pub async fn keep_environment(
+        &self,
+        name: &str,
+        generation: &Generation,
+        json: &[u8],
+    ) -> Result<(), LakeError> {
+        let kept = kept_name(name, generation.number);
+        let path = object_path(&kept)?;
+        let stored = Stored {
+            format: FORMAT,
+            generation: generation.number,
+            swap: uuid::Uuid::nil(),
+            environment: serde_json::from_slice(json).map_err(|_| corrupt(&path))?,
+        };
+        let bytes = serde_json::to_vec(&stored).map_err(|_| corrupt(&path))?;
+        self.put(&kept, Bytes::from(bytes)).await?;
+        match generation.number.checked_sub(KEPT) {
+            Some(old) => self.delete(&kept_name(name, old)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Generations of the documents of an environment that were replaced and are kept, oldest first.
+    ///
+    /// # Errors
+    /// [`LakeError::Name`], [`LakeError::Storage`].
+    pub async fn kept_environments(&self, name: &str) -> Result<Vec<u64>, LakeError> {
+        let entries = self.list(&format!("history/{name}")).await?;
+        let number = |name: &str| name.rsplit('/').next()?.strip_suffix(".json")?.parse().ok();
+        Ok(entries
+            .iter()
+            .filter_map(|entry| number(&entry.name))
+            .collect())
+    }
+
+    /// A document that was replaced, if it is kept.
+    ///
+    /// # Errors
+    /// As [`Lake::read_environment`].
+    pub async fn kept_environment(
+        &self,
+        name: &str,
+        generation: u64,
+    ) -> Result<Option<Vec<u8>>, LakeError> {
+        let kept = kept_name(name, generation);
+        let path = object_path(&kept)?;
+        let Some(bytes) = self.get(&kept).await? else {
+            return Ok(None);
+        };
+        let stored: Stored = parse_format(&path, &bytes, FORMAT)?;
+        let document = serde_json::to_vec(&stored.environment);
+        document.map(Some).map_err(|_| corrupt(&path))
+    }
+
+    /// Removes everything that is an environment's own and not in the folders of the one that owns the
+    /// lake: its document first, then those that were replaced, its tables, the states of its syncs.
+    ///
+    /// Interrupted, it can be done again. Whoever owns the lake must not be removed, nor
+    /// one whose tables others read.
+    ///
+    /// # Errors
+    /// [`LakeError::Name`], [`LakeError::Storage`].
+    pub async fn remove_environment(&self, name: &str) -> Result<Vacuumed, LakeError> {
+        environment_path(name)?;
+        let mut removed = Vacuumed::default();
+        self.delete(&format!("env/{name}.json")).await?;
+        for folder in ["history", "env", "env-sync", "suppressed"] {
+            let path = self.absolute(&object_path(&format!("{folder}/{name}"))?);
+            let failed = |source| LakeError::storage("remove", &path, source);
+            let objects = self.store().list(Some(&path));
+            let sizes = objects.map(|object| async {
+                let object = object?;
+                match self.store().delete(&object.location).await {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(object.size),
+                    Err(error) => Err(error),
+                }
+            });
+            let mut sizes = sizes.buffer_unordered(REMOVALS);
+            while let Some(bytes) = sizes.try_next().await.map_err(failed)? {
+                removed.files += 1;
+                removed.bytes += bytes;
+            }
+        }
+        self.delete(&format!("schedule/{name}.json")).await?;
+        Ok(removed)
+    }
+}
+
+fn kept_name(name: &str, generation: u64) -> String {
+    // With all digits, so that names are in the order of time.
+    format!("history/{name}/{generation:020}.json")
 }
 
 fn environment_path(name: &str) -> Result<Path, LakeError> {

@@ -10,13 +10,15 @@ use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow as _;
 use deltalake_core::kernel::{Action, LogicalFileView};
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::table::state::DeltaTableState;
+use futures::TryStreamExt as _;
+use object_store::ObjectStore as _;
 use object_store::path::Path;
 
 use crate::commit::Commit;
 use crate::deletion_vector::vector_id;
 use crate::files::{LiveFiles, scan_schema};
 use crate::provider::KinfoldTable;
-use crate::{CommitNote, LakeError, LakeUrl};
+use crate::{CommitNote, Lake, LakeError, LakeUrl};
 
 /// A table pinned at one version. Cheap to clone; never changes.
 #[derive(Clone)]
@@ -244,6 +246,27 @@ impl Snapshot {
             .iter()
             .map(ToString::to_string)
             .collect()
+    }
+
+    /// Whether all files of the version are still there. Those of a version that has ended may have been
+    /// removed.
+    ///
+    /// # Errors
+    /// [`LakeError::Storage`], and as [`Snapshot::provider`].
+    pub async fn is_whole(&self, lake: &Lake) -> Result<bool, LakeError> {
+        let live = self.live_files()?;
+        let root = &self.inner.root;
+        let listed = lake.store().list(Some(root));
+        let listed = listed.map_ok(|object| object.location);
+        let there: HashSet<Path> = listed
+            .try_collect()
+            .await
+            .map_err(|source| LakeError::storage("list", root, source))?;
+        let whole = live.files.iter().all(|file| {
+            let vector = file.deleted.as_ref().map(|deleted| &deleted.path);
+            there.contains(&file.path) && vector.is_none_or(|vector| there.contains(vector))
+        });
+        Ok(whole)
     }
 
     pub(crate) fn live_files(&self) -> Result<Arc<LiveFiles>, LakeError> {

@@ -83,10 +83,39 @@ pub struct Dispatch {
     pub search_order: Vec<String>,
 }
 
+impl Project {
+    /// The environment of this name, declared or of a pattern; without a name the first that is no pattern.
+    #[must_use]
+    pub fn environment(&self, name: Option<&str>) -> Option<Environment> {
+        let all = &self.environments;
+        let Some(name) = name else {
+            let mut all = all.iter();
+            return all
+                .find(|e| !Environment::pattern(&e.name.value).1)
+                .cloned();
+        };
+        let named = all.iter().find(|e| e.name.value == name);
+        let matching = || {
+            let beginning = |environment: &&Environment| {
+                let (beginning, is_pattern) = Environment::pattern(&environment.name.value);
+                let rest = name.strip_prefix(beginning);
+                let matches = is_pattern && rest.is_some_and(Environment::is_name);
+                matches.then_some(beginning.len())
+            };
+            let found = all.iter().filter(|e| beginning(e).is_some());
+            found.max_by_key(beginning)
+        };
+        let named = named.filter(|e| !Environment::pattern(&e.name.value).1);
+        let mut environment = named.or_else(matching)?.clone();
+        environment.name.value = name.to_owned();
+        Some(environment)
+    }
+}
+
 /// Where a project runs.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// Its name.
+    /// Its name; with a `*` at its end, that of all whose names begin so.
     pub name: Located<String>,
     /// A folder (relative to the project's root) or an `s3://bucket/prefix`, as written: it may
     /// contain `{{ env_var('…') }}`. See [`Environment::resolve`].
@@ -101,6 +130,23 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// A name without the `*` at its end, and whether there is one: `pr_*` is any environment whose name
+    /// begins so.
+    #[must_use]
+    pub fn pattern(name: &str) -> (&str, bool) {
+        match name.strip_suffix('*') {
+            Some(beginning) => (beginning, true),
+            None => (name, false),
+        }
+    }
+
+    /// Whether a text can be the name of an environment: letters, digits, `_` and `-`.
+    #[must_use]
+    pub fn is_name(text: &str) -> bool {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        !text.is_empty() && text.bytes().all(good)
+    }
+
     /// The environment with its environment variables filled in. Only the one that is used is
     /// resolved, so that `dev` needs no secret of `prod`.
     ///

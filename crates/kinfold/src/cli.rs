@@ -229,6 +229,17 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = RowFormat::Table)]
         format: RowFormat,
     },
+    /// Environments of the lake: list, compare, remove.
+    Env {
+        /// What to do.
+        #[command(subcommand)]
+        action: crate::commands::environment::EnvironmentAction,
+    },
+    /// List what is published and was before, or publish once more what was.
+    #[command(
+        after_help = "Example: kinfold publish --rollback publishes what readers saw before the last build"
+    )]
+    Publish(crate::commands::environment::PublishArguments),
     /// Who is who.
     Identity {
         /// What to do.

@@ -80,11 +80,7 @@ impl Workspace {
             });
         };
         let mut found = loaded.diagnostics;
-        let environment = match &global.env {
-            Some(name) => project.environments.iter().find(|e| e.name.value == *name),
-            None => project.environments.first(),
-        };
-        let Some(environment) = environment else {
+        let Some(environment) = project.environment(global.env.as_deref()) else {
             let names = project
                 .environments
                 .iter()

@@ -42,19 +42,15 @@ fn environment(
     value: &Value,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Environment> {
-    let valid = !name.value.is_empty()
-        && name
-            .value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if !valid {
+    let (beginning, _) = Environment::pattern(&name.value);
+    if !Environment::is_name(beginning) {
         problems.push(
             Diagnostic::error(
                 codes::INVALID_NAME,
                 format!("`{}` cannot be the name of an environment", name.value),
                 name.span,
             )
-            .with_help("use letters, digits, `_` and `-`"),
+            .with_help("use letters, digits, `_` and `-`; a last `*` stands for any more of them"),
         );
     }
     let fields = Fields::of(value, "an environment", problems)?;
@@ -90,6 +86,10 @@ pub(super) fn storage(fields: &Fields<'_>, problems: &mut Vec<Diagnostic>) -> St
 fn give_lakes_an_owner(environments: &mut [Environment]) {
     let mut owners: Vec<usize> = vec![];
     for (i, environment) in environments.iter().enumerate() {
+        // Those of a pattern come and go.
+        if Environment::pattern(&environment.name.value).1 {
+            continue;
+        }
         let owner = owners.iter_mut().find(|owner| {
             environments
                 .get(**owner)

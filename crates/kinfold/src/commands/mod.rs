@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod destination;
 pub mod ended;
+pub mod environment;
 mod explain;
 pub mod identity;
 mod init;
@@ -180,6 +181,12 @@ impl CommandError {
                 "run `kinfold identity train {}`, look at the file that it writes, and commit it",
                 node.as_str().rsplit('.').next().unwrap_or_default()
             )),
+            Self::Engine(EngineError::NothingBefore { .. }) => {
+                Some("`kinfold publish` lists what is kept".to_owned())
+            }
+            Self::Engine(EngineError::ReadElsewhere { reader, .. }) => Some(format!(
+                "drop `{reader}` first, or build there what it reads"
+            )),
             Self::Engine(EngineError::NotBuilt(_)) => Some("run `kinfold build` first".to_owned()),
             Self::Engine(error) if asked_the_machine(error) => Some(
                 "no credentials were found: set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `access_key_id` \
@@ -265,6 +272,8 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
         Command::Profile {
             action: ProfileAction::Show { id, identity },
         } => person::show(global, &id, identity.as_deref(), output).await,
+        Command::Env { action } => environment::run(global, action, output).await,
+        Command::Publish(arguments) => environment::publish(global, &arguments, output).await,
         Command::Query { sql, format } => query::run(global, sql, format, output).await,
         Command::Sync(arguments) => {
             let options = match arguments.action {

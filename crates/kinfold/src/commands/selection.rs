@@ -64,20 +64,22 @@ pub async fn deferral(
     };
     let named = defer.defer_to.clone().or(of_state);
     let found = match &named {
-        Some(name) => all.iter().find(|e| e.name.value == *name),
+        Some(name) => workspace.project.environment(Some(name)),
         None => {
             let owners = || {
                 all.iter()
                     .filter(|e| e.owns_lake && e.name.value != here.name)
             };
-            let declared = all.iter().find(|e| e.name.value == here.name);
+            let declared = workspace.project.environment(Some(&here.name));
+            let declared = declared.as_ref();
             let same_lake =
                 |e: &&Environment| declared.is_some_and(|d| d.lake.value == e.lake.value);
-            owners().find(same_lake).or_else(|| {
+            let found = owners().find(same_lake).or_else(|| {
                 // Of two, either may be meant.
                 let mut owners = owners();
                 owners.next().filter(|_| owners.next().is_none())
-            })
+            });
+            found.cloned()
         }
     };
     let Some(environment) = found else {

@@ -312,26 +312,12 @@ impl Engine {
     }
 
     /// What other environments of this lake have published.
-    async fn other_environments(&self) -> Result<Vec<(String, Published)>, EngineError> {
+    pub(crate) async fn other_environments(&self) -> Result<Vec<(String, Published)>, EngineError> {
         let mut found = vec![];
-        for entry in self.lake.list("env").await? {
-            let name = entry.name.strip_prefix("env/").unwrap_or(&entry.name);
-            let Some(name) = name
-                .strip_suffix(".json")
-                .filter(|name| !name.contains('/'))
-            else {
-                continue;
-            };
-            if name == self.environment.name {
-                continue;
-            }
-            if let Some((bytes, _)) = self.lake.read_environment(name).await? {
-                let document =
-                    serde_json::from_slice(&bytes).map_err(|source| EngineError::Document {
-                        name: format!("environment {name}"),
-                        source,
-                    })?;
-                found.push((name.to_owned(), document));
+        for name in self.lake.environments().await? {
+            if name != self.environment.name {
+                let document = self.published_in(&self.lake, &name).await?.document;
+                found.push((name, document));
             }
         }
         Ok(found)
