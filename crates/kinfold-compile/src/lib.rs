@@ -9,6 +9,7 @@ pub mod compile;
 mod dialect;
 pub mod gate;
 pub mod lineage;
+pub mod meaning;
 pub mod proof;
 pub mod relation;
 pub mod render;

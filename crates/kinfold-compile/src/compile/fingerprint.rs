@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::dialect::ModelDialect;
+use crate::meaning::Meaning;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use kinfold_project::{LinkageParameters, NodeId, Nulls};
@@ -15,7 +16,8 @@ use crate::session::RECURSION_LIMIT;
 
 /// 256 bits of BLAKE3 over a node's meaning: equal fingerprints and equal input give equal rows.
 ///
-/// Layout and comments of the SQL do not count. The plan counts in full, views expanded.
+/// What does not change the result does not count: layout, comments, names inside, columns of subqueries that
+/// nobody reads. Where the meaning of a plan is not known for certain, it counts to the letter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 32]);
 
@@ -67,18 +69,45 @@ pub(super) fn of_input(node: &RenderedNode, schema: &SchemaRef) -> Fingerprint {
     parts.finish()
 }
 
+/// The fingerprint of a plan whose meaning is known part by part. The columns count with their order, as they are
+/// stored so.
+pub(super) fn of_meaning(node: &RenderedNode, meaning: &Meaning) -> Fingerprint {
+    let mut parts = of_configuration("meaning", node).with(&meaning.columns.len().to_string());
+    for (name, print) in &meaning.columns {
+        parts = parts.with(name).with(&print.fingerprint.to_string());
+    }
+    parts = parts.with(&meaning.rows.fingerprint.to_string());
+    for key in &meaning.order {
+        parts = parts.with(&key.fingerprint.to_string());
+    }
+    parts.finish()
+}
+
+/// The fingerprint of a plan of which not every part is understood: what it is to the letter, but for layout and
+/// comments. `plan` is that before views are put in.
 pub(super) fn of_query(
     node: &RenderedNode,
     sql: &RenderedSql,
     plan: &LogicalPlan,
     parents: &BTreeMap<NodeId, CompiledNode>,
 ) -> Fingerprint {
-    let config = &node.config;
-    let mut parts = Parts::new("query")
-        .with(&format!("{:?}", config.materialized.value))
-        .with(config.entity.as_ref().map_or("", |e| &e.value))
+    let mut parts = of_configuration("query", node)
         .with(&canonical_sql(&sql.text))
         .with(&plan.display_indent_schema().to_string());
+    // A view is part of what its readers mean; stored parents count by their versions instead.
+    for parent in node.depends_on.iter().filter_map(|d| parents.get(&d.id)) {
+        if parent.plan.is_some() && parent.companions.is_empty() && is_view(parent) {
+            parts = parts.with(&parent.fingerprint.to_string());
+        }
+    }
+    parts.finish()
+}
+
+fn of_configuration(kind: &str, node: &RenderedNode) -> Parts {
+    let config = &node.config;
+    let mut parts = Parts::new(kind)
+        .with(&format!("{:?}", config.materialized.value))
+        .with(config.entity.as_ref().map_or("", |e| &e.value));
     if node.tested.is_some() || node.relation.is_none() {
         let limit = config
             .limit
@@ -95,13 +124,7 @@ pub(super) fn of_query(
     for (key, value) in &config.extra {
         parts = parts.with(key).with(&value.value.to_string());
     }
-    // A view is part of what its readers mean; stored parents count by their versions instead.
-    for parent in node.depends_on.iter().filter_map(|d| parents.get(&d.id)) {
-        if parent.plan.is_some() && parent.companions.is_empty() && is_view(parent) {
-            parts = parts.with(&parent.fingerprint.to_string());
-        }
-    }
-    parts.finish()
+    parts
 }
 
 /// Other parameters give other weights.

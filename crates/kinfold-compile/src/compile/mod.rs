@@ -13,7 +13,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF, Volatility};
 use kinfold_project::{Diagnostic, LinkageParameters, NodeId, Project, ResourceType, Span};
 
 pub use asked::asked_columns;
@@ -25,6 +25,7 @@ pub use linkage::misfit;
 use crate::bind::{Binder, Problem, column_place, repeated_columns};
 use crate::codes;
 use crate::lineage::PlanLineage;
+use crate::meaning::Meaning;
 use crate::proof::proven_tests;
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{
@@ -99,6 +100,8 @@ pub struct CompiledNode {
     pub depends_on: Vec<NodeId>,
     /// Identity of its meaning.
     pub fingerprint: Fingerprint,
+    /// What its columns and rows mean, one by one; none for inputs, and where not all of the plan is certain.
+    pub meaning: Option<Meaning>,
     /// Whether it depends on more than its input.
     pub determinism: Determinism,
     /// The trained parameters of a linkage, if there are any and they fit its levels.
@@ -228,10 +231,9 @@ impl Compiler<'_> {
             }
         };
         let parameters = self.fitting_parameters(node);
-        let fingerprint = fingerprint::of_query(node, sql, &plan, &self.done.nodes);
-        let fingerprint = fingerprint::with_parameters(fingerprint, parameters.as_ref());
         // Before views are put in, so that they are steps on the way.
         let lineage = PlanLineage::of(&plan);
+        let bound = plan.clone();
         let plan = match self.binder.expand(plan) {
             Ok(plan) => plan,
             Err(error) => {
@@ -239,10 +241,19 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        let meaning = Meaning::of(&plan);
+        let fingerprint = match &meaning {
+            Some(meaning) => fingerprint::of_meaning(node, meaning),
+            None => fingerprint::of_query(node, sql, &bound, &self.done.nodes),
+        };
         let mut compiled = CompiledNode {
             reads: self.reads(node, &plan)?,
-            determinism: determinism(&plan),
-            fingerprint,
+            determinism: match &meaning {
+                Some(meaning) => meaning.determinism(),
+                None => determinism(&plan),
+            },
+            fingerprint: fingerprint::with_parameters(fingerprint, parameters.as_ref()),
+            meaning,
             parameters,
             ..unplanned(node)
         };
@@ -417,6 +428,7 @@ fn unplanned(node: &RenderedNode) -> CompiledNode {
         reads: vec![],
         depends_on: node.depends_on.iter().map(|d| d.id.clone()).collect(),
         fingerprint: Fingerprint::default(),
+        meaning: None,
         determinism: Determinism::Fixed,
         parameters: None,
         sql: node.sql.clone(),
@@ -465,17 +477,24 @@ const CLOCK_FUNCTIONS: [&str; 6] = [
     "localtimestamp",
 ];
 
+/// What a function's result depends on beside its arguments.
+pub(crate) fn determinism_of_call(function: &ScalarUDF) -> Determinism {
+    if CLOCK_FUNCTIONS.contains(&function.name()) {
+        Determinism::Clock
+    } else if function.signature().volatility == Volatility::Volatile {
+        Determinism::Volatile
+    } else {
+        Determinism::Fixed
+    }
+}
+
 fn determinism(plan: &LogicalPlan) -> Determinism {
     let mut found = Determinism::Fixed;
     let visited = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|part| {
                 if let Expr::ScalarFunction(call) = part {
-                    if CLOCK_FUNCTIONS.contains(&call.func.name()) {
-                        found = found.max(Determinism::Clock);
-                    } else if call.func.signature().volatility == Volatility::Volatile {
-                        found = found.max(Determinism::Volatile);
-                    }
+                    found = found.max(determinism_of_call(&call.func));
                 }
                 Ok(TreeNodeRecursion::Continue)
             })

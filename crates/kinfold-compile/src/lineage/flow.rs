@@ -415,7 +415,7 @@ fn every_column(scan: &TableScan, schema: &SchemaRef) -> Vec<Point> {
 }
 
 /// Whether a side of a join is a query that may name columns of the other side.
-fn is_lateral(plan: &Arc<LogicalPlan>) -> bool {
+pub(crate) fn is_lateral(plan: &Arc<LogicalPlan>) -> bool {
     match plan.as_ref() {
         LogicalPlan::Subquery(_) => true,
         LogicalPlan::SubqueryAlias(of) => is_lateral(&of.input),

@@ -15,6 +15,7 @@ use std::fmt;
 
 use datafusion::logical_expr::LogicalPlan;
 
+pub(crate) use flow::is_lateral;
 pub use graph::{ColumnGraph, Direction, Edge, EdgeKind, NameProblem, Reached, Walk};
 
 use crate::relation::RelationKey;
@@ -110,4 +111,4 @@ impl PlanLineage {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -70,7 +70,7 @@ fn relations() -> BTreeMap<&'static str, Schema> {
     ])
 }
 
-fn binder() -> Binder {
+pub(crate) fn binder() -> Binder {
     let options = SessionOptions {
         as_of: DateTime::<Utc>::UNIX_EPOCH,
         target_partitions: 2,
@@ -87,7 +87,7 @@ fn binder() -> Binder {
 }
 
 /// The names of the three relations, written `@o`, as a model has them.
-fn in_full(sql: &str) -> String {
+pub(crate) fn in_full(sql: &str) -> String {
     relations().keys().fold(sql.to_owned(), |sql, name| {
         sql.replace(
             &format!("@{name}"),
