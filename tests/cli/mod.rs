@@ -2,6 +2,7 @@
 
 mod audits;
 mod destinations;
+mod environments;
 mod identity;
 mod interrupts;
 mod judge;
@@ -58,6 +59,8 @@ pub fn trials() -> Vec<Trial> {
         manifests::shipped_destinations_prove_themselves,
         manners::new_days_send_only_who_changed,
         manners::a_new_folder_is_built_and_delivered,
+        environments::a_pull_request_has_an_environment_of_its_own,
+        environments::what_was_published_before_is_published_once_more,
         lineage::a_field_of_a_destination_leads_to_columns_of_sources,
         lineage::names_of_columns_that_are_wrong,
         manners::json_is_one_object,
