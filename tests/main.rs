@@ -2,7 +2,7 @@
 //! sockets and servers.
 //!
 //! A folder is a runner: `check/` problems of projects and their places, `cli/` manners and bad input, `crash/`
-//! processes killed at any moment, `diagnostics/` a wrong project for every code, `examples/` the examples that have labels, `lake/` tables as other readers see them, `projects/` whole projects and
+//! processes killed at any moment, `diagnostics/` a wrong project for every code, `examples/` the examples that have labels, `lake/` tables as other readers see them, `lsp/` an editor at work, `projects/` whole projects and
 //! their values, `tidy/` the repository itself. A case that is data is a test of its own name; adding it is
 //! adding a folder.
 #![expect(
@@ -18,6 +18,7 @@ mod crash;
 mod diagnostics;
 mod examples;
 mod lake;
+mod lsp;
 mod program;
 mod projects;
 mod tables;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         cli::trials(),
         check::trials(),
         diagnostics::trials(),
+        lsp::trials(),
         projects::trials(),
         tidy::trials(),
     ];

@@ -14,6 +14,7 @@ mod jinja_blocks;
 mod linkage;
 mod linkage_parameters;
 mod mapping;
+mod overlay;
 mod packages;
 mod project_file;
 mod properties;
@@ -39,6 +40,7 @@ pub use checks::built_in_tests;
 use config_tree::Configs;
 pub use identity::identity_rules;
 pub use linkage::linkage_rules;
+pub use overlay::Overlay;
 
 use files::{Reading, extension, folders_below};
 use properties::{Nodes, PropertiesFile};
@@ -101,12 +103,22 @@ impl Loaded {
 /// Problems never end it early: all are in [`Loaded::diagnostics`].
 #[must_use]
 pub fn load(root: &Path, options: &LoadOptions<'_>) -> Loaded {
-    let mut reading = Reading::default();
+    load_overlaid(root, options, &Overlay::default())
+}
+
+/// As [`load`], with texts in the place of files.
+#[must_use]
+pub fn load_overlaid(root: &Path, options: &LoadOptions<'_>, overlay: &Overlay) -> Loaded {
+    let mut reading = Reading {
+        overlay: overlay.clone(),
+        ..Reading::default()
+    };
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
     let project = load_project(root, options, &mut reading);
     let Reading {
         files,
         mut problems,
+        ..
     } = reading;
     // A folder may be looked through for several kinds of files.
     let mut seen = HashSet::new();
@@ -172,7 +184,7 @@ fn load_project(
         found.push((file.name.value, package.store, file.paths, package.prefix));
     }
     if let Some((_, store, _, _)) = found.first()
-        && store.has(selectors::FILE)
+        && store.has(selectors::FILE, reading)
         && let Some(file) = store.read(selectors::FILE, selectors::FILE, reading)
     {
         let text = reading.text(file);
@@ -254,7 +266,9 @@ fn load_project(
             if is_yaml(&path)
                 && let Some(value) = read_yaml(&files, &path, reading)
             {
-                let Reading { files, problems } = reading;
+                let Reading {
+                    files, problems, ..
+                } = reading;
                 let into = (
                     &mut project.syncs,
                     &mut project.sync_schedules,

@@ -271,7 +271,8 @@ pub struct Seed {
     pub name: String,
     /// Absolute path. A seed is data: it is not in the [`SourceMap`].
     pub path: PathBuf,
-    /// Text of a seed that comes with an embedded package, which has no path.
+    /// Text of a seed that is not read from its path: it comes with an embedded package, which has none, or the
+    /// loader was given it.
     pub embedded: Option<Arc<str>>,
     /// As of a model.
     pub fqn: Vec<String>,

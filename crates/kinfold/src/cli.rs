@@ -256,6 +256,8 @@ pub enum Command {
     Sync(SyncArguments),
     /// Run builds and syncs when they are due, and answer questions about them over HTTP.
     Serve(ServeArguments),
+    /// Tell an editor about the project while it is written: a language server on standard input and output.
+    Lsp,
     /// Connections to destinations.
     Connection {
         /// What to do.

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod demo;
 mod destinations;
+mod lsp;
 mod packages;
 mod pages;
 mod report;

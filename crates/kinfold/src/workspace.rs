@@ -12,7 +12,7 @@ use kinfold_engine::activate::mapping_tests;
 use kinfold_engine::answers::{Asking, answer};
 use kinfold_engine::columns::{Reach, input_columns};
 use kinfold_engine::{Engine, EngineOptions, RunClock, offline_session};
-use kinfold_project::load::{LoadOptions, load};
+use kinfold_project::load::{LoadOptions, Overlay, load_overlaid};
 use kinfold_project::model::ResolvedEnvironment;
 use kinfold_project::{Diagnostic, NodeId, Project, SourceMap};
 
@@ -60,6 +60,16 @@ impl Workspace {
         global: &Global,
         as_of: Option<DateTime<Utc>>,
     ) -> Result<Self, CommandError> {
+        Self::load_overlaid(dir, global, as_of, &Overlay::default())
+    }
+
+    /// Loads the project in `dir` with texts in the place of files.
+    pub fn load_overlaid(
+        dir: &Path,
+        global: &Global,
+        as_of: Option<DateTime<Utc>>,
+        overlay: &Overlay,
+    ) -> Result<Self, CommandError> {
         let root = std::path::absolute(dir).map_err(|source| CommandError::File {
             action: "find",
             path: dir.to_path_buf(),
@@ -72,7 +82,7 @@ impl Workspace {
             destinations: &crate::destinations::NAMES,
             vars: global.vars.as_deref(),
         };
-        let loaded = load(&root, &options);
+        let loaded = load_overlaid(&root, &options, overlay);
         let Some(project) = loaded.project else {
             return Err(CommandError::Diagnostics {
                 files: loaded.files,

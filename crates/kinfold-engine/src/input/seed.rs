@@ -239,13 +239,21 @@ impl SeedText {
 }
 
 fn content(seed: &Seed) -> Result<Content, InputError> {
-    if let Some(text) = &seed.embedded {
-        return Ok(in_memory(
-            &format!("{}.csv", seed.name),
-            text.as_bytes().to_vec(),
-        ));
-    }
     let path = seed.path.display().to_string();
+    if let Some(text) = &seed.embedded {
+        let bytes = text.len() as u64;
+        if bytes > SEED_BYTES {
+            return Err(InputError::SeedTooLarge {
+                path,
+                bytes,
+                limit: SEED_BYTES,
+            });
+        }
+        // A text that stands for a file is called like the file.
+        let own = format!("{}.csv", seed.name);
+        let name = if seed.path.is_absolute() { path } else { own };
+        return Ok(in_memory(&name, text.as_bytes().to_vec()));
+    }
     let failed = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::NotFound => InputError::Missing {
             location: path.clone(),

@@ -54,7 +54,7 @@ pub(super) enum Wanted {
 pub(super) fn wanted(store: &Store, prefix: &str, reading: &mut Reading) -> Option<Vec<Wanted>> {
     let mut found = None;
     for name in FILES {
-        if !store.has(name) {
+        if !store.has(name, reading) {
             continue;
         }
         let all: &mut Vec<Wanted> = found.get_or_insert_default();

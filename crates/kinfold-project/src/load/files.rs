@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::overlay::Overlay;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, FileId, SourceMap, Span};
 
@@ -26,6 +27,8 @@ pub(super) enum Store {
 pub(super) struct Reading {
     pub(super) files: SourceMap,
     pub(super) problems: Vec<Diagnostic>,
+    /// What stands for files on disk.
+    pub(super) overlay: Overlay,
 }
 
 impl Store {
@@ -37,9 +40,12 @@ impl Store {
         }
     }
 
-    pub(super) fn has(&self, relative: &str) -> bool {
+    pub(super) fn has(&self, relative: &str, reading: &Reading) -> bool {
         match self {
-            Self::Folder(root) => root.join(relative).is_file(),
+            Self::Folder(root) => {
+                let path = root.join(relative);
+                reading.overlay.get(&path).is_some() || path.is_file()
+            }
             Self::Embedded(files) => files.iter().any(|(path, _)| *path == relative),
         }
     }
@@ -66,6 +72,7 @@ impl Store {
                     };
                     walk.folder(&top, if folder == "." { "" } else { folder });
                 }
+                found.extend(reading.overlay.below(root, folder, skipped));
             }
             Self::Embedded(files) => {
                 let prefix = format!("{folder}/");
@@ -104,6 +111,13 @@ impl Reading {
             .map_or_else(|| "".into(), |f| f.text.clone())
     }
 
+    fn too_large(&mut self, display: &str, bytes: u64) {
+        self.problems.push(Diagnostic::error_nowhere(
+            codes::FILE_TOO_LARGE,
+            format!("`{display}` has {bytes} bytes, at most {MAX_TEXT_BYTES} are read"),
+        ));
+    }
+
     fn file(&mut self, path: &Path, display: &str) -> Option<FileId> {
         let unreadable = |error: &std::io::Error| {
             let diagnostic = Diagnostic::error_nowhere(
@@ -115,15 +129,16 @@ impl Reading {
                 Err(_) => diagnostic,
             }
         };
+        if let Some(text) = self.overlay.get(path).cloned() {
+            if text.len() as u64 > MAX_TEXT_BYTES {
+                self.too_large(display, text.len() as u64);
+                return None;
+            }
+            return Some(self.files.add(display, text));
+        }
         match fs::metadata(path) {
             Ok(metadata) if metadata.len() > MAX_TEXT_BYTES => {
-                self.problems.push(Diagnostic::error_nowhere(
-                    codes::FILE_TOO_LARGE,
-                    format!(
-                        "`{display}` has {} bytes, at most {MAX_TEXT_BYTES} are read",
-                        metadata.len()
-                    ),
-                ));
+                self.too_large(display, metadata.len());
                 return None;
             }
             // Opening a pipe or a device could wait for ever.

@@ -127,7 +127,7 @@ pub(super) fn read(
     let mut present = false;
     // The weaker file first.
     for (name, is_kinfold) in [(DBT_FILE, false), (KINFOLD_FILE, true)] {
-        if !store.has(name) {
+        if !store.has(name, reading) {
             continue;
         }
         present = true;

@@ -194,7 +194,8 @@ impl PackageFiles<'_> {
         let name = stem(path).to_owned();
         self.check_name("seed", &name, path, None, reading);
         let embedded = match self.store {
-            Store::Folder(_) => None,
+            // The text that stands for the file.
+            Store::Folder(root) => reading.overlay.get(&root.join(path)).cloned(),
             Store::Embedded(files) => files
                 .iter()
                 .find(|(p, _)| *p == path)

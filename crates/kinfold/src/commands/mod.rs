@@ -328,6 +328,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             sync::run(global, &options, output).await
         }
         Command::Serve(options) => serve::run(global, options, output).await,
+        Command::Lsp => Ok(crate::lsp::run(global).await),
         Command::Completions { shell } => {
             let mut script = vec![];
             clap_complete::generate(shell, &mut Cli::command(), "kinfold", &mut script);
