@@ -1,8 +1,9 @@
 //! End-to-end tests: each one runs the program as a person, a script or a scheduler does, on real folders,
 //! sockets and servers.
 //!
-//! A folder is a runner: `check/` problems of projects and their places, `cli/` manners and bad input, `crash/`
-//! processes killed at any moment, `diagnostics/` a wrong project for every code, `examples/` the examples that have labels, `lake/` tables as other readers see them, `lsp/` an editor at work, `projects/` whole projects and
+//! A folder is a runner: `artifacts/` files for other tools, `check/` problems of projects and their places, `cli/`
+//! manners and bad input, `crash/` processes killed at any moment, `diagnostics/` a wrong project for every code,
+//! `examples/` the examples that have labels, `lake/` tables as other readers see them, `lsp/` an editor at work, `projects/` whole projects and
 //! their values, `tidy/` the repository itself. A case that is data is a test of its own name; adding it is
 //! adding a folder.
 #![expect(
@@ -12,6 +13,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod artifacts;
 mod check;
 mod cli;
 mod crash;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         examples::trials(),
         lake::trials(),
         cli::trials(),
+        artifacts::trials(),
         check::trials(),
         diagnostics::trials(),
         lsp::trials(),

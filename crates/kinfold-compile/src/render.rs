@@ -19,6 +19,7 @@ mod failure;
 mod functions;
 mod graph;
 mod instrument;
+mod macro_calls;
 mod macros;
 mod mark;
 mod nodes;
@@ -46,6 +47,7 @@ use kinfold_project::{Diagnostic, Located, NodeId, Project, ResourceType, Span};
 
 pub use answers::{Answers, AskedColumn, AskedRows, Question, Waiting};
 pub use config::{Materialization, NodeConfig, TestSeverity};
+pub use macro_calls::{macro_calls, macro_id};
 pub use relation::{Companion, Relation};
 pub use span_map::{Origin, SpanMap};
 
@@ -120,6 +122,9 @@ pub struct RenderedNode {
     pub place: Option<Span>,
     /// What a data test tests: the node and, if any, the column.
     pub tested: Option<Tested>,
+    /// The macros of the project and its packages that its template calls itself, by their ids in
+    /// `manifest.json`; sorted.
+    pub macros: Vec<String>,
 }
 
 /// What a generic data test is attached to.

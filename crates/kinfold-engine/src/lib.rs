@@ -8,6 +8,7 @@
 pub mod activate;
 pub mod answers;
 pub mod build;
+pub mod catalog;
 pub mod columns;
 pub mod context;
 pub mod environments;

@@ -44,7 +44,11 @@ impl Engine {
         )?)
     }
 
-    fn published_session(&self, document: &Arc<Published>) -> Result<SessionState, EngineError> {
+    /// A session that knows what is published.
+    pub(crate) fn published_session(
+        &self,
+        document: &Arc<Published>,
+    ) -> Result<SessionState, EngineError> {
         let catalog = MemoryCatalogProvider::new();
         let mut schemas: Vec<&str> = relations(document)
             .map(|(relation, _)| relation.0.as_str())

@@ -1,11 +1,12 @@
 //! The files of `target/`, in dbt's formats, so that existing orchestrators and catalogues read them:
-//! `compiled/`, `manifest.json` (schema v12) and `run_results.json` (schema v6).
+//! `compiled/`, `manifest.json` (schema v12), `run_results.json` (schema v6) and `catalog.json` (schema v1).
 //!
 //! The formats are described by the JSON schemas that dbt Labs publishes. Only keys that every edition
 //! of them allows are written, because tools check against different editions. What only kinfold knows
 //! is below `meta.kinfold` of a node, where the schemas allow anything; a sync is an exposure. Apart
 //! from the times of `run_results.json` the same project, environment and run give the same bytes.
 
+mod catalog;
 mod column;
 pub mod earlier;
 mod exposure;
@@ -27,6 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, SecondsFormat, Utc};
 use kinfold_compile::compile::CompiledProject;
 use kinfold_compile::render::RenderedProject;
+use kinfold_engine::catalog::Catalog;
 use kinfold_project::Project;
 use serde_json::{Value as Json, json};
 
@@ -166,6 +168,18 @@ pub fn write_run_results(
 ) -> Result<(), ArtifactError> {
     let document = results::document(results, run, command);
     write_json(target, "run_results.json", &document)
+}
+
+/// Writes `<target>/catalog.json`: what an environment has published.
+///
+/// # Errors
+/// As of [`write_manifest`].
+pub fn write_catalog(
+    target: &Path,
+    catalog: &Catalog,
+    run: &RunFacts,
+) -> Result<(), ArtifactError> {
+    write_json(target, "catalog.json", &catalog::document(catalog, run))
 }
 
 fn write_json(target: &Path, file: &'static str, document: &Json) -> Result<(), ArtifactError> {

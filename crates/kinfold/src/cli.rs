@@ -213,6 +213,12 @@ pub enum Command {
         after_help = "Examples:\n  kinfold lineage person_profile.lifetime_value\n  kinfold lineage raw.orders.amount --down"
     )]
     Lineage(crate::commands::lineage::LineageArguments),
+    /// Files for catalogues and documentation sites.
+    Docs {
+        /// What to do.
+        #[command(subcommand)]
+        action: DocsAction,
+    },
     /// Print the first rows of a published model.
     Show {
         /// The model, seed, source or companion relation.
@@ -350,6 +356,14 @@ pub struct SyncArguments {
     /// The run's clock (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Commands of `docs`.
+#[derive(Debug, Subcommand)]
+pub enum DocsAction {
+    /// Write `manifest.json` and `catalog.json` to `target/`: what the project has, and what is published of it
+    /// with its columns.
+    Generate,
 }
 
 /// Commands of `identity`.

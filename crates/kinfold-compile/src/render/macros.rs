@@ -131,6 +131,12 @@ pub(super) fn call_macro(
         MacroKind::Macro => "macro",
         MacroKind::Test => "data test",
     };
+    {
+        let mut records = lock(&run.records);
+        if records.calls.is_empty() {
+            records.macros.insert(index);
+        }
+    }
     let template = TemplateName::of_macro(index, TemplateName::inner_marking(state.name()));
     let function = match state.get_temp(&template) {
         Some(function) => function,

@@ -9,6 +9,7 @@ use kinfold_project::{Code, FileId, Located, MacroKind, NodeId, Project, SourceM
 
 use super::answers::Answers;
 use super::instrument::{IMPLICIT, Instrumented, Known, Marking, Owner, Sites, Source, instrument};
+use super::macro_calls::macro_id;
 use super::macros::ADAPTERS;
 use super::relation::{Companion, Relation};
 use super::template::Unclosed;
@@ -285,6 +286,17 @@ impl Registry {
         self.macro_index
             .get(&(package.to_owned(), name.to_owned(), test))
             .copied()
+    }
+
+    /// Ids of macros of the project and its packages, by their index; sorted. Ours have none.
+    pub fn macro_ids(&self, indexes: &BTreeSet<usize>) -> Vec<String> {
+        let found = indexes.iter().filter_map(|index| self.macros.get(*index));
+        let mut ids: Vec<String> = found
+            .filter(|found| found.place.is_some())
+            .map(|found| macro_id(&found.package, &found.name, found.kind))
+            .collect();
+        ids.sort();
+        ids
     }
 
     /// The macro that a bare name means in a package: its own, the root's, ours.

@@ -1,6 +1,6 @@
 //! The rendering of one node: its context for the template engine, and what it collects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use kinfold_project::{Code, Diagnostic, NodeId, ResourceType, Span};
@@ -38,6 +38,8 @@ pub(super) struct Records {
     pub results: BTreeMap<String, Value>,
     /// The value of `return(…)` on its way to the end of its macro.
     pub returning: Option<Value>,
+    /// The macros that the template itself has called, by their index in the registry.
+    pub macros: BTreeSet<usize>,
     /// Whether anything was captured or called, so that a full marking tells more.
     pub called_macro: bool,
 }

@@ -460,11 +460,13 @@ impl<'p> Stage<'p> {
             depends_on.push((seed, draft.place));
         }
         let mut sql = None;
+        let mut macros = Vec::new();
         let mut messages = Vec::new();
         if draft.template {
             match self.sql(draft, run, &config) {
                 Sql::Rendered(rendered, records) => {
                     depends_on.extend(records.depends_on);
+                    macros = self.registry.macro_ids(&records.macros);
                     messages = records.messages;
                     sql = Some(*rendered);
                 }
@@ -490,6 +492,7 @@ impl<'p> Stage<'p> {
                     .collect(),
                 place: Some(draft.place),
                 tested,
+                macros,
             }),
             messages,
         )

@@ -270,7 +270,7 @@ fn floats<T: ArrowPrimitiveType + Parser>(
 }
 
 /// The name that SQL has for a stored type.
-pub(super) fn sql_name(data_type: &DataType) -> String {
+pub(crate) fn sql_name(data_type: &DataType) -> String {
     let name = match data_type {
         DataType::Boolean => "BOOLEAN",
         DataType::Int8 => "TINYINT",

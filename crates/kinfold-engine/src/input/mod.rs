@@ -33,6 +33,7 @@ mod raw;
 mod schema;
 mod seed;
 
+pub(crate) use cast::sql_name;
 pub use error::InputError;
 pub use landing::{Landing, LandingCounts, read};
 pub use listing::{InputFile, InputFiles, glance, list};

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kinfold_compile::compile::CompiledProject;
 use kinfold_compile::lineage::ColumnGraph;
-use kinfold_compile::render::{RenderedNode, RenderedProject};
+use kinfold_compile::render::{RenderedNode, RenderedProject, macro_calls, macro_id};
 use kinfold_compile::select::delivered;
-use kinfold_project::{NodeId, Project};
+use kinfold_project::{GenericTest, NodeId, Project};
 use serde_json::{Map, Value as Json, json};
 
 use super::RunFacts;
@@ -27,6 +27,7 @@ pub(super) fn document(
     let created_at = run.as_of.timestamp();
     let declared = declared(project);
     let graph = compiled.map(ColumnGraph::of).unwrap_or_default();
+    let mut keys = primary_keys(project, rendered);
     let mut edges = Edges::default();
     let mut nodes = Map::new();
     let mut sources = Map::new();
@@ -48,6 +49,7 @@ pub(super) fn document(
                 place,
                 compiled: compiled.and_then(|compiled| compiled.nodes.get(&node.id)),
                 lineage: lineage(&graph, &node.id),
+                primary_key: keys.remove(&node.id).unwrap_or_default(),
                 created_at,
                 schema: default_schema(project, run),
             };
@@ -62,10 +64,16 @@ pub(super) fn document(
         edges.add(&id, input);
         exposures.insert(id, entry);
     }
+    let calls = macro_calls(project);
     let macros: BTreeMap<String, Json> = project
         .macros
         .iter()
-        .map(|found| macro_entry(project, found, created_at))
+        .map(|found| {
+            let id = macro_id(&found.package, &found.name.value, found.kind);
+            let called = calls.get(&id).cloned().unwrap_or_default();
+            let entry = macro_entry(project, found, &id, &called, created_at);
+            (id, entry)
+        })
         .collect();
     let mut metadata = run.metadata("manifest/v12");
     metadata.insert("project_name".to_owned(), project.name.clone().into());
@@ -105,6 +113,54 @@ fn declared(project: &Project) -> BTreeMap<&NodeId, Declared<'_>> {
         .iter()
         .map(|t| (&t.id, Declared::Generic(t)));
     models.chain(seeds).chain(singular).chain(generic).collect()
+}
+
+/// The columns that data tests prove to be a key, as dbt finds them: what is tested to be unique and not to be
+/// null, else what is tested to be unique. Sorted.
+fn primary_keys(project: &Project, rendered: &RenderedProject) -> BTreeMap<NodeId, Vec<String>> {
+    let mut unique: BTreeMap<&NodeId, BTreeSet<String>> = BTreeMap::new();
+    let mut present: BTreeMap<&NodeId, BTreeSet<String>> = BTreeMap::new();
+    for test in &project.generic_tests {
+        let rendered = rendered.nodes.get(&test.id);
+        let Some(tested) = rendered.and_then(|node| node.tested.as_ref()) else {
+            continue;
+        };
+        let columns = || test.column_name().into_iter().chain(combined(test));
+        match test.test.value.rsplit('.').next() {
+            Some("unique" | "unique_combination_of_columns") => {
+                unique.entry(&tested.node).or_default().extend(columns());
+            }
+            Some("not_null") => present.entry(&tested.node).or_default().extend(columns()),
+            _ => {}
+        }
+    }
+    let keys = unique.into_iter().map(|(node, unique)| {
+        let present = present.get(node);
+        let both = unique
+            .iter()
+            .filter(|column| present.is_some_and(|present| present.contains(*column)));
+        let both: Vec<String> = both.cloned().collect();
+        let key = if both.is_empty() {
+            unique.into_iter().collect()
+        } else {
+            both
+        };
+        (node.clone(), key)
+    });
+    keys.collect()
+}
+
+/// The columns that a test names together.
+fn combined(test: &GenericTest) -> Vec<String> {
+    let mut arguments = test.arguments.iter();
+    let named = arguments.find(|(name, _)| name.value == "combination_of_columns");
+    match named.map(|(_, value)| value.to_json()) {
+        Some(Json::Array(columns)) => columns
+            .iter()
+            .filter_map(|column| Some(column.as_str()?.to_owned()))
+            .collect(),
+        _ => vec![],
+    }
 }
 
 fn default_schema<'p>(project: &'p Project, run: &RunFacts) -> &'p str {

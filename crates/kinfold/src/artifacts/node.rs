@@ -1,7 +1,5 @@
 //! Models, seeds and data tests of `manifest.json`.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use kinfold_compile::compile::{CompiledNode, Determinism};
@@ -34,6 +32,8 @@ pub(super) struct Known<'p> {
     pub(super) compiled: Option<&'p CompiledNode>,
     /// What its columns come from.
     pub(super) lineage: Option<Json>,
+    /// The columns whose values are tested to be a key of it.
+    pub(super) primary_key: Vec<String>,
     /// Time of the run, seconds since 1970.
     pub(super) created_at: i64,
     /// Schema of the environment, where tests are said to be.
@@ -82,7 +82,7 @@ impl Known<'_> {
             "columns": columns(self.project, &node.package, described),
             "meta": meta,
             "group": null,
-            "docs": { "show": true, "node_color": null },
+            "docs": docs(&node.config),
             "patch_path": patch_path(self.project, &node.package, properties),
             "build_path": null,
             "unrendered_config": {},
@@ -99,6 +99,7 @@ impl Known<'_> {
                 self.add_sql(&mut entry);
                 entry.insert("access".to_owned(), "protected".into());
                 entry.insert("constraints".to_owned(), json!([]));
+                entry.insert("primary_key".to_owned(), json!(self.primary_key));
                 entry.insert("version".to_owned(), Json::Null);
                 entry.insert("latest_version".to_owned(), Json::Null);
                 entry.insert("deprecation_date".to_owned(), Json::Null);
@@ -122,7 +123,7 @@ impl Known<'_> {
             "refs": refs(&node.package, &nodes),
             "sources": sources(self.project, &nodes),
             "metrics": [],
-            "depends_on": { "macros": [], "nodes": nodes },
+            "depends_on": { "macros": node.macros, "nodes": nodes },
             "compiled_path": sql.map(|_| compiled_path),
             "compiled": sql.is_some(),
             "compiled_code": sql.map(|sql| &sql.text),
@@ -189,6 +190,18 @@ impl Known<'_> {
         for (key, value) in &config.extra {
             all.insert(key.clone(), value.value.clone());
         }
+        if self.node.resource != ResourceType::Test {
+            all.insert("docs".to_owned(), docs(config));
+        }
+        for (key, names) in HOOKS {
+            let set = names.iter().filter_map(|name| config.extra.get(*name));
+            let hooks: Vec<Json> = set.flat_map(|set| hooks(&set.value)).collect();
+            if let Some(entry) = all.get_mut(key) {
+                *entry = hooks.into();
+            }
+        }
+        all.shift_remove("pre_hook");
+        all.shift_remove("post_hook");
         Json::Object(all)
     }
 
@@ -258,7 +271,7 @@ impl Known<'_> {
             Declared::Seed(Seed {
                 embedded: Some(text),
                 ..
-            }) => Some(Sha256::digest(text.as_bytes()).to_vec()),
+            }) => Some(Sha256::digest(text.trim().as_bytes()).to_vec()),
             Declared::Seed(seed) => digest_of(&seed.path).ok(),
             Declared::Generic(_) => None,
         };
@@ -270,6 +283,40 @@ impl Known<'_> {
             None => json!({ "name": "none", "checksum": "" }),
         }
     }
+}
+
+/// Statements around a model: dbt's key, and the names under which they are set.
+const HOOKS: [(&str, [&str; 2]); 2] = [
+    ("pre-hook", ["pre-hook", "pre_hook"]),
+    ("post-hook", ["post-hook", "post_hook"]),
+];
+
+/// One statement or a list of them, as dbt lists them.
+fn hooks(set: &Json) -> Vec<Json> {
+    let hook = |hook: &Json| {
+        let of = |key: &str| hook.get(key).cloned();
+        let sql = match hook {
+            Json::String(sql) => sql.as_str().into(),
+            _ => of("sql").filter(Json::is_string)?,
+        };
+        let transaction = of("transaction").filter(Json::is_boolean);
+        Some(
+            json!({ "sql": sql, "transaction": transaction.unwrap_or(true.into()), "index": null }),
+        )
+    };
+    match set {
+        Json::Array(items) => items.iter().filter_map(hook).collect(),
+        one => hook(one).into_iter().collect(),
+    }
+}
+
+/// `docs` of a node: whether and in which colour a documentation site shows it.
+fn docs(config: &NodeConfig) -> Json {
+    let mut all = object(json!({ "show": true, "node_color": null }));
+    if let Some(set) = config.extra.get("docs") {
+        all.extend(object(set.value.clone()));
+    }
+    Json::Object(all)
 }
 
 fn test_config(config: &NodeConfig) -> Map<String, Json> {
@@ -354,18 +401,14 @@ pub(super) fn sources(project: &Project, nodes: &[&str]) -> Json {
     read.collect()
 }
 
-/// SHA-256 of a file, read in pieces.
+/// SHA-256 of a file, without white space at its two ends if it is text: dbt reads seeds so.
 fn digest_of(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let read = file.read(&mut buffer)?;
-        match buffer.get(..read) {
-            Some(bytes) if !bytes.is_empty() => hasher.update(bytes),
-            _ => return Ok(hasher.finalize().to_vec()),
-        }
-    }
+    let bytes = std::fs::read(path)?;
+    let stripped = match std::str::from_utf8(&bytes) {
+        Ok(text) => text.trim().as_bytes(),
+        Err(_) => &bytes,
+    };
+    Ok(Sha256::digest(stripped).to_vec())
 }
 
 /// The entries of an object; none of anything else.

@@ -1,7 +1,9 @@
 //! Sources, macros and docs blocks of `manifest.json`.
 
+use std::collections::BTreeSet;
+
 use kinfold_compile::render::RenderedNode;
-use kinfold_project::{Macro, MacroKind, Project, Source, SourceFormat, SourceLocation};
+use kinfold_project::{Macro, Project, Source, SourceFormat, SourceLocation};
 use serde_json::{Map, Value as Json, json};
 
 use super::column::{columns, description};
@@ -57,15 +59,18 @@ pub(super) fn source(
     })
 }
 
-/// A macro's id and its entry in `macros`.
-pub(super) fn macro_entry(project: &Project, found: &Macro, created_at: i64) -> (String, Json) {
-    let name = match found.kind {
-        MacroKind::Macro => found.name.value.clone(),
-        MacroKind::Test => format!("test_{}", found.name.value),
-    };
-    let id = format!("macro.{}.{name}", found.package);
+/// The entry of a macro in `macros`; `called` are the macros that it names.
+pub(super) fn macro_entry(
+    project: &Project,
+    found: &Macro,
+    id: &str,
+    called: &BTreeSet<String>,
+    created_at: i64,
+) -> Json {
+    // The name of a data test is `test_…`, as the last part of its id.
+    let name = id.rsplit('.').next().unwrap_or_default();
     let path = original_path(project, &found.package, found.file);
-    let entry = json!({
+    json!({
         "name": name,
         "resource_type": "macro",
         "package_name": found.package,
@@ -73,7 +78,7 @@ pub(super) fn macro_entry(project: &Project, found: &Macro, created_at: i64) -> 
         "original_file_path": path,
         "unique_id": id,
         "macro_sql": project.files.text(found.block),
-        "depends_on": { "macros": [] },
+        "depends_on": { "macros": called },
         "description": "",
         "meta": {},
         "docs": { "show": true, "node_color": null },
@@ -81,8 +86,7 @@ pub(super) fn macro_entry(project: &Project, found: &Macro, created_at: i64) -> 
         "arguments": [],
         "created_at": created_at,
         "supported_languages": null,
-    });
-    (id, entry)
+    })
 }
 
 /// `docs`.

@@ -18,7 +18,7 @@ const FILES: [(&str, &str); 9] = [
     ("seeds/countries.csv", "code,name\r\nde,Germany\r\n"),
     (
         "models/staging/stg_orders.sql",
-        "{{ config(tags=['nightly'], meta={'owner': 'growth'}) }}\nselect id, person_id from {{ source('raw', 'orders') }}\n",
+        "{{ config(tags=['nightly'], meta={'owner': 'growth'}) }}\nselect {{ cents('id') }} as id, person_id from {{ source('raw', 'orders') }}\n",
     ),
     (
         "models/people.sql",
@@ -49,7 +49,7 @@ models:
     ),
     (
         "macros/money.sql",
-        "{% macro cents(c) %}{{ c }} / 100{% endmacro %}",
+        "{% macro cents(c) %}{{ money(c) }} / 100{% endmacro %}{% macro money(c) %}({{ c }}){% endmacro %}",
     ),
     (
         "tests/no_ghosts.sql",
@@ -220,7 +220,13 @@ fn a_model_says_what_dbt_says() {
     // sha256 of the file without the line break at its end.
     assert_eq!(
         model["checksum"]["checksum"],
-        json!("3bcfe272af292cef727044cf117b9add08ef2d7621a9ac564ed1c9bad0e29d69")
+        json!("e04c77ab505ebdea02835f3cf5fa00383c546334c71bda89e2f89c8de813008f")
+    );
+    assert_eq!(model["primary_key"], json!(["id"]));
+    assert_eq!(
+        model["depends_on"]["macros"],
+        json!(["macro.shop.cents"]),
+        "only what it calls itself"
     );
     let segment = &manifest["nodes"]["model.shop.people"];
     assert_eq!(segment["config"]["materialized"], json!("segment"));
@@ -268,17 +274,25 @@ fn tests_seeds_and_sources_say_what_dbt_says() {
     let seed = &manifest["nodes"]["seed.shop.countries"];
     assert_eq!(seed["original_file_path"], json!("seeds/countries.csv"));
     assert_eq!(seed["path"], json!("countries.csv"));
-    // sha256 of the file's bytes.
+    // sha256 of the file's bytes without the line break at its end.
     assert_eq!(
         seed["checksum"]["checksum"],
-        json!("8d10a13a5489e0ca9941b6e416ab441b9fb3e64ef143ebd4afeaa8421e06e6c6")
+        json!("bcf4be10c7aab5631b51186a5c62c63da4d5e953318c4d8b0a1da21a6ae040bc")
     );
     let source = &manifest["sources"]["source.shop.raw.orders"];
     assert_eq!(source["external"], json!({"file_format": "parquet"}));
     assert_eq!(source["fqn"], json!(["shop", "raw", "orders"]));
     assert_eq!(
         manifest["macros"]["macro.shop.cents"]["macro_sql"],
-        json!(FILES[6].1)
+        json!("{% macro cents(c) %}{{ money(c) }} / 100{% endmacro %}")
+    );
+    assert_eq!(
+        manifest["macros"]["macro.shop.cents"]["depends_on"]["macros"],
+        json!(["macro.shop.money"])
+    );
+    assert_eq!(
+        manifest["macros"]["macro.shop.money"]["depends_on"]["macros"],
+        json!([])
     );
     assert_eq!(
         manifest["docs"]["doc.shop.orders"]["path"],

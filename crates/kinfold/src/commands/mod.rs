@@ -4,6 +4,7 @@ pub mod build;
 mod check;
 mod demo;
 mod destination;
+mod docs;
 pub mod ended;
 pub mod environment;
 mod explain;
@@ -29,7 +30,9 @@ use kinfold_engine::activate::{Decision, Scope};
 use kinfold_engine::build::LinkageFailure;
 use kinfold_project::{Diagnostic, SourceMap};
 
-use crate::cli::{Cli, Command, ConnectionAction, DestinationAction, ProfileAction, SyncAction};
+use crate::cli::{
+    Cli, Command, ConnectionAction, DestinationAction, DocsAction, ProfileAction, SyncAction,
+};
 use crate::report::Output;
 
 /// How a command that ran has ended.
@@ -266,6 +269,9 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             resource_type,
         } => list::run(global, &selection, &resource_type, output).await,
         Command::Lineage(arguments) => lineage::run(global, &arguments, output).await,
+        Command::Docs {
+            action: DocsAction::Generate,
+        } => docs::generate(global, output).await,
         Command::Show { name, limit } => query::show(global, &name, limit, output).await,
         Command::Plan(arguments) => plan::run(global, &arguments, output).await,
         Command::Identity { action } => identity::run(global, action, output).await,
