@@ -1,5 +1,5 @@
-//! The files of `target/` that other tools read, against the JSON schemas that dbt publishes for them
-//! (`schemas/`, see the notice there).
+//! The files of `target/` that other tools read, against what dbt says of them
+//! (`shapes/`).
 
 mod schema;
 
@@ -24,8 +24,25 @@ pub fn trials() -> Vec<Trial> {
 
 /// The schema of an artefact.
 fn schema_of(name: &str) -> Value {
-    let path = repository().join(format!("tests/artifacts/schemas/{name}.json"));
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    let path = repository().join(format!("tests/artifacts/shapes/{name}.json"));
+    let file: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    whole(&file["root"], &file["shapes"])
+}
+
+/// A shape with what it refers to in its place.
+fn whole(shape: &Value, shapes: &Value) -> Value {
+    match shape {
+        Value::Object(keys) => match keys.get("$ref").and_then(Value::as_str) {
+            Some(name) => whole(&shapes[name], shapes),
+            None => {
+                let keys = keys.iter();
+                let keys = keys.map(|(key, shape)| (key.clone(), whole(shape, shapes)));
+                Value::Object(keys.collect())
+            }
+        },
+        Value::Array(items) => items.iter().map(|item| whole(item, shapes)).collect(),
+        other => other.clone(),
+    }
 }
 
 fn artifact(project: &Path, file: &str) -> Value {
