@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+
 use crate::backoff;
 use crate::concurrency::Load;
 use crate::health::Health;
-use crate::work::{Effort, Failure, FirstPoll, Job, Piece, Sent, Work};
+use crate::work::{Effort, Failure, FirstPoll, Job, Outcomes, Piece, Sent, Work};
 use crate::{
     Acknowledgement, Batch, Change, Clock, DeliveryPolicy, Destination, FailureClass, Outcome,
     SendResult, StoppedEarly, redact,
@@ -24,7 +26,8 @@ pub(crate) struct Sender<'a> {
 impl Sender<'_> {
     /// The work that a batch is.
     pub(crate) fn begin(&self, batch: Batch) -> Work {
-        let mut outcomes = HashMap::with_capacity(batch.changes.len());
+        let mut outcomes =
+            Outcomes::with_capacity_and_hasher(batch.changes.len(), FixedState::default());
         let batch = Arc::new(batch);
         let sound = self.sendable(&batch, &mut outcomes);
         Work {
@@ -57,7 +60,7 @@ impl Sender<'_> {
         &self,
         mut piece: Piece,
         pieces: &mut Vec<Piece>,
-        outcomes: &mut HashMap<u64, Outcome>,
+        outcomes: &mut Outcomes,
     ) -> Option<Job> {
         if piece.at_fault
             && piece.batch.changes.len() > 1
@@ -168,7 +171,7 @@ impl Sender<'_> {
         class: FailureClass,
         message: String,
         pieces: &mut Vec<Piece>,
-        outcomes: &mut HashMap<u64, Outcome>,
+        outcomes: &mut Outcomes,
     ) {
         if let [change] = piece.batch.changes.as_slice() {
             let message = redact_for(&message, change);
@@ -198,7 +201,7 @@ impl Sender<'_> {
         class: FailureClass,
         message: String,
         pieces: &mut Vec<Piece>,
-        outcomes: &mut HashMap<u64, Outcome>,
+        outcomes: &mut Outcomes,
     ) {
         piece.effort.maybe_applied = true;
         let operation = piece.batch.operation;
@@ -216,7 +219,7 @@ impl Sender<'_> {
         mut piece: Piece,
         rows: Vec<Outcome>,
         pieces: &mut Vec<Piece>,
-        outcomes: &mut HashMap<u64, Outcome>,
+        outcomes: &mut Outcomes,
     ) {
         if rows.len() != piece.batch.changes.len() {
             piece.effort.maybe_applied = true;
@@ -262,7 +265,7 @@ impl Sender<'_> {
         mut piece: Piece,
         failure: Failure,
         pieces: &mut Vec<Piece>,
-        outcomes: &mut HashMap<u64, Outcome>,
+        outcomes: &mut Outcomes,
     ) {
         let retry = &self.policy.retry;
         let now = self.clock.elapsed();
@@ -289,24 +292,20 @@ impl Sender<'_> {
         }
     }
 
-    fn give_up(&self, piece: Piece, outcomes: &mut HashMap<u64, Outcome>) {
+    fn give_up(&self, piece: Piece, outcomes: &mut Outcomes) {
         for change in &piece.batch.changes {
             let outcome = not_sent(change, piece.last.as_ref(), piece.effort.maybe_applied);
             self.settle(change.seq, outcome, outcomes);
         }
     }
 
-    fn settle(&self, seq: u64, outcome: Outcome, outcomes: &mut HashMap<u64, Outcome>) {
+    fn settle(&self, seq: u64, outcome: Outcome, outcomes: &mut Outcomes) {
         self.health.settled(&outcome);
         outcomes.insert(seq, outcome);
     }
 
     /// The batch without the rows that are no JSON: put between the others they would break the whole request.
-    fn sendable(
-        &self,
-        batch: &Arc<Batch>,
-        outcomes: &mut HashMap<u64, Outcome>,
-    ) -> Option<Arc<Batch>> {
+    fn sendable(&self, batch: &Arc<Batch>, outcomes: &mut Outcomes) -> Option<Arc<Batch>> {
         let (sound, broken): (Vec<&Change>, Vec<&Change>) = batch
             .changes
             .iter()
@@ -330,7 +329,7 @@ impl Sender<'_> {
 }
 
 /// The rows of a batch with their outcomes.
-pub(crate) fn acknowledge(batch: Batch, mut outcomes: HashMap<u64, Outcome>) -> Acknowledgement {
+pub(crate) fn acknowledge(batch: Batch, mut outcomes: Outcomes) -> Acknowledgement {
     let outcomes = batch
         .changes
         .iter()

@@ -12,6 +12,7 @@ use kinfold_project::SyncMode;
 use crate::attempt::Sender;
 use crate::batch::{Batcher, KeySet, key_hash};
 use crate::flight::{Event, Flight};
+use crate::gather::Gathering;
 use crate::health::Health;
 use crate::watch::Watched;
 use crate::work::{Job, Sent, Work};
@@ -157,6 +158,7 @@ impl Delivery {
     ) {
         let mut flight = Flight::new();
         let mut log_failed = false;
+        let mut gathering = Gathering::new(log.patience());
         // None while something is being recorded.
         let mut free_log = Some(log);
         let mut recording: Option<BoxFuture<'_, Recorded<'_>>> = None;
@@ -179,12 +181,25 @@ impl Delivery {
                 let Some(work) = next else { break };
                 flight.sending.push(sender.send(work));
             }
+            let before = flight.arrived.len();
             while let Some(Some(event)) = flight.next().now_or_never() {
                 flight.arrived.push(event);
             }
-            if !flight.arrived.is_empty()
+            let arrived = flight.arrived.len();
+            let mut wait = None;
+            if arrived > 0 && free_log.is_some() && self.may_gather() {
+                // Slots that have just become free are filled first.
+                let more = flight.sending.len() + (arrived - before);
+                wait = gathering.wait(arrived, more, sender.clock.elapsed());
+                if wait.is_some() && arrived > before {
+                    continue;
+                }
+            }
+            if wait.is_none()
+                && !flight.arrived.is_empty()
                 && let Some(log) = free_log.take()
             {
+                gathering.recorded();
                 let news = self.sort(std::mem::take(&mut flight.arrived), log_failed);
                 self.unrecorded = news.acknowledgements.len() + news.jobs.len();
                 let now = sender.clock.wall();
@@ -200,8 +215,9 @@ impl Delivery {
                         None
                     }
                 },
-                None => match flight.next().await {
-                    Some(event) => {
+                None => match flight.next_within(wait, sender.clock).await {
+                    Some(None) => continue,
+                    Some(Some(event)) => {
                         flight.arrived.push(event);
                         None
                     }
@@ -240,16 +256,23 @@ impl Delivery {
         if self.max_jobs > 0 && jobs >= self.max_jobs {
             return false;
         }
-        // What is not recorded is sent again after a crash. That is harmless here, so the destination need not
-        // wait for the log.
-        let repeatable = self
-            .operation_in_flight
-            .is_none_or(|operation| self.capabilities.is_idempotent(operation));
-        if repeatable {
+        if self.is_repeatable() {
             sending < health.limit() && unrecorded < MOST_UNRECORDED.max(health.limit())
         } else {
             sending + unrecorded < health.limit()
         }
+    }
+
+    /// Whether what is in flight may be sent again. What is not recorded is, after a crash; where that is harmless,
+    /// the destination need not wait for the log.
+    fn is_repeatable(&self) -> bool {
+        self.operation_in_flight
+            .is_none_or(|operation| self.capabilities.is_idempotent(operation))
+    }
+
+    /// Whether outcomes may wait to be recorded.
+    fn may_gather(&self) -> bool {
+        self.max_jobs == 0 && self.is_repeatable()
     }
 
     /// What is to be recorded of these events. Jobs that are given up need no record.

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use crate::Clock;
 use crate::watch::Watched;
 use crate::work::Sent;
 
@@ -46,6 +48,22 @@ where
             Some(sent) = self.sending.next() => Some(Event::Sent(sent)),
             Some(watched) = self.watching.next() => Some(Event::Watched(watched)),
             else => None,
+        }
+    }
+
+    /// The same, or `Some(None)` if there is none within `wait`, where that is given.
+    pub(crate) async fn next_within(
+        &mut self,
+        wait: Option<Duration>,
+        clock: &dyn Clock,
+    ) -> Option<Option<Event>> {
+        let Some(wait) = wait else {
+            return self.next().await.map(Some);
+        };
+        tokio::select! {
+            biased;
+            event = self.next() => event.map(Some),
+            () = clock.sleep(wait) => Some(None),
         }
     }
 

@@ -26,6 +26,7 @@ mod deliver;
 mod destination;
 mod error_rate;
 mod flight;
+mod gather;
 mod health;
 mod http;
 mod job;

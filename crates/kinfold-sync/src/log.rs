@@ -1,5 +1,7 @@
 //! The port that makes outcomes durable.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::{Batch, JobRecord, Outcome};
@@ -38,6 +40,13 @@ pub trait AckLog: Send {
     /// # Errors
     /// Nothing of this call may be relied upon. Delivery stops and the log is not called again.
     async fn record(&mut self, acknowledgements: &[Acknowledgement]) -> Result<(), AckError>;
+
+    /// How long outcomes may wait to be recorded together with those of other batches. They never wait where a
+    /// repetition after a crash would do harm, nor for a destination that answers with jobs, nor when nothing else is
+    /// on its way.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Whether jobs can be recorded. Without it, nothing is sent to a destination that answers with jobs.
     fn keeps_jobs(&self) -> bool {

@@ -1,13 +1,12 @@
 //! A job from its acceptance to its end: asking, waiting, giving up for this delivery.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attempt::{Sender, acknowledge, not_sent};
 use crate::backoff;
 use crate::concurrency::Load;
-use crate::work::{Ended, Failure, FirstPoll, Job, Piece, Work};
+use crate::work::{Ended, Failure, FirstPoll, Job, Outcomes, Piece, Work};
 use crate::{Batch, FailureClass, JobEnd, JobState, RetryAfter, StoppedEarly};
 
 /// What asking about a job came to.
@@ -96,7 +95,7 @@ impl Sender<'_> {
         *first_failure = first_failure.map(|at| at.saturating_add(took));
         let piece = Piece::new(job.batch, job.effort);
         let batch = Arc::clone(&piece.batch);
-        let (mut pieces, mut outcomes) = (Vec::new(), HashMap::new());
+        let (mut pieces, mut outcomes) = (Vec::new(), Outcomes::default());
         match end {
             JobEnd::Rows(rows) => self.settle_rows(piece, rows, &mut pieces, &mut outcomes),
             JobEnd::Rejected { class, message } => {
@@ -124,7 +123,7 @@ impl Sender<'_> {
         }
         let again = (!open.is_empty()).then(|| Work {
             batch: Arc::new(Batch::new(Arc::clone(&batch.run), batch.operation, open)),
-            outcomes: HashMap::new(),
+            outcomes: Outcomes::default(),
             pieces,
         });
         let acknowledgement = acknowledge(Arc::unwrap_or_clone(batch), outcomes);

@@ -4,11 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+
 use crate::attempt::acknowledge;
 use crate::{
     Acknowledgement, Batch, BatchId, Change, FailureClass, JobHandle, Outcome, OutstandingJob,
     RetryAfter, Run, StoppedEarly,
 };
+
+/// What became of rows, by [`Change::seq`]: positions of kinfold's own making, so that any hash will do.
+pub(crate) type Outcomes = HashMap<u64, Outcome, FixedState>;
 
 /// Rows that still need an outcome, and what happened to them so far.
 pub(crate) struct Piece {
@@ -94,7 +99,7 @@ impl Piece {
 /// A batch on its way: what is known of its rows, and what is to be sent.
 pub(crate) struct Work {
     pub(crate) batch: Arc<Batch>,
-    pub(crate) outcomes: HashMap<u64, Outcome>,
+    pub(crate) outcomes: Outcomes,
     /// A stack, second half below the first, so that halves are sent in plan order.
     pub(crate) pieces: Vec<Piece>,
 }
@@ -123,7 +128,7 @@ impl Work {
         let known = known.map(|batch| acknowledge(batch, self.outcomes));
         let open = open.map(|batch| Self {
             batch: Arc::new(batch),
-            outcomes: HashMap::new(),
+            outcomes: Outcomes::default(),
             pieces: self.pieces,
         });
         (known, open)

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,8 +20,12 @@ use serde::{Deserialize, Serialize};
 
 use super::ActivateError;
 use super::plan::Plan;
+use super::progress::Progress;
 use super::state::Place;
 use crate::EngineError;
+
+/// How long outcomes wait for others where that does no harm: a record is a file that has to reach the disk.
+const PATIENCE: Duration = Duration::from_millis(40);
 
 /// Different messages that are kept of one delivery; later ones are left out.
 const MOST_MESSAGES: usize = 10_000;
@@ -115,6 +120,8 @@ pub(super) struct LakeAckLog {
     /// Names of objects are this and a number.
     prefix: String,
     next: u64,
+    /// Who wants to know what is confirmed.
+    progress: Option<Arc<Progress>>,
 }
 
 impl LakeAckLog {
@@ -131,6 +138,15 @@ impl LakeAckLog {
             lake: lake.clone(),
             prefix,
             next: recorded.objects,
+            progress: None,
+        }
+    }
+
+    /// The same log, which says to `progress` what is confirmed as soon as that is durable.
+    pub(super) fn telling(self, progress: &Arc<Progress>) -> Self {
+        Self {
+            progress: Some(Arc::clone(progress)),
+            ..self
         }
     }
 }
@@ -142,7 +158,15 @@ impl AckLog for LakeAckLog {
         for (seq, outcome) in acknowledgements.iter().flat_map(|a| &a.outcomes) {
             record.add(*seq, outcome);
         }
-        self.write(&record).await
+        self.write(&record).await?;
+        if let Some(progress) = &self.progress {
+            progress.confirm(&record.delivered);
+        }
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
     }
 
     fn keeps_jobs(&self) -> bool {
@@ -341,6 +365,11 @@ impl Outcomes {
         self.recorded.count() - self.failed.len() as u64
     }
 
+    /// Positions of rows that have an outcome and were not confirmed.
+    pub(super) fn failures(&self) -> impl Iterator<Item = u64> + '_ {
+        self.failed.keys().copied()
+    }
+
     /// Why a row was not confirmed; none if it was, or has no outcome.
     pub(super) fn failure(&self, seq: u64) -> Option<&Failure> {
         self.failed.get(&seq)
@@ -361,6 +390,25 @@ impl Texts {
             self.0.insert(Arc::clone(&kept));
             kept
         })
+    }
+}
+
+#[cfg(test)]
+impl Outcomes {
+    /// So many rows with outcomes, one of which failed.
+    pub(super) fn of_rows(rows: u64, failed: u64) -> Self {
+        let mut outcomes = Self::default();
+        for seq in (0..rows).filter(|seq| *seq != failed) {
+            outcomes.recorded.insert(seq);
+        }
+        let failed = Failed {
+            seq: failed,
+            outcome: "rejected".to_owned(),
+            class: "invalid_row".to_owned(),
+            message: String::new(),
+        };
+        let _ = outcomes.fail(failed, &mut Texts::default(), &mut Texts::default());
+        outcomes
     }
 }
 

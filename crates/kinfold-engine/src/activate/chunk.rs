@@ -484,43 +484,49 @@ impl Chunk {
     }
 }
 
-/// The payloads of a chunk as JSON.
-pub(super) struct Payloads {
-    text: Arc<String>,
-    /// The part of each row; none where the model has the row no more.
-    parts: Vec<Option<Range<usize>>>,
-}
+/// The payloads of a chunk as JSON: none where the model has the row no more.
+pub(super) struct Payloads(Vec<Option<ObjectText>>);
+
+/// Rows whose objects are one text. It is so short that it is still in the core's own cache when parts of it are taken.
+const JOINED_ROWS: usize = 256;
 
 impl Payloads {
     fn of(packed: &StringArray, layout: &Layout) -> Option<Self> {
-        let bytes = packed
-            .iter()
-            .flatten()
-            .map(|values| layout.bytes_of(values.len()));
-        let mut text = String::with_capacity(bytes.sum());
-        let mut parts = Vec::with_capacity(packed.len());
-        for values in packed {
-            let start = text.len();
-            parts.push(match values {
-                Some(values) if !layout.join(values, &mut text) => return None,
-                Some(_) => Some(start..text.len()),
-                None => None,
-            });
+        let mut objects = Vec::with_capacity(packed.len());
+        let mut ends = Vec::with_capacity(JOINED_ROWS);
+        for first in (0..packed.len()).step_by(JOINED_ROWS) {
+            let rows = packed.slice(first, JOINED_ROWS.min(packed.len() - first));
+            let bytes = rows.iter().flatten();
+            let bytes = bytes.map(|values| layout.bytes_of(values.len()));
+            let mut text = String::with_capacity(bytes.sum());
+            ends.clear();
+            for values in &rows {
+                if values.is_some_and(|values| !layout.join(values, &mut text)) {
+                    return None;
+                }
+                ends.push(values.map(|_| text.len()));
+            }
+            let text = Arc::new(text);
+            let mut start = 0;
+            for end in &ends {
+                objects.push(match end {
+                    Some(end) => Some(ObjectText::guarded(&text, start..*end)?),
+                    None => None,
+                });
+                start = end.unwrap_or(start);
+            }
         }
-        Some(Self {
-            text: Arc::new(text),
-            parts,
-        })
+        Some(Self(objects))
     }
 
     /// The object of a row, if the model has it.
     pub(super) fn object(&self, row: usize) -> Option<ObjectText> {
-        ObjectText::guarded(&self.text, self.parts.get(row)?.clone()?)
+        self.0.get(row)?.clone()
     }
 
     /// Its text.
     pub(super) fn text(&self, row: usize) -> Option<&str> {
-        self.text.get(self.parts.get(row)?.clone()?)
+        Some(self.0.get(row)?.as_ref()?.as_str())
     }
 }
 

@@ -5,6 +5,7 @@
 //! in several parts by their hash, and model and state are read once for each.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::cast::AsArray;
@@ -46,7 +47,7 @@ const MOST_PARTS: u32 = 1_024;
 
 /// Partitions of the model for each core. Those of files are cut between row groups, so that some have more rows
 /// than others; of several, the cores are done at the same time.
-const PARTITIONS_A_CORE: usize = 2;
+const PARTITIONS_A_CORE: usize = 4;
 
 /// A part of the keys, by the lower bits of their hashes.
 #[derive(Clone, Copy)]
@@ -484,12 +485,43 @@ impl ModelScan {
         let keys = ObjectEncoder::new(&self.key_fields, keys).map_err(DataFusionError::from)?;
         let fields = ObjectEncoder::with_nulls(&self.fields, fields, &self.nulls)
             .map_err(DataFusionError::from)?;
-        let mut texts = String::new();
-        let (mut rows, mut found) = (vec![], vec![]);
-        for row in 0..batch.num_rows() {
+        let mut values = Values {
+            encoder: &fields,
+            payload: String::new(),
+            packed: String::new(),
+        };
+        let mut block = Block::default();
+        for first in (0..batch.num_rows()).step_by(BLOCK_ROWS) {
+            let rows = first..batch.num_rows().min(first + BLOCK_ROWS);
+            self.block(rows, (&keys, &mut values), &mut block, sink)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Some rows of a batch.
+    async fn block(
+        &self,
+        rows: Range<usize>,
+        (keys, values): (&ObjectEncoder, &mut Values<'_>),
+        block: &mut Block,
+        sink: &mut Sink,
+    ) -> Result<(), EngineError> {
+        let Block {
+            texts,
+            rows: looked_at,
+            found,
+            digests,
+            scratch,
+        } = block;
+        texts.clear();
+        looked_at.clear();
+        found.clear();
+        digests.clear();
+        for row in rows {
             let start = texts.len();
             let mut usable = true;
-            keys.write(row, &mut texts, |cell| usable &= cell == Cell::Value);
+            keys.write(row, texts, |cell| usable &= cell == Cell::Value);
             let key = texts.get(start..).unwrap_or_default();
             let key_hash = if usable { key_hash(key) } else { 0 };
             if usable && !self.rules.scope.is_empty() {
@@ -497,23 +529,18 @@ impl ModelScan {
                 self.scopes.see(scope, |_, _| (0, ()))?;
             }
             if self.looks_at(key_hash) {
-                rows.push(row);
+                looked_at.push(row);
                 found.push((key_hash, start..texts.len()));
             } else {
                 texts.truncate(start);
             }
         }
-        let mut digests = Vec::with_capacity(rows.len());
         // Never 0.
-        fields.digests(&rows, &mut DigestScratch::default(), |digest| {
+        values.encoder.digests(looked_at, scratch, |digest| {
             digests.push(hash_of(&digest).max(1));
         });
-        let mut values = Values {
-            encoder: &fields,
-            payload: String::new(),
-            packed: String::new(),
-        };
-        for ((row, (key_hash, key)), digest) in rows.into_iter().zip(found).zip(digests) {
+        for ((row, (key_hash, key)), digest) in looked_at.iter().zip(&*found).zip(&*digests) {
+            let (row, key_hash, digest) = (*row, *key_hash, *digest);
             if key_hash == 0 {
                 sink.push(&Row {
                     class: Class::NullKey,
@@ -526,9 +553,9 @@ impl ModelScan {
                 .await?;
                 continue;
             }
-            let key = texts.get(key).unwrap_or_default();
+            let key = texts.get(key.clone()).unwrap_or_default();
             let row = ModelRow { row, digest };
-            self.row(key_hash, key, (row, &mut values), sink).await?;
+            self.row(key_hash, key, (row, values), sink).await?;
         }
         Ok(())
     }
@@ -607,6 +634,22 @@ impl ModelScan {
         })
         .await
     }
+}
+
+/// Rows whose keys, digests and payloads are made one after the other: so few that their values stay in a core's own
+/// cache meanwhile.
+const BLOCK_ROWS: usize = 128;
+
+/// Rows of a batch that are compared; memory to be used again.
+#[derive(Default)]
+struct Block {
+    /// The texts of their keys.
+    texts: String,
+    rows: Vec<usize>,
+    /// The hash of each key, 0 if it is not usable, and its text.
+    found: Vec<(Hash, Range<usize>)>,
+    digests: Vec<Hash>,
+    scratch: DigestScratch,
 }
 
 /// A row of a batch by its number, and its digest.

@@ -16,19 +16,22 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream;
 use kinfold_lake::Lake;
 
-use super::acknowledge::{Failure, Outcomes};
+use super::acknowledge::Failure;
 use super::chunk::{Chunk, ChunkRows};
 use super::compact;
+use super::heads::Heads;
 use super::plan::{Plan, Waits, shares};
+use super::progress::Progress;
 use super::state::{self, Place, State};
 use crate::{Engine, EngineError};
 
-/// Commits the state that the outcomes of a plan lead to.
+/// Commits the state that the outcomes of a plan lead to, once they are all known. `recorded` is how many there are.
 pub(super) async fn fold(
     engine: &Engine,
     place: &Place,
     plan: &Plan,
-    outcomes: &Arc<Outcomes>,
+    (progress, heads): (&Arc<Progress>, &Arc<Heads>),
+    recorded: u64,
 ) -> Result<(), EngineError> {
     let before = State::open(engine, place).await?;
     let changes = plan.changes_from().map(|(chunk, seq)| (chunk, Some(seq)));
@@ -43,7 +46,8 @@ pub(super) async fn fold(
         let position = Position {
             lake: engine.lake.clone(),
             plan: Arc::clone(&plan),
-            outcomes: Arc::clone(outcomes),
+            progress: Arc::clone(progress),
+            heads: Arc::clone(heads),
             chunks,
         };
         let batches = stream::try_unfold(position, |position| async move {
@@ -55,7 +59,7 @@ pub(super) async fn fold(
     });
     // What is appended to nothing needs no rewriting.
     let base_rows = match before.rows() {
-        0 => outcomes.recorded.count() + plan.notes.iter().map(|chunk| chunk.rows).sum::<u64>(),
+        0 => recorded + plan.notes.iter().map(|chunk| chunk.rows).sum::<u64>(),
         _ => before.base_rows(),
     };
     let note = state::note(&plan.setup, &place.app_id, plan.ordinal, base_rows);
@@ -70,7 +74,8 @@ pub(super) async fn fold(
 struct Position {
     lake: Lake,
     plan: Arc<Plan>,
-    outcomes: Arc<Outcomes>,
+    progress: Arc<Progress>,
+    heads: Arc<Heads>,
     /// Chunks that are left, with the position of their first row if they were to be sent.
     chunks: VecDeque<(Chunk, Option<u64>)>,
 }
@@ -78,15 +83,19 @@ struct Position {
 impl Position {
     async fn next(mut self) -> Result<Option<(RecordBatch, Self)>, EngineError> {
         while let Some((chunk, first)) = self.chunks.pop_front() {
-            let rows = chunk.rows(&self.lake).await?;
+            let fate = match first {
+                Some(first) => Some((self.progress.fate(first).await?, first)),
+                None => None,
+            };
+            let rows = self.heads.rows(&self.lake, &chunk).await?;
             let mut next = StateRows::new(&self.plan);
             for (row, at) in (0..rows.len()).zip(0..) {
-                let Some(first) = first else {
+                let Some((fate, first)) = &fate else {
                     next.confirmed(&rows, row);
                     continue;
                 };
-                if self.outcomes.recorded.contains(first + at) {
-                    match self.outcomes.failure(first + at) {
+                if fate.is_recorded(first + at) {
+                    match fate.failure(first + at) {
                         None => next.confirmed(&rows, row),
                         Some(failure) => next.failed(&rows, row, failure),
                     }
@@ -97,6 +106,8 @@ impl Position {
                 return Ok(Some((batch, self)));
             }
         }
+        // Nothing is committed before.
+        self.progress.ended().await?;
         Ok(None)
     }
 }

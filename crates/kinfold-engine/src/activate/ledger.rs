@@ -14,12 +14,13 @@ use futures::{Stream, stream};
 use kinfold_compile::relation::register;
 use kinfold_lake::{CommitNote, Lake};
 
-use super::acknowledge::Outcomes;
 use super::canonical::Layout;
 use super::changeset::InvalidLine;
 use super::chunk::{Chunk, ChunkRows, Payloads};
+use super::heads::Heads;
 use super::lines::{self, Lines, hex};
 use super::plan::{Logged, Plan, shares};
+use super::progress::{Fate, Progress};
 use super::state::Place;
 use super::streamed::relation;
 use crate::stream::{streams_of, under_schema};
@@ -60,12 +61,12 @@ pub(super) fn ledger_schema() -> SchemaRef {
     ]))
 }
 
-/// Appends the outcomes of a plan to the ledger; a second time it does nothing.
+/// Appends the outcomes of a plan to the ledger, once they are all known; a second time it does nothing.
 pub(super) async fn append(
     engine: &Engine,
     place: &Place,
     plan: &Plan,
-    outcomes: &Arc<Outcomes>,
+    (progress, heads): (&Arc<Progress>, &Arc<Heads>),
 ) -> Result<(), EngineError> {
     let plan = Arc::new(plan.clone());
     let chunks: Vec<(Chunk, u64)> = plan.changes_from().collect();
@@ -74,14 +75,18 @@ pub(super) async fn append(
         let start = (
             engine.lake.clone(),
             Arc::clone(&plan),
-            Arc::clone(outcomes),
+            (Arc::clone(progress), Arc::clone(heads)),
             chunks,
         );
-        let batches = stream::try_unfold(start, |(lake, plan, outcomes, mut chunks)| async move {
+        let batches = stream::try_unfold(start, |(lake, plan, known, mut chunks)| async move {
+            let (progress, heads) = &known;
             let Some((chunk, first)) = chunks.pop_front() else {
+                // Nothing is committed before.
+                progress.ended().await.map_err(external)?;
                 return Ok(None);
             };
-            let rows = chunk.rows(&lake).await.map_err(external)?;
+            let fate = progress.fate(first).await.map_err(external)?;
+            let rows = heads.rows(&lake, &chunk).await.map_err(external)?;
             let payloads = match plan.log_payload {
                 Logged::Nothing => None,
                 _ => {
@@ -89,8 +94,8 @@ pub(super) async fn append(
                     Some(chunk.payloads(&lake, &layout).await.map_err(external)?)
                 }
             };
-            let batch = ledger_rows(&plan, (&rows, payloads.as_ref()), &outcomes, first)?;
-            Ok(Some((batch, (lake, plan, outcomes, chunks))))
+            let batch = ledger_rows(&plan, (&rows, payloads.as_ref()), &fate, first)?;
+            Ok(Some((batch, (lake, plan, known, chunks))))
         });
         adapted(ledger_schema(), batches)
     });
@@ -108,12 +113,12 @@ pub(super) async fn append(
 fn ledger_rows(
     plan: &Plan,
     (rows, payloads): (&ChunkRows, Option<&Payloads>),
-    outcomes: &Outcomes,
+    fate: &Fate,
     first: u64,
 ) -> Result<RecordBatch, DataFusionError> {
     let sent: Vec<(usize, u64)> = (0..rows.len())
         .zip(first..)
-        .filter(|(_, seq)| outcomes.recorded.contains(*seq))
+        .filter(|(_, seq)| fate.is_recorded(*seq))
         .collect();
     let same = |value: &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(sent.iter().map(|_| value)))
@@ -123,8 +128,7 @@ fn ledger_rows(
         .map(|(_, seq)| i64::try_from(*seq).ok())
         .collect();
     let outcome = |seq| {
-        outcomes
-            .failure(seq)
+        fate.failure(seq)
             .map_or("delivered", |failure| failure.outcome)
     };
     let json = |value: serde_json::Value| value.to_string();
@@ -140,8 +144,8 @@ fn ledger_rows(
         texts(&sent, |row, _| Some(rows.operation.value(row))),
         texts(&sent, |row, _| rows.hash(row).map(|hash| hex(&hash))),
         texts(&sent, |_, seq| Some(outcome(seq))),
-        texts(&sent, |_, seq| Some(&*outcomes.failure(seq)?.class)),
-        texts(&sent, |_, seq| outcomes.failure(seq)?.message.as_deref()),
+        texts(&sent, |_, seq| Some(&*fate.failure(seq)?.class)),
+        texts(&sent, |_, seq| fate.failure(seq)?.message.as_deref()),
         texts(&sent, |row, _| plan.log_payload.shown(payloads?.text(row)?)),
         same(&plan.setup.connection),
         same(&plan.setup.object),

@@ -4,6 +4,7 @@
 //! confirmed, and what became of the last attempt. A run compares the model with the state (the
 //! **changeset**), writes what is to be sent as immutable objects (the **plan**), delivers it and records
 //! every outcome (the **acknowledgements**), and folds these into the state and into the **ledger**.
+//! Files of state and ledger are written while the plan is delivered, and committed once it is.
 //!
 //! Invariants:
 //! - the state changes only by folding recorded outcomes, so it never knows more than the destination said;
@@ -42,6 +43,7 @@ mod failed;
 mod files;
 mod fold;
 mod guard;
+mod heads;
 mod held;
 mod keys;
 mod ledger;
@@ -50,6 +52,7 @@ mod mask;
 mod matching;
 mod person;
 mod plan;
+mod progress;
 mod queue;
 pub(crate) mod records;
 mod remembered;

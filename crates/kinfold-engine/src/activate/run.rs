@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kinfold_lake::{Holder, LakeError, Lease};
 use kinfold_project::{FirstRun, SyncMode};
-use kinfold_sync::{CancelToken, Run, StoppedEarly, deliver};
+use kinfold_sync::{CancelToken, DeliveryReport, Run, StoppedEarly, deliver};
 
 use super::acknowledge::{LakeAckLog, Outcomes};
 use super::canonical::{self, Layout, NullForm};
@@ -17,9 +17,11 @@ use super::compare::Comparison;
 use super::exact::{self, Compared};
 use super::fold::fold;
 use super::guard::Held;
+use super::heads::Heads;
 use super::held::{Approved, HeldBack};
 use super::matching::{self, adopt_equal};
 use super::plan::{self, Counts, Logged, Plan, Waits};
+use super::progress::Progress;
 use super::records::append_run;
 use super::source::PlanSource;
 use super::state::{Place, Setup, State};
@@ -506,6 +508,7 @@ impl Runner<'_> {
         report.unknown = recorded.unknown;
         report.retryable = recorded.retryable;
         let mut folded_rows = recorded.recorded.count();
+        let mut folded = false;
         let unsent = plan.counts.sending.saturating_sub(folded_rows);
         if unsent > 0 && resumed && lake.get(&closed).await?.is_some() {
             // The run had ended early before it died; its acknowledgements may be in the state already. What
@@ -516,10 +519,15 @@ impl Runner<'_> {
                 if resumed {
                     self.check().await?;
                 }
-                let mut source = PlanSource::new(lake, plan, &recorded);
-                let mut log =
-                    LakeAckLog::new(lake, &self.place, plan, self.lease.token(), &recorded);
-                let delivered = self.deliver(plan, &mut source, &mut log).await?;
+                let delivered;
+                (delivered, folded) = if recorded.objects == 0 {
+                    Box::pin(self.deliver_and_fold(plan, &recorded)).await?
+                } else {
+                    let heads = Arc::new(Heads::default());
+                    let mut source = PlanSource::new(lake, plan, &recorded, &heads);
+                    let mut log = self.log(plan, &recorded);
+                    (self.deliver(plan, &mut source, &mut log).await?, false)
+                };
                 let counters = delivered.counters;
                 report.delivered += counters.delivered;
                 report.rejected += counters.rejected;
@@ -542,26 +550,90 @@ impl Runner<'_> {
                     return Ok(report);
                 }
             }
-            // From here on nothing of the plan is sent any more, so that repeating the fold is harmless.
-            self.lease.check().await?;
-            lake.put(&closed, Bytes::from_static(b"{\"format\":1}"))
-                .await?;
-        }
-        if folded_rows > 0 || !plan.notes.is_empty() {
-            let outcomes = Arc::new(Outcomes::read(lake, &self.place, plan).await?);
-            // Each of them may be repeated, so it does not matter which one a crash leaves out.
-            let (engine, place) = (self.engine, &self.place);
-            let folded = fold(engine, place, plan, &outcomes);
-            if folded_rows > 0 {
-                let logged = ledger::append(engine, place, plan, &outcomes);
-                let (folded, logged) = futures::join!(Box::pin(folded), Box::pin(logged));
-                folded.and(logged)?;
-            } else {
-                folded.await?;
+            if !folded {
+                self.close(plan).await?;
             }
+        }
+        if !folded && (folded_rows > 0 || !plan.notes.is_empty()) {
+            let outcomes = Arc::new(Outcomes::read(lake, &self.place, plan).await?);
+            let recorded = outcomes.recorded.count();
+            let progress = Arc::new(Progress::over(outcomes));
+            self.write_outcomes(plan, (&progress, &Arc::default()), recorded)
+                .await?;
         }
         plan.delete(lake, &self.place).await?;
         Ok(report)
+    }
+
+    /// From here on nothing of the plan is sent any more, so that repeating the fold is harmless.
+    async fn close(&self, plan: &Plan) -> Result<(), EngineError> {
+        self.lease.check().await?;
+        let closed = format!("{}/closed.json", self.place.run(&plan.delivery));
+        let format = Bytes::from_static(b"{\"format\":1}");
+        Ok(self.engine.lake.put(&closed, format).await?)
+    }
+
+    /// State and ledger of a plan of which so many rows have an outcome.
+    async fn write_outcomes(
+        &self,
+        plan: &Plan,
+        known: (&Arc<Progress>, &Arc<Heads>),
+        recorded: u64,
+    ) -> Result<(), EngineError> {
+        // Each of them may be repeated, so it does not matter which one a crash leaves out.
+        let (engine, place) = (self.engine, &self.place);
+        let folded = fold(engine, place, plan, known, recorded);
+        if recorded == 0 {
+            return Box::pin(folded).await;
+        }
+        let logged = ledger::append(engine, place, plan, known);
+        let (folded, logged) = futures::join!(Box::pin(folded), Box::pin(logged));
+        folded.and(logged)
+    }
+
+    /// Delivers a plan that nothing of was sent, and writes files of state and ledger meanwhile, chunk by chunk as
+    /// it is confirmed. They are committed if every row has an outcome; whether they were is said with the report.
+    async fn deliver_and_fold(
+        &self,
+        plan: &Plan,
+        recorded: &Outcomes,
+    ) -> Result<(DeliveryReport, bool), EngineError> {
+        let (progress, heads) = (Arc::new(Progress::of(plan)), Arc::new(Heads::default()));
+        let mut source = PlanSource::new(&self.engine.lake, plan, recorded, &heads);
+        let mut log = self.log(plan, recorded).telling(&progress);
+        let delivering = async {
+            let delivered = self.deliver(plan, &mut source, &mut log).await;
+            let closed = match &delivered {
+                Ok(report) if report.stopped_early.is_none() => self.settle(plan, &progress).await,
+                _ => Ok(false),
+            };
+            if !matches!(closed, Ok(true)) {
+                progress.give_up();
+            }
+            Ok::<_, EngineError>((delivered?, closed?))
+        };
+        let writing = self.write_outcomes(plan, (&progress, &heads), plan.rows());
+        let (delivered, written) = futures::join!(Box::pin(delivering), Box::pin(writing));
+        let (report, closed) = delivered?;
+        if closed {
+            written?;
+        }
+        Ok((report, closed))
+    }
+
+    /// Lets state and ledger be committed, if all that was recorded is as it was said; whether it is.
+    async fn settle(&self, plan: &Plan, progress: &Progress) -> Result<bool, EngineError> {
+        let outcomes = Outcomes::read(&self.engine.lake, &self.place, plan).await?;
+        if outcomes.recorded.count() < plan.rows() {
+            return Ok(false);
+        }
+        self.close(plan).await?;
+        Ok(progress.close(plan.rows(), Arc::new(outcomes)))
+    }
+
+    fn log(&self, plan: &Plan, recorded: &Outcomes) -> LakeAckLog {
+        let lake = &self.engine.lake;
+        LakeAckLog::new(lake, &self.place, plan, self.lease.token(), recorded)
     }
 
     async fn deliver(
@@ -569,7 +641,7 @@ impl Runner<'_> {
         plan: &Plan,
         source: &mut PlanSource,
         log: &mut LakeAckLog,
-    ) -> Result<kinfold_sync::DeliveryReport, EngineError> {
+    ) -> Result<DeliveryReport, EngineError> {
         let mode = plan.sync_mode().ok_or_else(|| ActivateError::Stored {
             object: self.place.manifest(),
             reason: "its mode is not known",

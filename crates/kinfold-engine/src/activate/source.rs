@@ -13,6 +13,7 @@ use super::ActivateError;
 use super::acknowledge::{Job, Outcomes, Positions};
 use super::canonical::Layout;
 use super::chunk::{Chunk, ChunkRows, Payloads};
+use super::heads::Heads;
 use super::plan::{Plan, operation_of};
 
 /// The changes of a plan that have no outcome yet. One chunk of them is in memory, and the next one is being read.
@@ -38,6 +39,7 @@ struct Rest {
     recorded: Positions,
     in_jobs: Positions,
     layout: Layout,
+    heads: Arc<Heads>,
 }
 
 /// A chunk that is being read; it ends with its reader.
@@ -50,7 +52,7 @@ impl Drop for Reading {
 }
 
 impl PlanSource {
-    pub(super) fn new(lake: &Lake, plan: &Plan, outcomes: &Outcomes) -> Self {
+    pub(super) fn new(lake: &Lake, plan: &Plan, outcomes: &Outcomes, heads: &Arc<Heads>) -> Self {
         let known = outcomes.recorded.count() + outcomes.in_jobs.count();
         Self {
             plan: Arc::new(Rest {
@@ -59,6 +61,7 @@ impl PlanSource {
                 recorded: outcomes.recorded.clone(),
                 in_jobs: outcomes.in_jobs.clone(),
                 layout: Layout::of(&plan.fields),
+                heads: Arc::clone(heads),
             }),
             chunks: plan.changes.iter().cloned().collect(),
             seq: 0,
@@ -99,7 +102,8 @@ impl Rest {
         first: u64,
         wanted: impl Fn(&Self, u64) -> bool,
     ) -> Result<VecDeque<Change>, SourceError> {
-        let rows = chunk.rows(&self.lake).await.map_err(SourceError::new)?;
+        let rows = self.heads.rows(&self.lake, chunk).await;
+        let rows = rows.map_err(SourceError::new)?;
         let payloads = chunk.payloads(&self.lake, &self.layout).await;
         let payloads = payloads.map_err(SourceError::new)?;
         let keys = Texts::of(&rows.key).ok_or_else(not_a_change)?;

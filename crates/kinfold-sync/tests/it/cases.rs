@@ -578,6 +578,71 @@ async fn what_may_be_repeated_is_not_far_ahead_of_the_log() {
     assert!((4..=16 + 2).contains(&requests), "{requests} requests");
 }
 
+/// Counts records, and lets outcomes wait for each other.
+struct PatientLog<'a> {
+    patience: Duration,
+    records: &'a mut Vec<usize>,
+}
+
+#[async_trait]
+impl AckLog for PatientLog<'_> {
+    async fn record(&mut self, acknowledgements: &[Acknowledgement]) -> Result<(), AckError> {
+        self.records.push(acknowledgements.len());
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+}
+
+/// How many batches were recorded together, each time, and how long that was waited for.
+async fn recorded_together(
+    patience: Duration,
+    idempotent: bool,
+    limit: usize,
+) -> (Vec<usize>, Vec<Duration>) {
+    let mut destination = Answers::new([]);
+    destination.idempotent = idempotent;
+    let mut records = vec![];
+    let clock = FakeClock::new();
+    let report = deliver(
+        &run_of(SyncMode::Upsert),
+        &mut MemorySource::new(adds(200)),
+        &destination,
+        &mut PatientLog {
+            patience,
+            records: &mut records,
+        },
+        &policy(10, limit),
+        &clock,
+        &Budget::unlimited(),
+        &CancelToken::new(),
+    )
+    .await;
+    assert_eq!(report.counters.delivered, 200);
+    assert_eq!(records.iter().sum::<usize>(), 20);
+    (records, clock.slept())
+}
+
+#[tokio::test]
+async fn outcomes_are_recorded_together_where_that_does_no_harm() {
+    for limit in [1, 3] {
+        let (records, _) = recorded_together(Duration::from_millis(40), true, limit).await;
+        assert!(records.len() <= 3, "{records:?}");
+        // What must not be repeated is recorded before the next request.
+        let (records, slept) = recorded_together(Duration::from_millis(40), false, limit).await;
+        assert!(
+            records.iter().all(|batches| *batches <= limit),
+            "{records:?}"
+        );
+        assert!(slept.is_empty(), "{slept:?}");
+        let (records, slept) = recorded_together(Duration::ZERO, true, limit).await;
+        assert!(records.len() > 3, "{records:?}");
+        assert!(slept.is_empty(), "{slept:?}");
+    }
+}
+
 /// A plan that exists nowhere as a whole, and knows how much of it is in the delivery's hands.
 struct Endless<'a> {
     next: u64,

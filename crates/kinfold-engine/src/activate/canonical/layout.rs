@@ -11,7 +11,7 @@ pub(super) const BETWEEN: char = '\u{1f}';
 /// The names of the fields, in order.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Layout {
-    /// Each as JSON, with its colon.
+    /// Each as JSON, between the comma before it and its colon.
     labels: Vec<String>,
 }
 
@@ -21,7 +21,7 @@ impl Layout {
         let mut fields: Vec<&String> = fields.iter().collect();
         fields.sort();
         let label = |field: &String| {
-            let mut label = String::new();
+            let mut label = String::from(",");
             write_text(field, &mut label);
             label.push(':');
             label
@@ -33,7 +33,7 @@ impl Layout {
 
     /// Bytes of an object whose values have so many, at most.
     pub(in super::super) fn bytes_of(&self, values: usize) -> usize {
-        let labels: usize = self.labels.iter().map(|label| label.len() + 1).sum();
+        let labels: usize = self.labels.iter().map(String::len).sum();
         labels + values + "{}".len()
     }
 
@@ -54,11 +54,8 @@ impl Layout {
             match values.get(start..end.unwrap_or(values.len())) {
                 None | Some("") => {}
                 Some(value) => {
-                    if !first {
-                        out.push(',');
-                    }
+                    out.push_str(label.get(usize::from(first)..).unwrap_or_default());
                     first = false;
-                    out.push_str(label);
                     out.push_str(value);
                 }
             }

@@ -150,32 +150,30 @@ pub(super) fn write_time_of_day(micros: i64, out: &mut String) -> Cell {
 }
 
 fn write_day(year: u32, month: u32, day: u32, out: &mut String) {
-    two_digits(year / 100, out);
-    two_digits(year % 100, out);
-    out.push('-');
-    two_digits(month, out);
-    out.push('-');
-    two_digits(day, out);
+    let ([a, b], [c, d]) = (two_digits(year / 100), two_digits(year));
+    let ([e, f], [g, h]) = (two_digits(month), two_digits(day));
+    out.push_str(ascii(&[a, b, c, d, b'-', e, f, b'-', g, h]));
 }
 
 fn write_clock(hour: u32, minute: u32, second: u32, out: &mut String) {
-    two_digits(hour, out);
-    out.push(':');
-    two_digits(minute, out);
-    out.push(':');
-    two_digits(second, out);
+    let ([a, b], [c, d], [e, f]) = (two_digits(hour), two_digits(minute), two_digits(second));
+    out.push_str(ascii(&[a, b, b':', c, d, b':', e, f]));
 }
 
-fn two_digits(number: u32, out: &mut String) {
-    for digit in [number / 10 % 10, number % 10] {
-        out.push(char::from_digit(digit, 10).unwrap_or('0'));
-    }
+/// The last two digits of a number.
+fn two_digits(number: u32) -> [u8; 2] {
+    [number / 10 % 10, number % 10].map(|digit| b'0' + u8::try_from(digit).unwrap_or_default())
+}
+
+fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 fn write_fraction(micros: i64, out: &mut String) {
     if micros != 0 {
-        let digits = format!("{micros:06}");
-        out.push('.');
-        out.push_str(digits.trim_end_matches('0'));
+        let micros = u32::try_from(micros).unwrap_or_default();
+        let ([a, b], [c, d]) = (two_digits(micros / 10_000), two_digits(micros / 100));
+        let [e, f] = two_digits(micros);
+        out.push_str(ascii(&[b'.', a, b, c, d, e, f]).trim_end_matches('0'));
     }
 }

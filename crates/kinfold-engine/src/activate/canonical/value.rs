@@ -56,7 +56,7 @@ pub struct ObjectEncoder {
 }
 
 struct Column {
-    /// The name as JSON, with its colon.
+    /// The name as JSON, between the comma before it and its colon.
     label: String,
     values: Box<dyn Encode>,
     nulls: NullForm,
@@ -91,6 +91,7 @@ impl ObjectEncoder {
             let nulls = nulls.get(at).cloned().unwrap_or_default();
             let what = format!("{label} {:?} {nulls:?}", column.data_type());
             let values = encoder(column, &nulls)?;
+            label.insert(0, ',');
             let field = Column {
                 label,
                 values,
@@ -146,10 +147,7 @@ impl ObjectEncoder {
         let mut first = true;
         for field in &self.fields {
             let before = out.len();
-            if !first {
-                out.push(',');
-            }
-            out.push_str(&field.label);
+            out.push_str(field.label.get(usize::from(first)..).unwrap_or_default());
             let label = out.len();
             let cell = field.values.write(row, out);
             match (cell, &field.nulls) {

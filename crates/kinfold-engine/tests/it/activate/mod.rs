@@ -1,5 +1,6 @@
 //! Stage *activate*.
 
+mod ahead;
 mod choices;
 mod crash;
 mod deliver;
