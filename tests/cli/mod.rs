@@ -10,6 +10,7 @@ mod lakes;
 mod lineage;
 mod manifests;
 mod manners;
+mod meanings;
 pub(crate) mod people;
 mod plans;
 mod records;
@@ -73,6 +74,10 @@ pub fn trials() -> Vec<Trial> {
         people::a_hub_keeps_people_apart,
         people::households_follow_people,
         people::a_person_is_shown_with_what_is_known,
+        meanings::a_change_reaches_who_reads_it,
+        meanings::what_may_come_out_otherwise_is_read_again,
+        meanings::a_lake_without_identities_is_built_once_more,
+        meanings::what_is_skipped_is_what_a_new_lake_would_have,
         plans::a_plan_says_what_a_build_does,
         plans::what_differs_from_an_earlier_state_is_selected,
         plans::selections_have_names,

@@ -18,6 +18,9 @@ const FORMAT: u64 = 2;
 /// The format of a document without nodes of another environment, which older programs can read.
 const FORMAT_OF_OWN: u64 = 1;
 
+/// The format of [`Basis`].
+const BASIS_FORMAT: u64 = 1;
+
 /// The published state of an environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Published {
@@ -52,6 +55,14 @@ pub struct PublishedNode {
     /// What it read: relation → version.
     #[serde(default)]
     pub inputs: BTreeMap<String, String>,
+    /// What its data is made of and is, column by column; none of sources and seeds, and of what an older kinfold
+    /// has built.
+    #[serde(
+        default,
+        deserialize_with = "known_basis",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub basis: Option<Basis>,
     /// The rendered SQL of a view.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<String>,
@@ -66,6 +77,62 @@ pub struct PublishedNode {
     pub run_id: String,
     /// That run's clock.
     pub as_of: DateTime<Utc>,
+}
+
+/// What the data of a node is made of and is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    format: u64,
+    /// What it was made of, by relation.
+    pub reads: BTreeMap<String, DataRead>,
+    /// What it is; none of what remembers more than its inputs, which is known by the version of its table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataIdentities>,
+}
+
+/// What was read of a relation: either its version, or identities.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataRead {
+    /// The version, where that is all that is known of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Identity of the rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<String>,
+    /// Identities of the columns that were read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Identities of the data of a table: equal ones are equal data, in whichever version of whichever table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataIdentities {
+    /// Of the rows; none if they may come out otherwise the next time.
+    pub rows: Option<String>,
+    /// Of every column; none where the same holds for it.
+    pub columns: BTreeMap<String, Option<String>>,
+}
+
+impl Basis {
+    /// What a node is made of and is, in the format that this program writes.
+    #[must_use]
+    pub fn new(reads: BTreeMap<String, DataRead>, data: Option<DataIdentities>) -> Self {
+        let format = BASIS_FORMAT;
+        Self {
+            format,
+            reads,
+            data,
+        }
+    }
+}
+
+/// The basis of a node, if it has the format that this program knows. Without one the node is built again once.
+fn known_basis<'de, D: serde::Deserializer<'de>>(stored: D) -> Result<Option<Basis>, D::Error> {
+    let stored = serde_json::Value::deserialize(stored)?;
+    let format = stored.get("format").and_then(serde_json::Value::as_u64);
+    Ok(format
+        .filter(|format| *format == BASIS_FORMAT)
+        .and_then(|_| serde_json::from_value(stored).ok()))
 }
 
 /// A Delta table at a version.
@@ -294,5 +361,46 @@ impl Engine {
             providers.insert(key.clone(), self.provider(table).await?);
         }
         Ok(providers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use serde_json::{Value, json};
+
+    use super::{Basis, DataIdentities, Published, PublishedNode};
+
+    /// A document as the program wrote it before data had identities.
+    const OLDER: &str = include_str!("published/format_1.json");
+
+    #[test]
+    fn a_document_of_an_older_program_is_read_and_has_no_basis() {
+        let document: Published = serde_json::from_str(OLDER).unwrap();
+        assert_eq!(document.nodes.len(), 3);
+        assert!(document.nodes.values().all(|node| node.basis.is_none()));
+        // What is not known is not written either.
+        let again: Value = serde_json::to_value(&document).unwrap();
+        let older: Value = serde_json::from_str(OLDER).unwrap();
+        assert_eq!(again, older);
+    }
+
+    #[test]
+    fn a_basis_of_another_format_counts_for_nothing() {
+        let document: Published = serde_json::from_str(OLDER).unwrap();
+        let node = document.nodes.into_values().next().unwrap();
+        let data = DataIdentities {
+            rows: Some("r".to_owned()),
+            columns: [("id".to_owned(), None)].into(),
+        };
+        let basis = Some(Basis::new([].into(), Some(data)));
+        let node = PublishedNode { basis, ..node };
+        let mut stored = serde_json::to_value(&node).unwrap();
+        let read: PublishedNode = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(read, node);
+        stored["basis"] = json!({"format": 2, "reads": "somewhere else"});
+        let read: PublishedNode = serde_json::from_value(stored).unwrap();
+        assert_eq!(read.basis, None);
     }
 }

@@ -264,7 +264,7 @@ impl Walker {
         let rows = scope.rows.as_ref()?;
         let arguments = self.all(&params.args, scope)?;
         let partitions = self.all(&params.partition_by, scope)?;
-        let (keys, order) = self.order(&params.order_by, scope)?;
+        let (_, order) = self.order(&params.order_by, scope)?;
         let (kind, name, volatility) = match &of.fun {
             WindowFunctionDefinition::AggregateUDF(f) => {
                 ("aggregate", f.name(), f.signature().volatility)
@@ -294,15 +294,7 @@ impl Walker {
                 .text("filter")
                 .control(&self.expression(filter, scope)?);
         }
-        let columns: Vec<Part> = scope
-            .inputs
-            .iter()
-            .flat_map(|(_, parts)| parts.to_vec())
-            .collect();
-        let all_keys = partitions.iter().chain(&keys);
         let certainty = match &of.fun {
-            // Rows that it cannot tell apart are equal.
-            _ if leaves_no_ties(all_keys, &columns) && kind == "window" => Certainty::Exact,
             WindowFunctionDefinition::WindowUDF(_) if equal_for_peers(name) => Certainty::Exact,
             WindowFunctionDefinition::AggregateUDF(_) if keeps_peers_together(frame) => {
                 let types: Option<Vec<DataType>> =

@@ -573,7 +573,7 @@ const CERTAINTIES: &[(&str, Certainty, Certainty)] = {
         ),
         (
             "SELECT row_number() OVER (ORDER BY id) AS x FROM (SELECT id FROM @o) AS s",
-            Exact,
+            Chosen,
             Exact,
         ),
         (

@@ -15,14 +15,15 @@ use kinfold_compile::render::TestSeverity;
 use kinfold_project::NodeId;
 use serde_json::json;
 
-use super::{NodeStatus, Outcome, Run, node_key};
+use super::{NodeStatus, Outcome, Run};
 use crate::EngineError;
-use crate::published::PublishedNode;
+use crate::published::{Basis, PublishedNode};
 
 impl Run<'_> {
     pub(super) async fn test(&self, node: &CompiledNode) -> Result<Outcome, EngineError> {
         let inputs = self.inputs_of(node)?;
-        let key = node_key(node.fingerprint, &inputs, &self.moment(node));
+        let reads = self.reads_of(node)?;
+        let key = reads.key(node.fingerprint, &self.moment(node));
         if let Some(previous) = self.published.nodes.get(&node.id)
             && previous.key == key
             && !self.request.full_refresh
@@ -31,7 +32,7 @@ impl Run<'_> {
                 .detail
                 .get("failures")
                 .and_then(serde_json::Value::as_u64);
-            let same = "same test, same input versions";
+            let same = "same test, same input";
             return Ok(Outcome {
                 status: NodeStatus::Skipped,
                 // What was a warning is still one.
@@ -66,6 +67,7 @@ impl Run<'_> {
         let published = (status != NodeStatus::Failed).then(|| PublishedNode {
             key,
             inputs: inputs.0,
+            basis: Some(Basis::new(reads.0, None)),
             detail: json!({ "failures": failures, "status": status }),
             ..self.blank(node)
         });
@@ -87,8 +89,8 @@ impl Run<'_> {
             };
             let previous = self.published.nodes.get(*id).map(|p| p.key.as_str());
             let key = self
-                .inputs_of(node)
-                .map(|inputs| node_key(node.fingerprint, &inputs, &self.moment(node)));
+                .reads_of(node)
+                .map(|reads| reads.key(node.fingerprint, &self.moment(node)));
             let same =
                 !self.request.full_refresh && key.is_ok_and(|key| previous == Some(key.as_str()));
             if self.blocked(node).is_none()

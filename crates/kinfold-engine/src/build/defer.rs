@@ -55,6 +55,13 @@ impl Engine {
                 table.path = format!("{}/{}", there.trim_end_matches('/'), table.path);
                 table.external = true;
             }
+            // Keys and identities are made of paths below the root of that lake, which are others here.
+            for node in document.nodes.values_mut() {
+                node.basis = None;
+                if node.table.is_some() && !matches!(node.kind.as_str(), "source" | "seed") {
+                    node.key.clear();
+                }
+            }
         }
         Ok(Deferral {
             environment: to.name.clone(),

@@ -343,7 +343,7 @@ impl Run<'_> {
                 ..skipped
             });
         }
-        if let Some(reused) = self.reuse(node, &key, &inputs).await? {
+        if let Some(reused) = self.reuse(node, &key, &inputs, None).await? {
             return Ok(reused);
         }
         let why = key::why(

@@ -1,4 +1,5 @@
-//! The key of a node: same key, same rows.
+//! The key of a node: same key, same rows. Those of sources and seeds are made here, those of models and tests of what
+//! they read ([`super::identities`]).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use crate::published::PublishedNode;
 
 /// Counts changes of what the engine itself does with a plan: a node built under another number is
 /// built again.
-const ENGINE_SEMANTICS: u32 = 1;
+pub(super) const ENGINE_SEMANTICS: u32 = 1;
 
 /// The versions that a node reads: relation → table and version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +57,11 @@ pub(crate) fn why(
             Some(_) => {}
         }
     }
+    why_beside_inputs(node)
+}
+
+/// Why a node is built although its meaning and what it reads are the same.
+pub(super) fn why_beside_inputs(node: &CompiledNode) -> String {
     if node.determinism == Determinism::Fixed
         && node.config.materialized.value == Materialization::Identity
     {

@@ -3,6 +3,7 @@
 mod audit;
 mod defer;
 mod erase;
+mod identities;
 mod identity;
 mod inputs;
 mod key;
@@ -34,7 +35,7 @@ pub use plan::{PlanReport, PlanRequest, PlannedAction, PlannedNode, plan};
 pub(crate) use statement::quoted;
 
 use crate::lease::{Heartbeat, lease_time};
-use crate::published::{Published, PublishedNode};
+use crate::published::{DataIdentities, Published, PublishedNode};
 use crate::stream::Providers;
 use crate::{Engine, EngineError};
 
@@ -168,6 +169,7 @@ async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, E
         broken: BTreeSet::new(),
         unsound: BTreeSet::new(),
         counted: BTreeMap::new(),
+        ahead: BTreeMap::new(),
     };
     run.all().await;
     let Run {
@@ -215,6 +217,8 @@ struct Run<'a> {
     unsound: BTreeSet<NodeId>,
     /// Failures of tests that were counted together and not looked at yet.
     counted: BTreeMap<NodeId, i64>,
+    /// In a plan: what would be built before what is looked at, with what is known of its data.
+    ahead: BTreeMap<NodeId, Option<DataIdentities>>,
 }
 
 /// What a node gave, before it is timed and named.
@@ -387,15 +391,22 @@ impl Run<'_> {
             return Ok(self.view(node));
         }
         let inputs = self.inputs_of(node)?;
-        let key = self.key_of(node, &inputs).await?;
+        let reads = self.reads_of(node)?;
+        let key = self.key_of(node, &reads).await?;
         let previous = self.published.nodes.get(&node.id);
-        if let Some(skipped) = self.skip(node, &key) {
+        if let Some(mut skipped) = self.skip(node, &key) {
+            // The same data in other versions: what is new is looked for from these on.
+            let own = skipped.node.as_mut();
+            if let Some(own) = own.filter(|own| own.deferred.is_none()) {
+                own.inputs = inputs.0;
+            }
             return Ok(skipped);
         }
-        if let Some(reused) = self.reuse(node, &key, &inputs).await? {
+        let basis = self.basis(node, &reads)?;
+        if let Some(reused) = self.reuse(node, &key, &inputs, Some(&basis)).await? {
             return Ok(reused);
         }
-        let mut reason = key::why(previous, node, &inputs, self.request.full_refresh);
+        let mut reason = self.why_model(previous, node, &reads);
         let mut detail = serde_json::Value::Null;
         let providers = self.engine.providers(&self.next, &node.reads).await?;
         let made = match materialized {
@@ -428,6 +439,7 @@ impl Run<'_> {
             companions: made.companions,
             key,
             inputs: inputs.0,
+            basis: Some(basis),
             detail,
             ..self.blank(node)
         };
@@ -477,7 +489,7 @@ impl Run<'_> {
             let reason = match (&previous.table, previous.inputs.is_empty()) {
                 (None, _) => "same SQL".to_owned(),
                 (Some(_), true) => "same SQL, and it reads nothing".to_owned(),
-                (Some(_), false) => "same SQL, same input versions".to_owned(),
+                (Some(_), false) => "same SQL, same input".to_owned(),
             };
             return Some(Outcome {
                 status: NodeStatus::Skipped,
@@ -531,6 +543,7 @@ impl Run<'_> {
             key: String::new(),
             fingerprint: node.fingerprint.to_string(),
             inputs: BTreeMap::new(),
+            basis: None,
             sql: None,
             detail: serde_json::Value::Null,
             deferred: None,

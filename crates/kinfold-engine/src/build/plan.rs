@@ -8,6 +8,7 @@ use kinfold_project::{NodeId, Project, ResourceType};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::identities::Reads;
 use super::identity::IdentityEffect;
 use super::{
     BuildRequest, Deferral, Inputs, NodeResult, NodeStatus, Progress, Run, key, kind_of, node_key,
@@ -118,6 +119,7 @@ pub async fn plan(engine: &Engine, request: PlanRequest<'_>) -> Result<PlanRepor
         broken: BTreeSet::new(),
         unsound: BTreeSet::new(),
         counted: BTreeMap::new(),
+        ahead: BTreeMap::new(),
     };
     let compiled = request.compiled;
     let is_planned = |node: &&CompiledNode| {
@@ -133,7 +135,7 @@ pub async fn plan(engine: &Engine, request: PlanRequest<'_>) -> Result<PlanRepor
     let chosen: Vec<&CompiledNode> = order().filter(is_planned).collect();
     let mut needed = ancestors(compiled, &chosen);
     needed.extend(chosen.iter().map(|node| &node.id));
-    // Nodes that would be built, and these with all that is made of them.
+    // Nodes that would be built, and these with the views of them.
     let mut stale: BTreeSet<&NodeId> = BTreeSet::new();
     let mut reached: BTreeSet<&NodeId> = BTreeSet::new();
     let mut nodes = vec![];
@@ -142,11 +144,9 @@ pub async fn plan(engine: &Engine, request: PlanRequest<'_>) -> Result<PlanRepor
             return Err(EngineError::Cancelled);
         }
         let mut stale_inputs = vec![];
-        if node
-            .depends_on
-            .iter()
-            .any(|parent| reached.contains(parent))
-        {
+        let mut parents = node.depends_on.iter();
+        let is_below = parents.any(|parent| reached.contains(parent));
+        if is_below {
             let above = ancestors(compiled, &[node]);
             let order = compiled.order.iter();
             stale_inputs.extend(
@@ -154,7 +154,6 @@ pub async fn plan(engine: &Engine, request: PlanRequest<'_>) -> Result<PlanRepor
                     .filter(|id| above.contains(id) && stale.contains(id))
                     .cloned(),
             );
-            reached.insert(&node.id);
         }
         let is_chosen = request.selected.contains(&node.id);
         let read_anew = stale_inputs
@@ -167,6 +166,11 @@ pub async fn plan(engine: &Engine, request: PlanRequest<'_>) -> Result<PlanRepor
         ) {
             stale.insert(&node.id);
             reached.insert(&node.id);
+        } else if is_below && !is_stored(node) {
+            // What is new above it is new in what reads it.
+            reached.insert(&node.id);
+        } else {
+            stale_inputs.clear();
         }
         if is_chosen {
             nodes.push(PlannedNode {
@@ -223,54 +227,63 @@ impl Run<'_> {
             identity,
         };
         let anew = read_anew.map(|id| format!("`{}` is built before it", name_of(id)));
-        let known = match self.known(node).await? {
-            Known::Inputs(inputs, key) => (inputs, key),
+        let (inputs, reads, key) = match self.known(node).await? {
+            Known::Inputs(inputs, key) => (inputs, None, key),
+            Known::Reads(reads, key) => {
+                // What is not there yet has no version, and then the key is none that is known.
+                let inputs = self.inputs_of(node).unwrap_or_default();
+                (inputs, Some(reads), key)
+            }
             Known::Pinned(None) => {
                 return Ok(match anew {
-                    Some(anew) => of(PlannedAction::Build, anew, None),
+                    Some(anew) => {
+                        self.is_ahead(node, with_effect);
+                        of(PlannedAction::Build, anew, None)
+                    }
                     None => of(PlannedAction::Skip, "up to date".into(), None),
                 });
             }
             Known::Pinned(Some(reason)) => return Ok(of(PlannedAction::Build, reason, None)),
             Known::Missing(missing) => {
+                self.is_ahead(node, with_effect);
                 let reason = anew.unwrap_or_else(|| {
                     format!("`{missing}` was never built, so its rows are not known")
                 });
                 return Ok(of(PlannedAction::Build, reason, None));
             }
         };
-        let (inputs, key) = known;
-        let stored = !matches!(
-            node.config.materialized.value,
-            Materialization::View | Materialization::Ephemeral
-        );
         if let Some(found) = self.skip(node, &key) {
             // What is made of it is looked up there.
             self.next
                 .nodes
                 .extend(found.node.map(|there| (node.id.clone(), there)));
-            return Ok(match (anew, found.status) {
-                (Some(anew), _) if stored => of(PlannedAction::Build, anew, None),
-                (_, NodeStatus::Reused) => of(PlannedAction::Reuse, found.reason, None),
+            return Ok(match found.status {
+                NodeStatus::Reused => of(PlannedAction::Reuse, found.reason, None),
                 _ => of(PlannedAction::Skip, found.reason, None),
             });
         }
         let is_model = node.resource == ResourceType::Model;
-        if anew.is_none()
-            && stored
-            && (is_model || node.resource == ResourceType::Seed)
-            && let Some(found) = self.reuse(node, &key, &inputs).await?
-        {
-            self.next
-                .nodes
-                .extend(found.node.map(|there| (node.id.clone(), there)));
-            return Ok(of(PlannedAction::Reuse, found.reason, None));
+        if is_stored(node) && (is_model || node.resource == ResourceType::Seed) {
+            let basis = match &reads {
+                Some(reads) => Some(self.basis(node, reads)?),
+                None => None,
+            };
+            let found = self.reuse(node, &key, &inputs, basis.as_ref()).await?;
+            if let Some(found) = found {
+                self.next
+                    .nodes
+                    .extend(found.node.map(|there| (node.id.clone(), there)));
+                return Ok(of(PlannedAction::Reuse, found.reason, None));
+            }
         }
         let previous = self.published.nodes.get(&node.id);
         let (action, reason) = match node.resource {
             ResourceType::Source => self.landing(node).await?,
             _ => {
-                let reason = key::why(previous, node, &inputs, false);
+                let reason = match &reads {
+                    Some(reads) => self.why_model(previous, node, reads),
+                    None => key::why(previous, node, &inputs, false),
+                };
                 let meaning = node.fingerprint.to_string();
                 let changed = previous.is_some_and(|p| p.fingerprint != meaning);
                 let amended = node.config.materialized.value == Materialization::Identity;
@@ -283,17 +296,31 @@ impl Run<'_> {
         };
         let identity = is_model && node.config.materialized.value == Materialization::Identity;
         let effect = if identity && with_effect {
-            let providers = self.engine.providers(&self.next, &node.reads).await?;
-            Some(self.plan_identity(node, &providers).await?)
+            match self.engine.providers(&self.next, &node.reads).await {
+                Ok(providers) => Some(self.plan_identity(node, &providers).await?),
+                // Something would be built first that never was.
+                Err(EngineError::NotBuilt(_)) => None,
+                Err(error) => return Err(error),
+            }
         } else {
             None
         };
+        self.is_ahead(node, with_effect);
         Ok(of(action, reason, effect))
+    }
+
+    /// A node will be built before what is looked at from here on, if it was `chosen`.
+    fn is_ahead(&mut self, node: &CompiledNode, chosen: bool) {
+        if chosen && is_stored(node) {
+            // What is not known of its inputs is not known of it.
+            let data = self.data_made(node).ok().flatten();
+            self.ahead.insert(node.id.clone(), data);
+        }
     }
 
     /// What a node would be made of, as far as that is known before anything is built.
     async fn known(&mut self, node: &CompiledNode) -> Result<Known, EngineError> {
-        let inputs = match node.resource {
+        let reads = match node.resource {
             ResourceType::Source => return self.known_source(node).await,
             ResourceType::Seed => {
                 let inputs = self.seed_inputs(node)?;
@@ -306,24 +333,24 @@ impl Run<'_> {
                     let key = node.fingerprint.to_string();
                     return Ok(Known::Inputs(Inputs::default(), key));
                 }
-                _ => self.inputs_of(node),
+                _ => self.reads_of(node),
             },
         };
-        match inputs {
-            Ok(inputs) => {
-                let key = self.key_of(node, &inputs).await?;
-                Ok(Known::Inputs(inputs, key))
+        match reads {
+            Ok(reads) => {
+                let key = self.key_of(node, &reads).await?;
+                Ok(Known::Reads(reads, key))
             }
             Err(EngineError::NotBuilt(missing)) => Ok(Known::Missing(missing)),
             Err(error) => Err(error),
         }
     }
 
-    /// The key of a node over these inputs.
+    /// The key of a node that reads this.
     pub(super) async fn key_of(
         &self,
         node: &CompiledNode,
-        inputs: &Inputs,
+        reads: &Reads,
     ) -> Result<String, EngineError> {
         let mut moment = self.moment(node);
         if node.resource == ResourceType::Model
@@ -334,7 +361,7 @@ impl Run<'_> {
             moment.push_str("\nidentity 2\n");
             moment.push_str(suppression.version());
         }
-        Ok(node_key(node.fingerprint, inputs, &moment))
+        Ok(reads.key(node.fingerprint, &moment))
     }
 }
 
@@ -342,10 +369,21 @@ impl Run<'_> {
 pub(super) enum Known {
     /// These versions, which give this key.
     Inputs(Inputs, String),
+    /// This data, which gives this key.
+    Reads(Reads, String),
     /// The table that it is; why it is another one than before.
     Pinned(Option<String>),
     /// Something that is not there yet.
     Missing(NodeId),
+}
+
+/// Whether a node has a table. The SQL of a view is part of what reads it.
+fn is_stored(node: &CompiledNode) -> bool {
+    let inlined = matches!(
+        node.config.materialized.value,
+        Materialization::View | Materialization::Ephemeral
+    );
+    node.resource != ResourceType::Model || !inlined
 }
 
 fn name_of(id: &NodeId) -> &str {

@@ -9,7 +9,7 @@ use kinfold_lake::{CommitNote, IndexColumns, Snapshot};
 use serde_json::json;
 
 use super::{Inputs, NodeStatus, Outcome, Pinned, Run};
-use crate::published::{PublishedNode, StoredTable};
+use crate::published::{Basis, PublishedNode, StoredTable};
 use crate::stream::{is_out_of_memory, nullable, under_schema};
 use crate::{Engine, EngineError};
 
@@ -209,6 +209,7 @@ impl Run<'_> {
         node: &CompiledNode,
         key: &str,
         inputs: &Inputs,
+        basis: Option<&Basis>,
     ) -> Result<Option<Outcome>, EngineError> {
         let Some(relation) = &node.relation else {
             return Ok(None);
@@ -256,6 +257,7 @@ impl Run<'_> {
             companions,
             key: key.to_owned(),
             inputs: inputs.0.clone(),
+            basis: basis.cloned(),
             ..self.blank(node)
         };
         Ok(Some(Outcome {

@@ -56,10 +56,10 @@ impl Run<'_> {
         let Some(there) = self.next.nodes.get(id) else {
             return Ok(false);
         };
-        let Ok(inputs) = self.inputs_of(node) else {
+        let Ok(reads) = self.reads_of(node) else {
             return Ok(false);
         };
-        Ok(self.key_of(node, &inputs).await? == there.key
+        Ok(self.key_of(node, &reads).await? == there.key
             && self.reads_are_current(node, known).await?)
     }
 }

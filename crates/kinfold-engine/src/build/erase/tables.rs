@@ -73,6 +73,10 @@ impl Place {
         let Some(node) = document.nodes.get_mut(&self.node) else {
             return;
         };
+        // It has no longer what its inputs make of it.
+        if let Some(basis) = &mut node.basis {
+            basis.data = None;
+        }
         match &self.companion {
             None => node.table = Some(table),
             Some(suffix) => {

@@ -224,6 +224,7 @@ impl Setting {
     async fn point_at(&mut self, path: &TablePath, written: &Written) {
         let mut state = self.engine.published().await.unwrap();
         let node = PublishedNode {
+            basis: None,
             kind: "table".to_owned(),
             relation: Some(("main".to_owned(), "people".to_owned())),
             table: Some(StoredTable {
