@@ -30,6 +30,7 @@ use kinfold_compile::render::RenderedProject;
 use kinfold_project::Project;
 use serde_json::{Value as Json, json};
 
+pub use column::description;
 pub use results::RunResult;
 
 use layout::Layout;
