@@ -138,6 +138,7 @@ impl Player {
         let mut params = json!({"textDocument": {"uri": client.uri(path)}});
         let arguments = quoted(rest);
         if let Some(place) = arguments.first() {
+            let place = place.replace("\\n", "\n");
             let around = place.replace('^', "");
             let at = text
                 .find(&around)

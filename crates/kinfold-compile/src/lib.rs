@@ -8,6 +8,7 @@ pub mod codes;
 pub mod compile;
 mod dialect;
 pub mod gate;
+pub mod inspect;
 pub mod lineage;
 pub mod meaning;
 pub mod proof;

@@ -30,8 +30,8 @@ pub use linkage::{
     LevelParameters, LevelRule, LinkScope, LinkageParameters, LinkageRules,
 };
 pub use load::{
-    EmbeddedPackage, LoadOptions, Loaded, Overlay, built_in_tests, identity_rules, linkage_rules,
-    load, load_overlaid,
+    EmbeddedPackage, LoadOptions, Loaded, Overlay, built_in_tests, identity_rules, keys,
+    linkage_rules, load, load_overlaid,
 };
 pub use located::{Located, Value, ValueKind};
 pub use mapping::{AllColumns, Expected, MappedField, MappedValue, Mapping, MappingTest, Nulls};

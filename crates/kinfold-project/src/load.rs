@@ -46,6 +46,25 @@ use files::{Reading, extension, folders_below};
 use properties::{Nodes, PropertiesFile};
 use resources::PackageFiles;
 
+/// The keys that files of a project may have, for those who offer them to a person. Files may have others where dbt
+/// allows it.
+pub mod keys {
+    use super::{config_tree, properties, sources, syncs};
+
+    /// Of a properties file.
+    pub const PROPERTIES_FILE: &[&str] = properties::FILE_KEYS;
+    /// Of a model or a seed in it.
+    pub const NODE: &[&str] = properties::NODE_KEYS;
+    /// Of a column.
+    pub const COLUMN: &[&str] = properties::COLUMN_KEYS;
+    /// Of a source.
+    pub const SOURCE: &[&str] = sources::SOURCE_KEYS;
+    /// Of a sync.
+    pub const SYNC: &[&str] = syncs::KEYS;
+    /// Of a configuration.
+    pub const CONFIG: &[&str] = config_tree::KNOWN;
+}
+
 /// A package that is compiled into the binary.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbeddedPackage {

@@ -32,6 +32,7 @@ use kinfold_engine::catalog::Catalog;
 use kinfold_project::Project;
 use serde_json::{Value as Json, json};
 
+pub use column::description;
 pub use results::RunResult;
 
 use layout::Layout;

@@ -132,6 +132,14 @@ impl SpanMap {
         }
     }
 
+    /// The text in pieces of one origin each, in its order: the bytes of each, and where they came from.
+    pub fn pieces(&self) -> impl Iterator<Item = (Range<usize>, Origin)> {
+        let starts = self.segments.iter().map(|segment| segment.start);
+        let ends = starts.clone().skip(1).chain([self.length]);
+        let pieces = starts.zip(ends).filter(|(start, end)| start < end);
+        pieces.map(|(start, end)| (start..end, self.origin(start..end)))
+    }
+
     fn segment(&self, at: usize) -> Option<&Segment> {
         let index = self.segments.partition_point(|s| s.start <= at);
         self.segments.get(index.checked_sub(1)?)

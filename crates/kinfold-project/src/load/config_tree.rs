@@ -10,7 +10,7 @@ use crate::suggest;
 
 /// The configuration keys that are known. Others are allowed, as in dbt; the list only finds
 /// misspellings.
-const KNOWN: &[&str] = &[
+pub(super) const KNOWN: &[&str] = &[
     "access",
     "alias",
     "batch_size",

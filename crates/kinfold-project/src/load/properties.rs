@@ -14,7 +14,7 @@ use super::generic_tests::{self, Attachment, TestedColumn};
 use super::sources;
 
 /// Keys of a properties file.
-const FILE_KEYS: &[&str] = &[
+pub(super) const FILE_KEYS: &[&str] = &[
     "version",
     "models",
     "seeds",
@@ -35,7 +35,7 @@ const FILE_KEYS: &[&str] = &[
 ];
 
 /// Keys of a model or seed.
-const NODE_KEYS: &[&str] = &[
+pub(super) const NODE_KEYS: &[&str] = &[
     "name",
     "description",
     "columns",
@@ -75,7 +75,7 @@ pub(super) const CONFIG_PROPERTIES: &[&str] = &[
     "tags",
 ];
 
-const COLUMN_KEYS: &[&str] = &[
+pub(super) const COLUMN_KEYS: &[&str] = &[
     "name",
     "description",
     "data_type",

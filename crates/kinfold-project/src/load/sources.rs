@@ -13,7 +13,7 @@ use super::fields::{Fields, wrong_type};
 use super::generic_tests::invalid_word;
 use super::properties::{self, Nodes, PropertiesFile};
 
-const SOURCE_KEYS: &[&str] = &[
+pub(super) const SOURCE_KEYS: &[&str] = &[
     "name",
     "description",
     "schema",

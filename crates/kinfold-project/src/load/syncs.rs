@@ -16,7 +16,7 @@ use super::fields::Fields;
 use super::generic_tests::invalid_word;
 use super::{mapping, schedules};
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "name",
     "description",
     "from",

@@ -5,11 +5,7 @@ use serde_json::{Value as Json, json};
 
 /// The description of something in `package`, with the docs blocks that it names in place of their
 /// calls; empty if there is none.
-pub(super) fn description(
-    project: &Project,
-    package: &str,
-    written: Option<&Located<String>>,
-) -> String {
+pub fn description(project: &Project, package: &str, written: Option<&Located<String>>) -> String {
     let mut text = String::new();
     let mut rest = written.map_or("", |written| written.value.as_str());
     while let Some((before, after)) = rest.split_once("{{") {

@@ -1,9 +1,14 @@
 //! What is known of a project at one moment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use kinfold_project::{Diagnostic, Overlay, SourceMap};
+use chrono::DateTime;
+use kinfold_compile::compile::CompiledNode;
+use kinfold_compile::inspect::{FunctionPage, functions};
+use kinfold_engine::{RunClock, offline_session};
+use kinfold_project::{Diagnostic, NodeId, Overlay, SourceMap};
 
 use super::documents::Documents;
 use super::places::Places;
@@ -24,8 +29,10 @@ pub struct Analysis {
     pub files: SourceMap,
     /// The problems, those of `kinfold check`.
     pub found: Vec<Diagnostic>,
-    /// The project, if it could be read so far that its nodes are known.
-    pub read: Option<Read>,
+    /// The project as it could last be read so far that its nodes are known.
+    pub read: Option<Arc<Read>>,
+    /// The nodes of it, each as it was last bound.
+    pub nodes: BTreeMap<NodeId, Arc<CompiledNode>>,
     /// Why it could not, if that is no problem of a file.
     pub failure: Option<String>,
 }
@@ -46,6 +53,7 @@ impl Analysis {
         documents: Documents,
         overlay: &Overlay,
         revision: u64,
+        before: Option<&Self>,
     ) -> Self {
         let mut analysis = Self {
             revision,
@@ -53,7 +61,10 @@ impl Analysis {
             root: root.to_path_buf(),
             files: SourceMap::default(),
             found: vec![],
-            read: None,
+            read: before.and_then(|before| before.read.clone()),
+            nodes: before
+                .map(|before| before.nodes.clone())
+                .unwrap_or_default(),
             failure: None,
         };
         match read(global, root, overlay).await {
@@ -61,7 +72,8 @@ impl Analysis {
                 analysis.root.clone_from(&read.workspace.root);
                 analysis.files = read.workspace.files().clone();
                 analysis.found.clone_from(&read.workspace.found);
-                analysis.read = Some(read);
+                analysis.learn(&read);
+                analysis.read = Some(Arc::new(read));
             }
             Err(CommandError::Diagnostics { files, found }) => {
                 analysis.files = files;
@@ -72,21 +84,56 @@ impl Analysis {
         analysis
     }
 
-    /// Where its files are.
+    /// Takes the nodes that are bound. One that is there and is not bound stays what it was.
+    fn learn(&mut self, read: &Read) {
+        let rendered = &read.bound.rendered;
+        let compiled = &read.bound.compiled;
+        let project = &read.workspace.project;
+        let models: Vec<&NodeId> = project.models.iter().map(|model| &model.id).collect();
+        self.nodes
+            .retain(|id, _| rendered.nodes.contains_key(id) || models.contains(&id));
+        for (id, node) in &compiled.nodes {
+            self.nodes.insert(id.clone(), Arc::new(node.clone()));
+        }
+    }
+
+    /// Where the files are that its problems point into.
     pub fn places<'a>(&'a self, documents: &'a Documents, encoding: Encoding) -> Places<'a> {
-        let read = self.read.iter();
-        let packages = read.flat_map(|read| &read.workspace.project.packages);
-        let packages: HashMap<&str, Option<&Path>> = packages
-            .map(|package| (package.name.as_str(), package.root.as_deref()))
-            .collect();
+        let packages = self.read.as_deref().map(Read::packages);
         Places {
             root: &self.root,
-            packages,
+            packages: packages.unwrap_or_default(),
             files: &self.files,
             documents,
             encoding,
         }
     }
+}
+
+impl Read {
+    fn packages(&self) -> HashMap<&str, Option<&Path>> {
+        let packages = self.workspace.project.packages.iter();
+        packages
+            .map(|package| (package.name.as_str(), package.root.as_deref()))
+            .collect()
+    }
+
+    /// Where its files are.
+    pub fn places<'a>(&'a self, documents: &'a Documents, encoding: Encoding) -> Places<'a> {
+        Places {
+            root: &self.workspace.root,
+            packages: self.packages(),
+            files: self.workspace.files(),
+            documents,
+            encoding,
+        }
+    }
+}
+
+/// What is known of the functions of SQL.
+pub fn pages() -> &'static [FunctionPage] {
+    static PAGES: OnceLock<Vec<FunctionPage>> = OnceLock::new();
+    PAGES.get_or_init(|| functions(&offline_session(&RunClock::at(DateTime::UNIX_EPOCH))))
 }
 
 /// What `kinfold check` does.

@@ -35,6 +35,11 @@ impl Documents {
         self.0.remove(path);
     }
 
+    /// The text that is open at a path.
+    pub fn get(&self, path: &Path) -> Option<&Document> {
+        self.0.get(path)
+    }
+
     /// Those that are open.
     pub fn all(&self) -> impl Iterator<Item = (&Path, &Document)> {
         self.0

@@ -2,14 +2,24 @@
 //!
 //! The server does what `kinfold check` does, with the texts of the editor in the place of files. `transport`
 //! reads and writes messages, `server` is the state machine between them, `analysis` is what is known of the
-//! project at one moment.
+//! project at one moment. A request about a text is answered by `Known`: the text as it is, read by `text`, and the last
+//! analysis; `thing` says what is at a place, and a module each what is asked of it.
 
 mod analysis;
+mod answers;
+mod completion;
+mod definition;
 mod diagnostics;
 mod documents;
+mod hover;
+mod known;
 mod places;
 mod position;
+mod references;
 mod server;
+mod symbols;
+mod text;
+mod thing;
 mod transport;
 
 use std::io::BufReader;

@@ -47,6 +47,20 @@ impl Places<'_> {
         Some(Location::new(Uri(self.documents.uri(&path)?), range))
     }
 
+    /// The place of a span in a file that is part of the program: the file is written to `target/packages`, where an
+    /// editor finds it. `None` if it cannot be written.
+    pub fn written_out(&self, span: Span) -> Option<Location> {
+        let file = self.files.get(span.file)?;
+        let (package, rest) = file.path.to_str()?.strip_prefix('<')?.split_once(">/")?;
+        let path = self.root.join("target/packages").join(package).join(rest);
+        if std::fs::read_to_string(&path).ok().as_deref() != Some(&*file.text) {
+            std::fs::create_dir_all(path.parent()?).ok()?;
+            std::fs::write(&path, file.text.as_bytes()).ok()?;
+        }
+        let range = Lines::new(&file.text, self.encoding).range(span.range());
+        Some(Location::new(Uri(self.documents.uri(&path)?), range))
+    }
+
     /// Where something is said that no place is known of: the start of the project file.
     pub fn project_file(&self) -> Option<Location> {
         let mut names = PROJECT_FILES.iter();

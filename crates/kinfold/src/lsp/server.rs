@@ -17,8 +17,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::analysis::Analysis;
+use super::answers::{self, Refusal};
 use super::diagnostics::by_file;
 use super::documents::{Document, Documents, path_of};
+use super::known::Known;
 use super::places::PROJECT_FILES;
 use super::position::Encoding;
 use super::transport::{self, Call, Incoming};
@@ -74,22 +76,9 @@ pub struct Server {
 struct Waiting {
     id: Id,
     call: Call,
+    /// The text that it is about, as it was when it came.
+    about: Option<(PathBuf, Arc<str>)>,
     needs: u64,
-}
-
-/// Why a request has no result.
-pub struct Refusal {
-    code: i32,
-    message: String,
-}
-
-impl Refusal {
-    fn new(code: i32, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
-    }
 }
 
 impl Server {
@@ -140,9 +129,13 @@ impl Server {
         let root = self.root.clone()?;
         let (global, documents) = (self.global.clone(), self.documents.clone());
         let (overlay, revision) = (self.overlay.clone(), self.revision);
+        let before = self.analysis.clone();
         let runtime = tokio::runtime::Handle::current();
         Some(tokio::task::spawn_blocking(move || {
-            runtime.block_on(Analysis::of(&global, &root, documents, &overlay, revision))
+            let before = before.as_deref();
+            runtime.block_on(Analysis::of(
+                &global, &root, documents, &overlay, revision, before,
+            ))
         }))
     }
 
@@ -163,8 +156,11 @@ impl Server {
             .into_iter()
             .partition(|waiting| waiting.needs <= revision);
         self.waiting = waiting;
-        for Waiting { id, call, .. } in ready {
-            let answer = self.ask(&call);
+        for Waiting {
+            id, call, about, ..
+        } in ready
+        {
+            let answer = self.ask(&call, about);
             self.answer(&id, answer);
         }
         if !self.waiting.is_empty() {
@@ -229,18 +225,27 @@ impl Server {
                 }
                 Ok(Value::Null)
             }
-            (method, Phase::Running) if !METHODS.contains(&method) => Err(Refusal::new(
-                transport::METHOD_NOT_FOUND,
-                format!("there is no method `{method}`"),
-            )),
+            (method, Phase::Running) if !answers::METHODS.contains(&method) && method != STATUS => {
+                Err(Refusal::new(
+                    transport::METHOD_NOT_FOUND,
+                    format!("there is no method `{method}`"),
+                ))
+            }
             _ if self.root.is_none() => Ok(Value::Null),
             _ => {
                 let known = self.analysis.as_ref().map(|analysis| analysis.revision);
-                if known == Some(self.revision) {
-                    self.ask(&call)
+                let about = self.about(&call);
+                let enough = known.is_some() && call.method == answers::COMPLETION;
+                if enough || known == Some(self.revision) {
+                    self.ask(&call, about)
                 } else {
                     let needs = self.revision;
-                    self.waiting.push(Waiting { id, call, needs });
+                    self.waiting.push(Waiting {
+                        id,
+                        call,
+                        about,
+                        needs,
+                    });
                     self.due = Some(Instant::now());
                     return;
                 }
@@ -249,21 +254,33 @@ impl Server {
         self.answer(&id, answer);
     }
 
+    /// The text that a request is about: that of the editor, else that on disk.
+    fn about(&self, call: &Call) -> Option<(PathBuf, Arc<str>)> {
+        let uri = call.params.pointer("/textDocument/uri")?.as_str()?;
+        let path = path_of(uri)?;
+        let open = self.documents.get(&path).map(|open| Arc::clone(&open.text));
+        let text = open.or_else(|| Some(std::fs::read_to_string(&path).ok()?.into()))?;
+        Some((path, text))
+    }
+
     /// Answers a request with what is known.
-    fn ask(&self, call: &Call) -> Result<Value, Refusal> {
+    fn ask(&self, call: &Call, about: Option<(PathBuf, Arc<str>)>) -> Result<Value, Refusal> {
         let Some(analysis) = &self.analysis else {
             return Ok(Value::Null);
         };
-        match call.method.as_str() {
-            "kinfold/status" => Ok(json!({
+        if call.method == STATUS {
+            return Ok(json!({
                 "project": analysis.root.join(""),
                 "problems": analysis.found.len(),
                 "nodes": analysis.read.as_ref().map(|read| read.bound.rendered.nodes.len()),
-            })),
-            method => Err(Refusal::new(
-                transport::METHOD_NOT_FOUND,
-                format!("there is no method `{method}`"),
-            )),
+            }));
+        }
+        let Some((path, text)) = about else {
+            return Ok(Value::Null);
+        };
+        match Known::of(analysis, &self.documents, self.encoding, &path, &text) {
+            Some(known) => known.answer(&call.method, &call.params),
+            None => Ok(Value::Null),
         }
     }
 
@@ -279,6 +296,11 @@ impl Server {
             "capabilities": {
                 "positionEncoding": self.encoding.as_str(),
                 "textDocumentSync": {"openClose": true, "change": 2, "save": true},
+                "completionProvider": {"triggerCharacters": [".", "'", "\"", "(", "{"]},
+                "definitionProvider": true,
+                "hoverProvider": true,
+                "referencesProvider": true,
+                "documentSymbolProvider": true,
             },
             "serverInfo": {"name": "kinfold", "version": env!("CARGO_PKG_VERSION")},
         })
@@ -430,8 +452,8 @@ impl Server {
     }
 }
 
-/// What can be asked of a running server.
-const METHODS: [&str; 1] = ["kinfold/status"];
+/// What is known, once all that was said is looked at.
+const STATUS: &str = "kinfold/status";
 
 /// Parameters of a notification; `None` if they are not what they should be, which nobody can be told.
 fn params<P: DeserializeOwned>(call: Call) -> Option<P> {

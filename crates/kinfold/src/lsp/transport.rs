@@ -40,6 +40,8 @@ pub const PARSE_ERROR: i32 = -32_700;
 pub const INVALID_REQUEST: i32 = -32_600;
 /// A method that nobody knows.
 pub const METHOD_NOT_FOUND: i32 = -32_601;
+/// Parameters that are not those of the method.
+pub const INVALID_PARAMS: i32 = -32_602;
 /// The method could not be carried out.
 pub const INTERNAL_ERROR: i32 = -32_603;
 /// Something was asked before `initialize`.
