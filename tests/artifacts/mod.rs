@@ -1,6 +1,7 @@
 //! The files of `target/` that other tools read, against what dbt says of them
 //! (`shapes/`).
 
+mod freshness;
 mod schema;
 
 use std::fs;
@@ -19,6 +20,10 @@ pub fn trials() -> Vec<Trial> {
         every_file_of_a_build_is_what_dbt_describes,
         manifests_of_all_projects_are_what_dbt_describes,
         the_catalogue_says_what_is_published,
+        freshness::rows_grow_old,
+        freshness::warnings_do_not_fail,
+        freshness::what_has_no_field_is_as_old_as_its_files,
+        freshness::questions_that_cannot_be_asked_are_told_by_check,
     )
 }
 

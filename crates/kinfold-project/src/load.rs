@@ -7,6 +7,7 @@ mod dbt_packages;
 mod environments;
 mod fields;
 mod files;
+mod freshness;
 mod generic_tests;
 mod hide;
 mod identity;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, FileId, SourceMap, Span};
+use crate::freshness::Freshness;
 use crate::linkage::LinkageParameters;
 use crate::located::{Located, Value};
 use crate::node::NodeId;
@@ -307,6 +308,10 @@ pub struct Source {
     pub config: Vec<ConfigLayer>,
     /// What it means.
     pub description: Option<Located<String>>,
+    /// What the whole source means.
+    pub source_description: Option<Located<String>>,
+    /// How old its rows may be.
+    pub freshness: Freshness,
     /// Its described columns, with types where they are declared.
     pub columns: Vec<Column>,
 }

@@ -167,8 +167,15 @@ struct Reader {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Statements that would run around a model. They do not run, so they are not rendered either.
-pub(super) const HOOKS: [&str; 4] = ["pre-hook", "pre_hook", "post-hook", "post_hook"];
+/// Statements that are not rendered: those around a model do not run, and one about the age of a source is read
+/// by the loader.
+pub(super) const NOT_RENDERED: [&str; 5] = [
+    "pre-hook",
+    "pre_hook",
+    "post-hook",
+    "post_hook",
+    "loaded_at_query",
+];
 
 /// Configurations of dbt that change what a node does or who may read it, and that have no effect here.
 const WITHOUT_EFFECT: [(&str, &str); 9] = [

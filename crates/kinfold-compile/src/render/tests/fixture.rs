@@ -160,6 +160,8 @@ impl Fixture {
             fqn: vec![],
             config: vec![],
             description: None,
+            source_description: None,
+            freshness: kinfold_project::Freshness::default(),
             columns: vec![],
         });
         self
