@@ -187,6 +187,29 @@ impl Engine {
         }
     }
 
+    /// The newest version of the Delta table of a source; none of a source of files.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn delta_version(&self, source: &Source) -> Result<Option<u64>, EngineError> {
+        match &source.location {
+            SourceLocation::External {
+                location,
+                format: SourceFormat::Delta,
+                storage,
+            } => {
+                let opened = self.external(&location.value, &storage.0).await?;
+                Ok(Some(opened.version()))
+            }
+            SourceLocation::External { .. } | SourceLocation::Records(_) => Ok(None),
+            SourceLocation::Lake => {
+                let path = self.path_of(source).await?;
+                let snapshot = self.lake.snapshot(&path, None).await?;
+                Ok(snapshot.map(|snapshot| snapshot.version()))
+            }
+        }
+    }
+
     /// The newest version of the Delta table of a source.
     async fn table_of(&self, source: &Source) -> Result<Arc<dyn TableProvider>, EngineError> {
         if let SourceLocation::External {

@@ -39,8 +39,8 @@ pub use located::{Located, Value, ValueKind};
 pub use mapping::{AllColumns, Expected, MappedField, MappedValue, Mapping, MappingTest, Nulls};
 pub use model::{
     Column, ConfigLayer, Dispatch, Environment, GenericTest, Macro, MacroKind, Model, Package,
-    Project, Records, ResolvedEnvironment, Seed, SingularTest, Source, SourceFormat,
-    SourceLocation, StorageOptions, StorageTemplate, TestTarget,
+    Project, RecordedSource, Records, ResolvedEnvironment, Seed, SingularTest, Source,
+    SourceFormat, SourceLocation, StorageOptions, StorageTemplate, TestTarget,
 };
 pub use node::{NodeId, ResourceType};
 pub use schedule::{Alert, BuildSchedule, CatchUp, Cron, Overlap, Schedule, ThenSync, Trigger};

@@ -19,6 +19,7 @@ mod overlay;
 mod packages;
 mod project_file;
 mod properties;
+mod recorded;
 mod resources;
 mod schedules;
 mod selectors;
@@ -155,6 +156,7 @@ fn load_project(
         models: vec![],
         seeds: vec![],
         sources: vec![],
+        recorded: BTreeMap::new(),
         generic_tests: vec![],
         singular_tests: vec![],
         macros: vec![],
@@ -277,6 +279,15 @@ fn load_project(
                 );
                 syncs::read(&value, name, files, into, problems);
             }
+        }
+    }
+    if let Some((_, store, _, _)) = found.first()
+        && store.has(recorded::FILE)
+        && let Some(file) = store.read(recorded::FILE, recorded::FILE, reading)
+    {
+        let text = reading.text(file);
+        if let Some(value) = yaml::read(&text, file, &mut reading.problems) {
+            project.recorded = recorded::read(&value, &project.sources, &mut reading.problems);
         }
     }
     configs.warnings(&mut reading.problems);

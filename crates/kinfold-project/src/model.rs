@@ -36,6 +36,8 @@ pub struct Project {
     pub seeds: Vec<Seed>,
     /// Tables of sources of all packages.
     pub sources: Vec<Source>,
+    /// Their columns as they were recorded, of the root package's `sources.lock.yml`.
+    pub recorded: BTreeMap<NodeId, RecordedSource>,
     /// Data tests declared in properties files.
     pub generic_tests: Vec<GenericTest>,
     /// Data tests that are SQL files.
@@ -314,6 +316,17 @@ pub struct Source {
     pub freshness: Freshness,
     /// Its described columns, with types where they are declared.
     pub columns: Vec<Column>,
+}
+
+/// The columns of a source as they were recorded in `sources.lock.yml`.
+#[derive(Clone, Debug)]
+pub struct RecordedSource {
+    /// Names and types, in their order.
+    pub columns: Vec<(Located<String>, Located<String>)>,
+    /// The version of a Delta table in which they were first seen.
+    pub version: Option<u64>,
+    /// Where the source is named.
+    pub place: Span,
 }
 
 /// What kinfold has written down of its own doings, as rows that models may read.

@@ -371,6 +371,9 @@ pub enum SourceAction {
     /// Say how old the newest rows of sources with a `freshness:` are, and write `sources.json` to `target/`. Ends
     /// with 1 if one of them is older than its `error_after`.
     Freshness(crate::commands::source::FreshnessArguments),
+    /// Write the columns of all sources to `sources.lock.yml`, so that `kinfold check` knows them where it cannot
+    /// reach the sources, and changes of them are seen in Git.
+    Snapshot(crate::commands::source_snapshot::SnapshotArguments),
 }
 
 /// Commands of `docs`.

@@ -21,6 +21,7 @@ mod rejected;
 mod selection;
 mod serve;
 pub mod source;
+pub mod source_snapshot;
 pub mod sync;
 
 use std::path::PathBuf;
@@ -274,6 +275,9 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
         Command::Source {
             action: SourceAction::Freshness(arguments),
         } => source::freshness(global, &arguments, output).await,
+        Command::Source {
+            action: SourceAction::Snapshot(arguments),
+        } => source_snapshot::snapshot(global, &arguments, output).await,
         Command::Docs {
             action: DocsAction::Generate,
         } => docs::generate(global, output).await,

@@ -71,6 +71,7 @@ impl Fixture {
                 models: vec![],
                 seeds: vec![],
                 sources: vec![],
+                recorded: std::collections::BTreeMap::new(),
                 generic_tests: vec![],
                 singular_tests: vec![],
                 macros: vec![],
