@@ -4,6 +4,7 @@ mod asked;
 mod assembled;
 mod contract;
 mod delivery;
+mod enforced;
 mod fingerprint;
 mod freshness;
 mod linkage;
@@ -20,6 +21,7 @@ use kinfold_project::{Diagnostic, LinkageParameters, NodeId, Project, ResourceTy
 pub use asked::asked_columns;
 pub use contract::{companion_schema, segment_extra_columns};
 pub use delivery::{CompiledSync, MappingExample};
+pub use enforced::has_contract;
 pub use fingerprint::Fingerprint;
 pub use freshness::FreshnessCheck;
 pub use linkage::misfit;
@@ -303,6 +305,9 @@ impl Compiler<'_> {
                 self.found.extend(diagnosed);
                 return None;
             }
+        }
+        if !self.keeps_contract(node, columns) {
+            return None;
         }
         if matches!(
             node.config.materialized.value,
