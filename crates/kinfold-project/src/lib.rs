@@ -6,6 +6,7 @@
 
 pub mod codes;
 pub mod diagnostic;
+pub mod exposure;
 pub mod freshness;
 pub mod identity;
 pub mod linkage;
@@ -23,6 +24,7 @@ pub mod template;
 pub mod yaml;
 
 pub use diagnostic::{Code, Diagnostic, FileId, Label, Severity, SourceFile, SourceMap, Span};
+pub use exposure::{Exposure, Group, Owner};
 pub use freshness::{Freshness, LoadedAt, MaxAge, Period};
 pub use identity::{
     IDENTITY_KEYS, IdentifierLimit, IdentifierRules, IdentityRules, Normalise, parse_limit,

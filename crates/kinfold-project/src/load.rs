@@ -5,6 +5,7 @@ mod config_tree;
 mod connections;
 mod dbt_packages;
 mod environments;
+mod exposures;
 mod fields;
 mod files;
 mod freshness;
@@ -161,6 +162,8 @@ fn load_project(
         singular_tests: vec![],
         macros: vec![],
         docs: BTreeMap::new(),
+        exposures: vec![],
+        groups: vec![],
         connections: vec![],
         syncs: vec![],
         sync_schedules: BTreeMap::new(),
@@ -217,6 +220,8 @@ fn load_project(
             seeds: &mut project.seeds,
             sources: &mut project.sources,
             generic_tests: &mut project.generic_tests,
+            exposures: &mut project.exposures,
+            groups: &mut project.groups,
             described: &mut described,
             configs: &mut configs,
         };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, FileId, SourceMap, Span};
+use crate::exposure::{Exposure, Group};
 use crate::freshness::Freshness;
 use crate::linkage::LinkageParameters;
 use crate::located::{Located, Value};
@@ -46,6 +47,10 @@ pub struct Project {
     pub macros: Vec<Macro>,
     /// Text of docs blocks: (package, name) → text.
     pub docs: BTreeMap<(String, String), Located<String>>,
+    /// What uses models outside of the project.
+    pub exposures: Vec<Exposure>,
+    /// Who is answerable for models.
+    pub groups: Vec<Group>,
     /// Accounts at destinations.
     pub connections: Vec<Connection>,
     /// Deliveries.

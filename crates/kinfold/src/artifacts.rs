@@ -9,6 +9,7 @@
 
 mod catalog;
 mod column;
+mod declared;
 pub mod earlier;
 mod exposure;
 mod freshness;

@@ -106,6 +106,12 @@ pub(super) fn run(project: &Project, declared: &Declarations, problems: &mut Vec
             }
         }
     }
+    for exposure in &project.exposures {
+        for input in &exposure.depends_on {
+            names.check(&input.value, input.span, problems);
+        }
+        same_id(exposure, project, problems);
+    }
     for sync in &declared.syncs {
         if let (Some(input), Some(from)) = (&sync.input, &sync.from) {
             names.check(input, from.span, problems);
@@ -214,6 +220,26 @@ fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     names
+}
+
+/// Tells an exposure of the name of another one, or of a sync, which is an exposure in `manifest.json`.
+fn same_id(exposure: &Exposure, project: &Project, problems: &mut Vec<Diagnostic>) {
+    let others = project.exposures.iter();
+    let others = others.map(|other| (&other.package, &other.name));
+    let syncs = project.syncs.iter().map(|sync| (&sync.package, &sync.name));
+    let first = others.chain(syncs).find(|(package, name)| {
+        **package == exposure.package
+            && name.value == exposure.name.value
+            && name.span < exposure.name.span
+    });
+    if let Some((_, first)) = first {
+        let message = format!("`{}` is described twice", exposure.name.value);
+        problems.push(
+            Diagnostic::error(codes::DUPLICATE_NAME, message, exposure.name.span)
+                .with_related(first.span, "first here")
+                .with_help("exposures and syncs have different names"),
+        );
+    }
 }
 
 fn empty(project: &Project, problems: &mut Vec<Diagnostic>) {

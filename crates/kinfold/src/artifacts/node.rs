@@ -81,7 +81,7 @@ impl Known<'_> {
             "description": description(self.project, &node.package, written),
             "columns": columns(self.project, &node.package, described),
             "meta": meta,
-            "group": null,
+            "group": node.config.extra.get("group").and_then(|group| group.value.as_str()),
             "docs": docs(&node.config),
             "patch_path": patch_path(self.project, &node.package, properties),
             "build_path": null,

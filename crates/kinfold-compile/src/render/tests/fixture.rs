@@ -76,6 +76,8 @@ impl Fixture {
                 singular_tests: vec![],
                 macros: vec![],
                 docs: BTreeMap::new(),
+                exposures: vec![],
+                groups: vec![],
                 connections: vec![],
                 syncs: vec![],
                 sync_schedules: BTreeMap::new(),
