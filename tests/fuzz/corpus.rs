@@ -17,8 +17,10 @@ const MAX_FILES: usize = 60;
 
 /// Projects, and their texts.
 pub struct Corpus {
-    /// The projects.
+    /// The projects, first those that are meant to be sound.
     pub projects: Vec<Files>,
+    /// How many those are.
+    pub sound: usize,
     /// The texts of all of them, from which pieces are taken.
     pub texts: Vec<Vec<u8>>,
 }
@@ -37,14 +39,19 @@ impl Corpus {
             let entries = fs::read_dir(root.join(parent)).unwrap();
             folders.extend(entries.map(|entry| entry.unwrap().path()));
         }
-        folders.sort();
+        let wrong = |folder: &PathBuf| {
+            let text = folder.to_string_lossy();
+            text.contains("tests/check") || text.contains("tests/diagnostics")
+        };
+        folders.sort_by_cached_key(|folder| (wrong(folder), folder.clone()));
         let is_project = |folder: &PathBuf| {
             let files = ["kinfold.yml", "dbt_project.yml"];
             files.iter().any(|file| folder.join(file).is_file())
         };
+        folders.retain(is_project);
+        let sound = folders.iter().filter(|folder| !wrong(folder)).count();
         let projects: Vec<Files> = folders
             .iter()
-            .filter(|folder| is_project(folder))
             .map(|folder| {
                 let mut files = Files::new();
                 read(folder, folder, &mut files);
@@ -55,7 +62,11 @@ impl Corpus {
         let mut texts: Vec<Vec<u8>> = texts.cloned().collect();
         texts.sort();
         texts.dedup();
-        Self { projects, texts }
+        Self {
+            projects,
+            sound,
+            texts,
+        }
     }
 }
 

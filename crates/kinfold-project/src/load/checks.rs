@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, FileId, Span};
+use crate::exposure::Exposure;
 use crate::located::{Located, ValueKind};
 use crate::mapping::Nulls;
 use crate::model::{GenericTest, MacroKind, Project};
@@ -224,19 +225,21 @@ fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 
 /// Tells an exposure of the name of another one, or of a sync, which is an exposure in `manifest.json`.
 fn same_id(exposure: &Exposure, project: &Project, problems: &mut Vec<Diagnostic>) {
-    let others = project.exposures.iter();
-    let others = others.map(|other| (&other.package, &other.name));
-    let syncs = project.syncs.iter().map(|sync| (&sync.package, &sync.name));
-    let first = others.chain(syncs).find(|(package, name)| {
-        **package == exposure.package
-            && name.value == exposure.name.value
-            && name.span < exposure.name.span
-    });
-    if let Some((_, first)) = first {
+    let name = &exposure.name;
+    let same = |package: &str, other: &str| package == exposure.package && other == name.value;
+    let mut before = project.exposures.iter();
+    let before = before
+        .find(|other| same(&other.package, &other.name.value) && other.name.span < name.span)
+        .map(|other| other.name.span);
+    let mut syncs = project.syncs.iter();
+    let sync = syncs
+        .find(|sync| same(&sync.package, &sync.name.value))
+        .map(|sync| sync.name.span);
+    if let Some(first) = before.or(sync) {
         let message = format!("`{}` is described twice", exposure.name.value);
         problems.push(
             Diagnostic::error(codes::DUPLICATE_NAME, message, exposure.name.span)
-                .with_related(first.span, "first here")
+                .with_related(first, "the other one")
                 .with_help("exposures and syncs have different names"),
         );
     }

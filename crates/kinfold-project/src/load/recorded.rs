@@ -97,7 +97,6 @@ fn entry(value: &Value, problems: &mut Vec<Diagnostic>) -> Option<RecordedSource
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use super::*;
     use crate::diagnostic::SourceMap;
     use crate::yaml;
 
