@@ -80,8 +80,8 @@ pub fn columns_of_sources_are_recorded() {
     fs::rename(&outside, project.join("elsewhere")).unwrap();
     fs::rename(project.join("data"), project.join("data_elsewhere")).unwrap();
     let ran = kinfold(project, ["check"]).run().ok();
-    ran.says("3 nodes and 0 syncs checked");
     assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    ran.says("3 nodes and 0 syncs checked");
     write(
         project,
         &[(
