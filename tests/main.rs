@@ -3,7 +3,7 @@
 //!
 //! A folder is a runner: `artifacts/` files for other tools, `check/` problems of projects and their places, `cli/`
 //! manners and bad input, `crash/` processes killed at any moment, `diagnostics/` a wrong project for every code,
-//! `examples/` the examples that have labels, `lake/` tables as other readers see them, `lsp/` an editor at work, `projects/` whole projects and
+//! `examples/` the examples that have labels, `fuzz/` projects that nobody would write, `lake/` tables as other readers see them, `lsp/` an editor at work, `projects/` whole projects and
 //! their values, `tidy/` the repository itself. A case that is data is a test of its own name; adding it is
 //! adding a folder.
 #![expect(
@@ -19,6 +19,7 @@ mod cli;
 mod crash;
 mod diagnostics;
 mod examples;
+mod fuzz;
 mod lake;
 mod lsp;
 mod program;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     // The long ones first, so that nothing is left to do for one of them alone.
     let trials = [
+        fuzz::trials(),
         crash::trials(),
         examples::trials(),
         lake::trials(),

@@ -1,6 +1,7 @@
 //! The files of `target/` that other tools read, against what dbt says of them
 //! (`shapes/`).
 
+mod freshness;
 mod schema;
 
 use std::fs;
@@ -19,6 +20,10 @@ pub fn trials() -> Vec<Trial> {
         every_file_of_a_build_is_what_dbt_describes,
         manifests_of_all_projects_are_what_dbt_describes,
         the_catalogue_says_what_is_published,
+        freshness::rows_grow_old,
+        freshness::warnings_do_not_fail,
+        freshness::what_has_no_field_is_as_old_as_its_files,
+        freshness::questions_that_cannot_be_asked_are_told_by_check,
     )
 }
 
@@ -78,13 +83,28 @@ const SHOP: [(&str, &str); 10] = [
       - name: orders
         external: {location: data/orders.csv}
         columns: [{name: id, data_type: bigint}, {name: email, data_type: varchar}, {name: country, data_type: varchar}, {name: amount, data_type: double}]
+exposures:
+  - name: revenue
+    type: dashboard
+    label: Revenue by week
+    owner: {name: Finance, email: finance@example.com}
+    maturity: high
+    url: https://example.com/revenue
+    depends_on: [ref('orders'), source('raw', 'orders'), metric('revenue')]
+    config: {tags: [weekly], meta: {tier: 1}}
+groups:
+  - name: finance
+    owner: {email: [finance@example.com, cfo@example.com]}
 models:
   - name: orders
+    config: {group: finance, contract: {enforced: true}}
     description: \"{{ doc('orders') }}\"
     docs: {node_color: '#00ff00'}
     columns:
-      - {name: id, data_tests: [unique, not_null]}
-      - {name: country, data_tests: [{relationships: {to: ref('countries'), field: code, config: {severity: warn}}}]}
+      - {name: id, data_type: bigint, constraints: [{type: not_null}], data_tests: [unique, not_null]}
+      - {name: email, data_type: varchar}
+      - {name: cents, data_type: bigint}
+      - {name: country, data_type: varchar, data_tests: [{relationships: {to: ref('countries'), field: code, config: {severity: warn}}}]}
 ",
     ),
     ("models/docs.md", "{% docs orders %}one row per order{% enddocs %}\n"),
@@ -152,6 +172,37 @@ fn every_file_of_a_build_is_what_dbt_describes() {
         json!({"show": true, "node_color": "#00ff00"})
     );
 
+    let revenue = &manifest["exposures"]["exposure.shop.revenue"];
+    assert_eq!(
+        revenue["depends_on"]["nodes"],
+        json!(["model.shop.orders", "source.shop.raw.orders"])
+    );
+    assert_eq!(
+        (&revenue["owner"], &revenue["tags"], &revenue["meta"]),
+        (
+            &json!({"name": "Finance", "email": "finance@example.com"}),
+            &json!(["weekly"]),
+            &json!({"tier": 1})
+        )
+    );
+    let children = manifest["child_map"]["model.shop.orders"].as_array();
+    assert!(children.unwrap().contains(&json!("exposure.shop.revenue")));
+    assert_eq!(
+        manifest["groups"]["group.shop.finance"]["owner"]["email"],
+        json!(["finance@example.com", "cfo@example.com"])
+    );
+    assert_eq!(
+        (&orders["group"], &manifest["group_map"]),
+        (
+            &json!("finance"),
+            &json!({"finance": ["model.shop.orders"]})
+        )
+    );
+    assert_eq!(orders["contract"]["enforced"], json!(true));
+    assert_eq!(
+        orders["columns"]["id"]["constraints"][0]["type"],
+        json!("not_null")
+    );
     let hook = json!({"sql": "select 1", "transaction": true, "index": null});
     assert_eq!(
         manifest["nodes"]["model.shop.abroad"]["config"]["post-hook"],

@@ -13,6 +13,7 @@ mod manners;
 mod meanings;
 pub(crate) mod people;
 mod plans;
+mod recorded;
 mod records;
 mod serve;
 mod sources;
@@ -83,6 +84,7 @@ pub fn trials() -> Vec<Trial> {
         plans::selections_have_names,
         plans::what_is_not_built_is_read_elsewhere,
         plans::a_lake_of_another_environment_is_read,
+        recorded::columns_of_sources_are_recorded,
         records::a_model_reads_what_syncs_have_done,
         serve::a_server_builds_delivers_and_tells,
         serve::a_server_that_cannot_be,

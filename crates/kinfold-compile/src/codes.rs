@@ -47,4 +47,8 @@ codes! {
     MATERIALIZATION_NOT_SUPPORTED = "KF0418" "materialization-not-supported";
     /// An outer join with `USING` whose column would be that of one side only.
     OUTER_JOIN_USING = "KF0419" "outer-join-using";
+    /// A model whose columns are not those of its contract.
+    BROKEN_CONTRACT = "KF0440" "contract-broken";
+    /// A constraint of a contract without a data test that means the same.
+    CONSTRAINT_NOT_ENFORCED = "KF0441" "constraint-not-enforced";
 }

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, Spanned, Statement, TableFactor, TableWithJoins, Visit, Visitor,
+    Expr, FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
+    SelectFlavor, SelectItem, SetExpr, Spanned, Statement, TableFactor, TableWithJoins, Visit,
+    Visitor,
 };
 use sqlparser::tokenizer::Span as SqlSpan;
 
@@ -44,7 +45,12 @@ pub enum RefusalKind {
     FromWithoutSelect,
     /// An outer join with `USING` or `NATURAL` of which the column without a qualifier is read.
     OuterJoinUsing,
+    /// A call of this function whose constants ask for a text without measure.
+    HugeText(String),
 }
+
+/// Characters that a constant may ask for. The planner computes constants, so more would be made of every check.
+const MOST_CHARACTERS: f64 = 10_000_000.0;
 
 /// All refused constructs of a statement, in the order of the text.
 #[must_use]
@@ -204,8 +210,29 @@ impl Visitor for BareNames<'_> {
     }
 }
 
+/// The name of a function that is asked for more characters than a text should have.
+fn huge_text(expr: &Expr) -> Option<String> {
+    let Expr::Function(call) = expr else {
+        return None;
+    };
+    let name = call.name.to_string().to_lowercase();
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    let count: f64 = list.args.get(1)?.to_string().parse().ok()?;
+    let makes_text = matches!(name.as_str(), "repeat" | "lpad" | "rpad");
+    (makes_text && count > MOST_CHARACTERS).then_some(name)
+}
+
 impl Visitor for Gate {
     type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Some(name) = huge_text(expr) {
+            self.refuse(RefusalKind::HugeText(name), expr.span());
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         if !query.locks.is_empty() {

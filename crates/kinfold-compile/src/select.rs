@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 
 use kinfold_project::{NodeId, ResourceType};
 
-pub use graph::{SelectGraph, delivered};
+pub use graph::{SelectGraph, delivered, referenced};
 pub use named::check as check_selectors;
 pub use state::{Aspect, Before, Change};
 

@@ -1,5 +1,7 @@
 //! Columns of sources and seeds: what binding starts from.
 
+mod recorded;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +12,8 @@ use kinfold_compile::render::{RenderedNode, RenderedProject};
 use kinfold_lake::{Lake, TablePath, open_external_delta, storable_schema};
 use kinfold_project::model::ResolvedEnvironment;
 use kinfold_project::{
-    Code, Diagnostic, NodeId, Project, ResourceType, Source, SourceFormat, SourceLocation, Span,
+    Code, Diagnostic, NodeId, Project, RecordedSource, ResourceType, Source, SourceFormat,
+    SourceLocation, Span,
 };
 
 use crate::activate::records_columns;
@@ -18,6 +21,8 @@ use crate::context::absolute_location;
 use crate::input::{self, SeedConfig};
 use crate::stream::nullable;
 use crate::{Engine, EngineError};
+
+pub use recorded::{SOURCE_DRIFT, recorded_type};
 
 /// A source or seed whose columns cannot be found.
 pub const SOURCE_UNREADABLE: Code = Code {
@@ -31,7 +36,7 @@ pub const COLUMNS_UNKNOWN: Code = Code {
 };
 
 /// All codes of this crate, in order.
-pub const CODES: &[Code] = &[SOURCE_UNREADABLE, COLUMNS_UNKNOWN];
+pub const CODES: &[Code] = &[SOURCE_UNREADABLE, COLUMNS_UNKNOWN, SOURCE_DRIFT];
 
 /// Where columns may be looked up.
 pub enum Reach<'a> {
@@ -70,10 +75,13 @@ pub async fn input_columns(
                 }
             }
             ResourceType::Source => match project.sources.iter().find(|s| s.id == node.id) {
-                Some(source) => finder
-                    .source(source)
-                    .await
-                    .map_err(|e| (e, source_place(source))),
+                Some(source) => {
+                    let recorded = project.recorded.get(&source.id);
+                    finder
+                        .source_or(source, recorded, &mut found)
+                        .await
+                        .map_err(|e| (e, source_place(source)))
+                }
                 None => continue,
             },
             ResourceType::Seed => finder.seed(project, node).map_err(|e| (e, node.place)),
@@ -130,7 +138,7 @@ fn unknown(node: &RenderedNode, project: &Project) -> Diagnostic {
     };
     diagnostic
         .with_note("models that read it were not checked")
-        .with_help("declare its `columns` with a `data_type` each")
+        .with_help("record them with `kinfold source snapshot`, or declare its `columns` with a `data_type` each")
 }
 
 struct Finder<'a> {
@@ -149,6 +157,46 @@ impl Finder<'_> {
 
     fn is_reachable(&self, location: &str) -> bool {
         matches!(self.reach, Reach::Online(_)) || !location.contains("://")
+    }
+
+    /// The columns of a source; as they are recorded where it cannot be asked. What differs from the record is
+    /// told.
+    async fn source_or(
+        &self,
+        source: &Source,
+        recorded: Option<&RecordedSource>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<Option<Schema>, EngineError> {
+        let Some(recorded) = recorded else {
+            return self.source(source).await;
+        };
+        found.extend(recorded::undeclared(source, recorded, self.session));
+        let offline = matches!(self.reach, Reach::Offline(_));
+        if offline && !self.asks_nobody(source) {
+            return Ok(Some(recorded::schema(recorded, self.session)?));
+        }
+        match self.source(source).await {
+            Ok(Some(now)) => {
+                let stored = storable_schema(&now).unwrap_or_else(|_| now.clone());
+                found.extend(recorded::drift(source, recorded, &stored, self.session));
+                Ok(Some(now))
+            }
+            // Whoever only checks may have none of the data.
+            Ok(None) | Err(_) if offline => Ok(Some(recorded::schema(recorded, self.session)?)),
+            other => other,
+        }
+    }
+
+    /// Whether a source is a matter of this machine.
+    fn asks_nobody(&self, source: &Source) -> bool {
+        match &source.location {
+            SourceLocation::Records(_) => true,
+            SourceLocation::Lake => {
+                let lake = absolute_location(self.root, &self.environment().lake);
+                self.is_reachable(&lake)
+            }
+            SourceLocation::External { location, .. } => self.is_reachable(&location.value),
+        }
     }
 
     async fn source(&self, source: &Source) -> Result<Option<Schema>, EngineError> {

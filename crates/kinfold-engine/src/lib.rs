@@ -13,6 +13,7 @@ pub mod columns;
 pub mod context;
 pub mod environments;
 pub mod error;
+pub mod freshness;
 mod functions;
 pub mod input;
 pub mod judge;

@@ -384,6 +384,7 @@ pub(crate) async fn pause(attempt: u32) {
 /// A commit as read back from the log.
 pub(crate) struct Commit {
     note: Option<CommitNote>,
+    written_ms: Option<i64>,
     transactions: Vec<(String, i64)>,
     rows: u64,
     bytes: u64,
@@ -394,6 +395,7 @@ impl Commit {
     pub(crate) fn parse(table: &str, version: u64, bytes: &[u8]) -> Result<Self, LakeError> {
         let mut commit = Self {
             note: None,
+            written_ms: None,
             transactions: Vec::new(),
             rows: 0,
             bytes: 0,
@@ -413,6 +415,7 @@ impl Commit {
                 }
                 Action::Txn(txn) => commit.transactions.push((txn.app_id, txn.version)),
                 Action::CommitInfo(mut info) => {
+                    commit.written_ms = info.in_commit_timestamp.or(info.timestamp);
                     let note = info.info.remove(NOTE_KEY);
                     commit.note = note
                         .and_then(|note| serde_json::from_value::<StoredNote>(note).ok())
@@ -426,6 +429,11 @@ impl Commit {
             }
         }
         Ok(commit)
+    }
+
+    /// Milliseconds since 1970, if its writer has said so.
+    pub(crate) fn written_ms(&self) -> Option<i64> {
+        self.written_ms
     }
 
     pub(crate) fn note(self) -> Option<CommitNote> {

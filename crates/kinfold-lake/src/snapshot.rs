@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow as _;
@@ -124,6 +125,32 @@ impl Snapshot {
             Some(bytes) => Ok(Commit::parse(&self.inner.table, version, &bytes)?.note()),
             None => Ok(None),
         }
+    }
+
+    /// When this version was written: the time of its commit, or that of its newest file where the commit is not
+    /// in the log any more. `None` if that is a table without files.
+    ///
+    /// # Errors
+    /// [`LakeError::Delta`], [`LakeError::Corrupt`].
+    pub async fn written_at(&self) -> Result<Option<DateTime<Utc>>, LakeError> {
+        let version = self.version();
+        let bytes = self
+            .inner
+            .logs
+            .read_commit_entry(version)
+            .await
+            .map_err(|error| LakeError::delta(&self.inner.table, &error))?;
+        let committed = match bytes {
+            Some(bytes) => Commit::parse(&self.inner.table, version, &bytes)?.written_ms(),
+            None => None,
+        };
+        let newest = || {
+            let files = self.live_files().ok()?;
+            files.files.iter().map(|file| file.modified_ms).max()
+        };
+        Ok(committed
+            .or_else(newest)
+            .and_then(DateTime::from_timestamp_millis))
     }
 
     /// The newest transaction of a writer, as of this version.

@@ -6,6 +6,8 @@
 
 pub mod codes;
 pub mod diagnostic;
+pub mod exposure;
+pub mod freshness;
 pub mod identity;
 pub mod linkage;
 pub mod load;
@@ -22,6 +24,8 @@ pub mod template;
 pub mod yaml;
 
 pub use diagnostic::{Code, Diagnostic, FileId, Label, Severity, SourceFile, SourceMap, Span};
+pub use exposure::{Exposure, Group, Owner};
+pub use freshness::{Freshness, LoadedAt, MaxAge, Period};
 pub use identity::{
     IDENTITY_KEYS, IdentifierLimit, IdentifierRules, IdentityRules, Normalise, parse_limit,
 };
@@ -37,8 +41,8 @@ pub use located::{Located, Value, ValueKind};
 pub use mapping::{AllColumns, Expected, MappedField, MappedValue, Mapping, MappingTest, Nulls};
 pub use model::{
     Column, ConfigLayer, Dispatch, Environment, GenericTest, Macro, MacroKind, Model, Package,
-    Project, Records, ResolvedEnvironment, Seed, SingularTest, Source, SourceFormat,
-    SourceLocation, StorageOptions, StorageTemplate, TestTarget,
+    Project, RecordedSource, Records, ResolvedEnvironment, Seed, SingularTest, Source,
+    SourceFormat, SourceLocation, StorageOptions, StorageTemplate, TestTarget,
 };
 pub use node::{NodeId, ResourceType};
 pub use schedule::{Alert, BuildSchedule, CatchUp, Cron, Overlap, Schedule, ThenSync, Trigger};

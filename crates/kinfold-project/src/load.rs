@@ -5,8 +5,10 @@ mod config_tree;
 mod connections;
 mod dbt_packages;
 mod environments;
+mod exposures;
 mod fields;
 mod files;
+mod freshness;
 mod generic_tests;
 mod hide;
 mod identity;
@@ -18,6 +20,7 @@ mod overlay;
 mod packages;
 mod project_file;
 mod properties;
+mod recorded;
 mod resources;
 mod schedules;
 mod selectors;
@@ -173,10 +176,13 @@ fn load_project(
         models: vec![],
         seeds: vec![],
         sources: vec![],
+        recorded: BTreeMap::new(),
         generic_tests: vec![],
         singular_tests: vec![],
         macros: vec![],
         docs: BTreeMap::new(),
+        exposures: vec![],
+        groups: vec![],
         connections: vec![],
         syncs: vec![],
         sync_schedules: BTreeMap::new(),
@@ -233,6 +239,8 @@ fn load_project(
             seeds: &mut project.seeds,
             sources: &mut project.sources,
             generic_tests: &mut project.generic_tests,
+            exposures: &mut project.exposures,
+            groups: &mut project.groups,
             described: &mut described,
             configs: &mut configs,
         };
@@ -295,6 +303,15 @@ fn load_project(
                 );
                 syncs::read(&value, name, files, into, problems);
             }
+        }
+    }
+    if let Some((_, store, _, _)) = found.first()
+        && store.has(recorded::FILE)
+        && let Some(file) = store.read(recorded::FILE, recorded::FILE, reading)
+    {
+        let text = reading.text(file);
+        if let Some(value) = yaml::read(&text, file, &mut reading.problems) {
+            project.recorded = recorded::read(&value, &project.sources, &mut reading.problems);
         }
     }
     configs.warnings(&mut reading.problems);

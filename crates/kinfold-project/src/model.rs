@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, FileId, SourceMap, Span};
+use crate::exposure::{Exposure, Group};
+use crate::freshness::Freshness;
 use crate::linkage::LinkageParameters;
 use crate::located::{Located, Value};
 use crate::node::NodeId;
@@ -35,6 +37,8 @@ pub struct Project {
     pub seeds: Vec<Seed>,
     /// Tables of sources of all packages.
     pub sources: Vec<Source>,
+    /// Their columns as they were recorded, of the root package's `sources.lock.yml`.
+    pub recorded: BTreeMap<NodeId, RecordedSource>,
     /// Data tests declared in properties files.
     pub generic_tests: Vec<GenericTest>,
     /// Data tests that are SQL files.
@@ -43,6 +47,10 @@ pub struct Project {
     pub macros: Vec<Macro>,
     /// Text of docs blocks: (package, name) → text.
     pub docs: BTreeMap<(String, String), Located<String>>,
+    /// What uses models outside of the project.
+    pub exposures: Vec<Exposure>,
+    /// Who is answerable for models.
+    pub groups: Vec<Group>,
     /// Accounts at destinations.
     pub connections: Vec<Connection>,
     /// Deliveries.
@@ -307,8 +315,23 @@ pub struct Source {
     pub config: Vec<ConfigLayer>,
     /// What it means.
     pub description: Option<Located<String>>,
+    /// What the whole source means.
+    pub source_description: Option<Located<String>>,
+    /// How old its rows may be.
+    pub freshness: Freshness,
     /// Its described columns, with types where they are declared.
     pub columns: Vec<Column>,
+}
+
+/// The columns of a source as they were recorded in `sources.lock.yml`.
+#[derive(Clone, Debug)]
+pub struct RecordedSource {
+    /// Names and types, in their order.
+    pub columns: Vec<(Located<String>, Located<String>)>,
+    /// The version of a Delta table in which they were first seen.
+    pub version: Option<u64>,
+    /// Where the source is named.
+    pub place: Span,
 }
 
 /// What kinfold has written down of its own doings, as rows that models may read.

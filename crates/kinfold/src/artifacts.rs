@@ -1,5 +1,6 @@
 //! The files of `target/`, in dbt's formats, so that existing orchestrators and catalogues read them:
-//! `compiled/`, `manifest.json` (schema v12), `run_results.json` (schema v6) and `catalog.json` (schema v1).
+//! `compiled/`, `manifest.json` (schema v12), `run_results.json` (schema v6),
+//! `catalog.json` (schema v1) and `sources.json` (schema v3).
 //!
 //! The formats are described by the JSON schemas that dbt Labs publishes. Only keys that every edition
 //! of them allows are written, because tools check against different editions. What only kinfold knows
@@ -8,8 +9,10 @@
 
 mod catalog;
 mod column;
+mod declared;
 pub mod earlier;
 mod exposure;
+mod freshness;
 mod layout;
 pub mod lineage;
 mod manifest;
@@ -29,10 +32,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use kinfold_compile::compile::CompiledProject;
 use kinfold_compile::render::RenderedProject;
 use kinfold_engine::catalog::Catalog;
+use kinfold_engine::freshness::SourceFreshness;
 use kinfold_project::Project;
 use serde_json::{Value as Json, json};
 
 pub use column::description;
+pub use freshness::word as freshness_word;
 pub use results::RunResult;
 
 use layout::Layout;
@@ -181,6 +186,20 @@ pub fn write_catalog(
     run: &RunFacts,
 ) -> Result<(), ArtifactError> {
     write_json(target, "catalog.json", &catalog::document(catalog, run))
+}
+
+/// Writes `<target>/sources.json`: how old the rows of sources are.
+///
+/// # Errors
+/// As of [`write_manifest`].
+pub fn write_sources(
+    target: &Path,
+    project: &Project,
+    found: &[SourceFreshness],
+    run: &RunFacts,
+) -> Result<(), ArtifactError> {
+    let document = freshness::document(project, found, run);
+    write_json(target, "sources.json", &document)
 }
 
 fn write_json(target: &Path, file: &'static str, document: &Json) -> Result<(), ArtifactError> {

@@ -213,6 +213,13 @@ pub enum Command {
         after_help = "Examples:\n  kinfold lineage person_profile.lifetime_value\n  kinfold lineage raw.orders.amount --down"
     )]
     Lineage(crate::commands::lineage::LineageArguments),
+    /// Sources as they are now.
+    #[command(visible_alias = "sources")]
+    Source {
+        /// What to do.
+        #[command(subcommand)]
+        action: SourceAction,
+    },
     /// Files for catalogues and documentation sites.
     Docs {
         /// What to do.
@@ -356,6 +363,17 @@ pub struct SyncArguments {
     /// The run's clock (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Commands of `source`.
+#[derive(Debug, Subcommand)]
+pub enum SourceAction {
+    /// Say how old the newest rows of sources with a `freshness:` are, and write `sources.json` to `target/`. Ends
+    /// with 1 if one of them is older than its `error_after`.
+    Freshness(crate::commands::source::FreshnessArguments),
+    /// Write the columns of all sources to `sources.lock.yml`, so that `kinfold check` knows them where it cannot
+    /// reach the sources, and changes of them are seen in Git.
+    Snapshot(crate::commands::source_snapshot::SnapshotArguments),
 }
 
 /// Commands of `docs`.

@@ -14,7 +14,9 @@ pub fn codes() -> impl Iterator<Item = Code> {
         &[crate::commands::identity::LABELS],
         kinfold_destination::codes::ALL,
     ];
-    tables.into_iter().flatten().copied()
+    let mut all: Vec<Code> = tables.into_iter().flatten().copied().collect();
+    all.sort_by_key(|code| code.id);
+    all.into_iter()
 }
 
 /// Where codes of this number come from, in words.

@@ -278,6 +278,15 @@ fn refusal(sql: &str, refused: Refusal) -> Problem {
             p.help.push("remove it".to_owned());
             p
         }
+        RefusalKind::HugeText(name) => {
+            let mut p = Problem::new(
+                codes::NOT_SUPPORTED,
+                format!("`{name}` is asked for a text of more than 10 million characters"),
+            );
+            p.notes
+                .push("constants are computed when the model is checked".to_owned());
+            p
+        }
         RefusalKind::JoinWithoutCondition => {
             let mut p = Problem::new(codes::JOIN_WITHOUT_CONDITION, "this join has no condition");
             p.help.push(

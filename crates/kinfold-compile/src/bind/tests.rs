@@ -305,3 +305,22 @@ fn from_alone_is_no_query() {
     assert_eq!(binder().bind(&cte).unwrap_err()[0].code.name, "not-a-query");
     assert!(binder().bind(&format!("FROM {O} SELECT order_id")).is_ok());
 }
+
+#[test]
+fn texts_without_measure_are_not_made() {
+    let binder = binder();
+    for sql in [
+        "SELECT repeat('x', 1000000000) AS a",
+        "SELECT 1 AS a WHERE LPAD('x', 2e9) = 'y'",
+    ] {
+        let found = binder.bind(sql).unwrap_err();
+        let codes: Vec<&str> = found.iter().map(|p| p.code.name).collect();
+        assert_eq!(codes, ["sql-not-supported"], "{sql}");
+    }
+    for sql in [
+        "SELECT repeat('x', 1000) AS a",
+        "SELECT repeat(customer, order_id) AS a FROM \"kinfold\".\"main\".\"orders\"",
+    ] {
+        assert!(binder.bind(sql).is_ok(), "{sql}");
+    }
+}

@@ -4,7 +4,9 @@ mod asked;
 mod assembled;
 mod contract;
 mod delivery;
+mod enforced;
 mod fingerprint;
+mod freshness;
 mod linkage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +21,9 @@ use kinfold_project::{Diagnostic, LinkageParameters, NodeId, Project, ResourceTy
 pub use asked::asked_columns;
 pub use contract::{companion_schema, segment_extra_columns};
 pub use delivery::{CompiledSync, MappingExample};
+pub use enforced::has_contract;
 pub use fingerprint::Fingerprint;
+pub use freshness::FreshnessCheck;
 pub use linkage::misfit;
 
 use crate::bind::{Binder, Problem, column_place, repeated_columns};
@@ -127,6 +131,8 @@ pub struct CompiledProject {
     pub unbound: BTreeSet<NodeId>,
     /// Data tests that find nothing as long as models are what their plans make of their input.
     pub proven: BTreeSet<NodeId>,
+    /// How the age of sources is found that must not be too old.
+    pub freshness: BTreeMap<NodeId, FreshnessCheck>,
     /// What the columns of models and the fields of syncs come from.
     pub lineage: BTreeMap<NodeId, PlanLineage>,
 }
@@ -155,6 +161,9 @@ pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
         if let Some(node) = input.rendered.nodes.get(&id) {
             compiler.node(node);
         }
+    }
+    for source in &input.project.sources {
+        compiler.freshness(source, &input.project.files);
     }
     for sync in &input.project.syncs {
         compiler.sync(input.project, sync);
@@ -296,6 +305,9 @@ impl Compiler<'_> {
                 self.found.extend(diagnosed);
                 return None;
             }
+        }
+        if !self.keeps_contract(node, columns) {
+            return None;
         }
         if matches!(
             node.config.materialized.value,

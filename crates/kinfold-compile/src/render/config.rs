@@ -167,8 +167,15 @@ struct Reader {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Statements that would run around a model. They do not run, so they are not rendered either.
-pub(super) const HOOKS: [&str; 4] = ["pre-hook", "pre_hook", "post-hook", "post_hook"];
+/// Statements that are not rendered: those around a model do not run, and one about the age of a source is read
+/// by the loader.
+pub(super) const NOT_RENDERED: [&str; 5] = [
+    "pre-hook",
+    "pre_hook",
+    "post-hook",
+    "post_hook",
+    "loaded_at_query",
+];
 
 /// Configurations of dbt that change what a node does or who may read it, and that have no effect here.
 const WITHOUT_EFFECT: [(&str, &str); 9] = [
@@ -178,15 +185,18 @@ const WITHOUT_EFFECT: [(&str, &str); 9] = [
     ("post_hook", "hooks do not run"),
     ("sql_header", "no statement runs before a model"),
     ("grants", "access is what the storage allows"),
-    ("contract", "contracts are not enforced yet"),
+    ("contract", "only models have contracts"),
     ("store_failures", "failing rows are not stored yet"),
     ("store_failures_as", "failing rows are not stored yet"),
 ];
 
 impl Reader {
     /// Says so where a configuration has no effect.
-    fn without_effect(&mut self) {
+    fn without_effect(&mut self, resource: ResourceType) {
         for (key, why) in WITHOUT_EFFECT {
+            if key == "contract" && resource == ResourceType::Model {
+                continue;
+            }
             let Some(setting) = self.settings.get(key) else {
                 continue;
             };
@@ -211,7 +221,7 @@ impl Reader {
     }
 
     fn config(&mut self, resource: ResourceType) -> NodeConfig {
-        self.without_effect();
+        self.without_effect(resource);
         let test = resource == ResourceType::Test;
         let materialized = match resource {
             ResourceType::Model => self.materialized(),

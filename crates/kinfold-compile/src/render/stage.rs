@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 use super::built_in::{Audit, OfColumn};
 use super::condition::undefined;
-use super::config::{HOOKS, NodeConfig, read};
+use super::config::{NOT_RENDERED, NodeConfig, read};
 use super::decode::{Places, decode};
 use super::draft::{Draft, TestDraft, TestTemplate, drafts, target_name, words};
 use super::environment::environment;
@@ -157,7 +157,7 @@ impl<'p> Stage<'p> {
 
     fn layer(&mut self, draft: &Draft<'_>, layers: &[ConfigLayer], settings: &mut Settings) {
         for (key, value) in layers.iter().flat_map(|layer| &layer.entries) {
-            if HOOKS.contains(&key.value.as_str()) {
+            if NOT_RENDERED.contains(&key.value.as_str()) {
                 settings.put(&key.value, value.to_json(), key.span);
                 continue;
             }

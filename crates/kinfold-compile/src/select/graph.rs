@@ -423,7 +423,17 @@ fn of_sync(sync: &Sync, project: &Project) -> SelectNode {
 /// it is disabled, failed to render, or does not exist.
 #[must_use]
 pub fn delivered(sync: &Sync, rendered: &RenderedProject) -> Option<NodeId> {
-    let found: Vec<&RenderedNode> = match &sync.input {
+    referenced(&sync.input, &sync.package, rendered)
+}
+
+/// The node that a reference in a properties file of a package names, of the package itself if there are several.
+#[must_use]
+pub fn referenced(
+    reference: &Reference,
+    package_of: &str,
+    rendered: &RenderedProject,
+) -> Option<NodeId> {
+    let found: Vec<&RenderedNode> = match reference {
         Reference::Model { package, name } => {
             let nodes = || {
                 rendered
@@ -450,6 +460,6 @@ pub fn delivered(sync: &Sync, rendered: &RenderedProject) -> Option<NodeId> {
                 .collect()
         }
     };
-    let own = found.iter().find(|n| n.package == sync.package);
+    let own = found.iter().find(|n| n.package == package_of);
     own.or(found.first()).map(|n| n.id.clone())
 }

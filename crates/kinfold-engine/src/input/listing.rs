@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use globset::{GlobBuilder, GlobMatcher};
 use kinfold_project::{Source, SourceFormat, SourceLocation, model::StorageOptions};
@@ -148,6 +149,33 @@ pub async fn glance(
     Ok(InputFiles { files }.identity())
 }
 
+/// When the newest of the files of a source was written.
+///
+/// # Errors
+/// As [`list`].
+pub async fn last_written(
+    root: &Path,
+    source: &Source,
+    default_storage: &StorageOptions,
+) -> Result<Option<DateTime<Utc>>, InputError> {
+    let source = FileSource::of(root, source, default_storage)?;
+    if let Some((bucket, key)) = bucket_and_key(source.location) {
+        let objects = find_objects(&source, bucket, key).await?;
+        return Ok(objects.iter().map(|meta| meta.last_modified).max());
+    }
+    let (root, location) = (source.root.to_owned(), source.location.to_owned());
+    tokio::task::spawn_blocking(move || {
+        let mut newest = None;
+        for found in find_local(&root, &location)? {
+            let modified = std::fs::metadata(&found.absolute).and_then(|meta| meta.modified());
+            let modified = modified.map_err(|error| file_error("read", &found.path, error))?;
+            newest = newest.max(Some(DateTime::from(modified)));
+        }
+        Ok(newest)
+    })
+    .await?
+}
+
 fn looked_at(root: &Path, location: &str) -> Result<Vec<InputFile>, InputError> {
     let mut files = Vec::new();
     for found in find_local(root, location)? {
@@ -193,6 +221,21 @@ async fn list_objects(
     bucket: &str,
     key: &str,
 ) -> Result<Vec<InputFile>, InputError> {
+    let named = |meta: ObjectMeta| InputFile {
+        path: format!("s3://{bucket}/{}", meta.location),
+        bytes: meta.size,
+        identity: object_identity(&meta),
+    };
+    let found = find_objects(source, bucket, key).await?;
+    Ok(found.into_iter().map(named).collect())
+}
+
+/// The objects of a location.
+async fn find_objects(
+    source: &FileSource<'_>,
+    bucket: &str,
+    key: &str,
+) -> Result<Vec<ObjectMeta>, InputError> {
     let location = source.location;
     if bucket.is_empty() || key.is_empty() {
         return Err(InputError::Location {
@@ -205,18 +248,13 @@ async fn list_objects(
         path: location.to_owned(),
         source,
     };
-    let named = |meta: ObjectMeta| InputFile {
-        path: format!("s3://{bucket}/{}", meta.location),
-        bytes: meta.size,
-        identity: object_identity(&meta),
-    };
     if let Some(pattern) = Pattern::of(location, key)? {
         let prefix = object(location, &pattern.base)?;
         let mut objects = store.list(Some(&prefix));
         let mut found = Vec::new();
         while let Some(meta) = objects.try_next().await.map_err(refused)? {
             if pattern.accepts(meta.location.as_ref()) {
-                found.push(named(meta));
+                found.push(meta);
             }
         }
         if !found.is_empty() {
@@ -224,7 +262,7 @@ async fn list_objects(
         }
     }
     match store.head(&object(location, key)?).await {
-        Ok(meta) => Ok(vec![named(meta)]),
+        Ok(meta) => Ok(vec![meta]),
         Err(object_store::Error::NotFound { .. }) => Err(nothing(location, key)),
         Err(source) => Err(refused(source)),
     }

@@ -36,7 +36,7 @@ mod seed;
 pub(crate) use cast::sql_name;
 pub use error::InputError;
 pub use landing::{Landing, LandingCounts, read};
-pub use listing::{InputFile, InputFiles, glance, list};
+pub use listing::{InputFile, InputFiles, glance, last_written, list};
 pub use quarantine::quarantine_schema;
 pub use schema::{columns, offline_columns, sql_type};
 pub use seed::{SeedConfig, read_seed, seed_columns};

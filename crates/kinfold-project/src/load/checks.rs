@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, FileId, Span};
+use crate::exposure::Exposure;
 use crate::located::{Located, ValueKind};
 use crate::mapping::Nulls;
 use crate::model::{GenericTest, MacroKind, Project};
@@ -105,6 +106,12 @@ pub(super) fn run(project: &Project, declared: &Declarations, problems: &mut Vec
                 names.check(&reference, value.span, problems);
             }
         }
+    }
+    for exposure in &project.exposures {
+        for input in &exposure.depends_on {
+            names.check(&input.value, input.span, problems);
+        }
+        same_id(exposure, project, problems);
     }
     for sync in &declared.syncs {
         if let (Some(input), Some(from)) = (&sync.input, &sync.from) {
@@ -214,6 +221,28 @@ fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     names
+}
+
+/// Tells an exposure of the name of another one, or of a sync, which is an exposure in `manifest.json`.
+fn same_id(exposure: &Exposure, project: &Project, problems: &mut Vec<Diagnostic>) {
+    let name = &exposure.name;
+    let same = |package: &str, other: &str| package == exposure.package && other == name.value;
+    let mut before = project.exposures.iter();
+    let before = before
+        .find(|other| same(&other.package, &other.name.value) && other.name.span < name.span)
+        .map(|other| other.name.span);
+    let mut syncs = project.syncs.iter();
+    let sync = syncs
+        .find(|sync| same(&sync.package, &sync.name.value))
+        .map(|sync| sync.name.span);
+    if let Some(first) = before.or(sync) {
+        let message = format!("`{}` is described twice", exposure.name.value);
+        problems.push(
+            Diagnostic::error(codes::DUPLICATE_NAME, message, exposure.name.span)
+                .with_related(first, "the other one")
+                .with_help("exposures and syncs have different names"),
+        );
+    }
 }
 
 fn empty(project: &Project, problems: &mut Vec<Diagnostic>) {

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity, Span};
+use crate::exposure::{Exposure, Group};
 use crate::located::{Located, Value, ValueKind};
 use crate::model::{Column, ConfigLayer, GenericTest, Model, Seed, Source, TestTarget};
 use crate::suggest;
 
 use super::config_tree::{self, Configs};
+use super::exposures;
 use super::fields::Fields;
 use super::generic_tests::{self, Attachment, TestedColumn};
 use super::sources;
@@ -110,6 +112,8 @@ pub(super) struct Nodes<'a> {
     pub(super) seeds: &'a mut Vec<Seed>,
     pub(super) sources: &'a mut Vec<Source>,
     pub(super) generic_tests: &'a mut Vec<GenericTest>,
+    pub(super) exposures: &'a mut Vec<Exposure>,
+    pub(super) groups: &'a mut Vec<Group>,
     /// Positions of the package's models and seeds by name.
     pub(super) model_positions: HashMap<String, usize>,
     pub(super) seed_positions: HashMap<String, usize>,
@@ -171,6 +175,14 @@ pub(super) fn apply(
     }
     for item in fields.list("sources", problems) {
         sources::read(item, from, nodes, problems);
+    }
+    for item in fields.list("exposures", problems) {
+        let found = exposures::exposure(item, from.package, problems);
+        nodes.exposures.extend(found);
+    }
+    for item in fields.list("groups", problems) {
+        let found = exposures::group(item, from.package, problems);
+        nodes.groups.extend(found);
     }
 }
 

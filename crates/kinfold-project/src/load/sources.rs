@@ -10,6 +10,7 @@ use crate::template::{self, Scope};
 use super::config_tree::TreeKind;
 use super::environments;
 use super::fields::{Fields, wrong_type};
+use super::freshness;
 use super::generic_tests::invalid_word;
 use super::properties::{self, Nodes, PropertiesFile};
 
@@ -120,6 +121,7 @@ pub(super) fn read(
         config.extend(inherited.layers.iter().cloned());
         config.extend(description.layers);
         config.extend(overrides);
+        let freshness = freshness::read(&config, &scope, problems);
         nodes.sources.push(Source {
             id: NodeId::new(
                 ResourceType::Source,
@@ -134,6 +136,8 @@ pub(super) fn read(
             fqn,
             config,
             description: description.description,
+            source_description: inherited.description.clone(),
+            freshness,
             columns: description.columns,
         });
         let target = TestTarget::Source(source.value.clone(), table.value.clone());

@@ -50,6 +50,29 @@ fn unquoted(literal: &str) -> Option<&str> {
     within('\'').or_else(|| within('"'))
 }
 
+/// The constraints of a column, as far as they are some.
+fn constraints(written: Option<Json>) -> Vec<Json> {
+    let kinds = [
+        "check",
+        "not_null",
+        "unique",
+        "primary_key",
+        "foreign_key",
+        "custom",
+    ];
+    let constraint = |written: &Json| {
+        let kind = written.get("type")?.as_str()?;
+        let text = |key: &str| written.get(key).and_then(Json::as_str);
+        kinds.contains(&kind).then(
+            || json!({ "type": kind, "name": text("name"), "expression": text("expression") }),
+        )
+    };
+    let Some(Json::Array(all)) = written else {
+        return vec![];
+    };
+    all.iter().filter_map(constraint).collect()
+}
+
 /// `columns` of a node.
 pub(super) fn columns(project: &Project, package: &str, columns: &[Column]) -> Json {
     let described = columns.iter().map(|column| {
@@ -79,7 +102,7 @@ pub(super) fn columns(project: &Project, package: &str, columns: &[Column]) -> J
             "description": description(project, package, column.description.as_ref()),
             "meta": meta,
             "data_type": column.data_type.as_ref().map(|t| &t.value),
-            "constraints": [],
+            "constraints": constraints(more("constraints")),
             "quote": more("quote").and_then(|quote| quote.as_bool()),
             "tags": tags,
         });

@@ -10,6 +10,7 @@ use kinfold_project::{GenericTest, NodeId, Project};
 use serde_json::{Map, Value as Json, json};
 
 use super::RunFacts;
+use super::declared;
 use super::exposure::exposure;
 use super::layout::Layout;
 use super::lineage::lineage;
@@ -64,6 +65,13 @@ pub(super) fn document(
         edges.add(&id, input);
         exposures.insert(id, entry);
     }
+    for declared in project.exposures.iter().filter(|found| found.enabled) {
+        let (id, inputs, entry) = declared::exposure(project, rendered, declared, created_at);
+        edges.add(&id, inputs.iter().map(NodeId::as_str));
+        exposures.insert(id, entry);
+    }
+    let groups = declared::groups(project);
+    let group_map = declared::group_map(project, &nodes);
     let calls = macro_calls(project);
     let macros: BTreeMap<String, Json> = project
         .macros
@@ -89,12 +97,12 @@ pub(super) fn document(
         "docs": docs(project),
         "exposures": exposures,
         "metrics": {},
-        "groups": {},
+        "groups": groups,
         "selectors": {},
         "disabled": {},
         "parent_map": edges.parents,
         "child_map": edges.children,
-        "group_map": {},
+        "group_map": group_map,
         "saved_queries": {},
         "semantic_models": {},
         "unit_tests": {},

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kinfold_compile::compile::{CompiledNode, Determinism};
+use kinfold_compile::compile::{CompiledNode, Determinism, has_contract};
 use kinfold_compile::render::{NodeConfig, RenderedNode, TestSeverity};
 use kinfold_project::{GenericTest, Model, Project, ResourceType, Seed, SingularTest, TestTarget};
 use serde_json::{Map, Value as Json, json};
@@ -81,7 +81,7 @@ impl Known<'_> {
             "description": description(self.project, &node.package, written),
             "columns": columns(self.project, &node.package, described),
             "meta": meta,
-            "group": null,
+            "group": node.config.extra.get("group").and_then(|group| group.value.as_str()),
             "docs": docs(&node.config),
             "patch_path": patch_path(self.project, &node.package, properties),
             "build_path": null,
@@ -129,7 +129,11 @@ impl Known<'_> {
             "compiled_code": sql.map(|sql| &sql.text),
             "extra_ctes_injected": sql.is_some(),
             "extra_ctes": [],
-            "contract": { "enforced": false, "alias_types": true, "checksum": null },
+            "contract": {
+                "enforced": has_contract(node.resource, &node.config),
+                "alias_types": true,
+                "checksum": null,
+            },
         })));
     }
 

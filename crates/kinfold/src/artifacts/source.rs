@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use kinfold_compile::render::RenderedNode;
-use kinfold_project::{Macro, Project, Source, SourceFormat, SourceLocation};
+use kinfold_project::{LoadedAt, Macro, Project, Source, SourceFormat, SourceLocation};
 use serde_json::{Map, Value as Json, json};
 
 use super::column::{columns, description};
+use super::freshness::criteria;
 use super::layout::{Place, original_path};
 use super::node::DATABASE;
 
@@ -28,6 +29,11 @@ pub(super) fn source(
             SourceFormat::Ndjson => "ndjson",
         }),
     };
+    let (field, query) = match &source.freshness.loaded_at {
+        LoadedAt::Written => (None, None),
+        LoadedAt::Field(field) => (Some(field.value.clone()), None),
+        LoadedAt::Query { parts, .. } => (None, Some(parts.join("{{ this }}"))),
+    };
     json!({
         "database": DATABASE,
         "schema": source.schema,
@@ -39,12 +45,13 @@ pub(super) fn source(
         "unique_id": source.id,
         "fqn": place.fqn(),
         "source_name": source.source.value,
-        "source_description": "",
+        "source_description": description(project, &source.package, source.source_description.as_ref()),
         "loader": "",
         "identifier": source.identifier,
         "quoting": { "database": null, "schema": null, "identifier": null, "column": null },
-        "loaded_at_field": null,
-        "freshness": null,
+        "loaded_at_field": field,
+        "loaded_at_query": query,
+        "freshness": source.freshness.is_checked().then(|| criteria(&source.freshness)),
         "external": external.map(|format| json!({ "file_format": format })),
         "description": description(project, &source.package, source.description.as_ref()),
         "columns": columns(project, &source.package, &source.columns),

@@ -20,6 +20,8 @@ mod reach;
 mod rejected;
 mod selection;
 mod serve;
+pub mod source;
+pub mod source_snapshot;
 pub mod sync;
 
 use std::path::PathBuf;
@@ -31,7 +33,8 @@ use kinfold_engine::build::LinkageFailure;
 use kinfold_project::{Diagnostic, SourceMap};
 
 use crate::cli::{
-    Cli, Command, ConnectionAction, DestinationAction, DocsAction, ProfileAction, SyncAction,
+    Cli, Command, ConnectionAction, DestinationAction, DocsAction, ProfileAction, SourceAction,
+    SyncAction,
 };
 use crate::report::Output;
 
@@ -269,6 +272,12 @@ pub async fn run(cli: Cli, output: &Output) -> Result<Done, CommandError> {
             resource_type,
         } => list::run(global, &selection, &resource_type, output).await,
         Command::Lineage(arguments) => lineage::run(global, &arguments, output).await,
+        Command::Source {
+            action: SourceAction::Freshness(arguments),
+        } => source::freshness(global, &arguments, output).await,
+        Command::Source {
+            action: SourceAction::Snapshot(arguments),
+        } => source_snapshot::snapshot(global, &arguments, output).await,
         Command::Docs {
             action: DocsAction::Generate,
         } => docs::generate(global, output).await,

@@ -71,10 +71,13 @@ impl Fixture {
                 models: vec![],
                 seeds: vec![],
                 sources: vec![],
+                recorded: std::collections::BTreeMap::new(),
                 generic_tests: vec![],
                 singular_tests: vec![],
                 macros: vec![],
                 docs: BTreeMap::new(),
+                exposures: vec![],
+                groups: vec![],
                 connections: vec![],
                 syncs: vec![],
                 sync_schedules: BTreeMap::new(),
@@ -160,6 +163,8 @@ impl Fixture {
             fqn: vec![],
             config: vec![],
             description: None,
+            source_description: None,
+            freshness: kinfold_project::Freshness::default(),
             columns: vec![],
         });
         self

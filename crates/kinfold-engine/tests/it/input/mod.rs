@@ -25,7 +25,8 @@ use kinfold_compile::session::{SessionOptions, session_state};
 use kinfold_engine::input::{self, InputError, InputFiles, Landing, LandingCounts};
 use kinfold_project::model::StorageOptions;
 use kinfold_project::{
-    Column, FileId, Located, NodeId, ResourceType, Source, SourceFormat, SourceLocation, Span,
+    Column, FileId, Freshness, Located, NodeId, ResourceType, Source, SourceFormat, SourceLocation,
+    Span,
 };
 use tempfile::TempDir;
 
@@ -61,6 +62,8 @@ pub fn source(location: &str, format: SourceFormat, columns: &[(&str, &str)]) ->
         fqn: vec![],
         config: vec![],
         description: None,
+        source_description: None,
+        freshness: Freshness::default(),
         columns: columns.iter().map(column).collect(),
     }
 }

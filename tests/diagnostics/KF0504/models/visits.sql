@@ -1,0 +1,1 @@
+SELECT visitor FROM {{ source('web', 'page_views') }}
