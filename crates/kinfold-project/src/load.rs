@@ -306,7 +306,7 @@ fn load_project(
         }
     }
     if let Some((_, store, _, _)) = found.first()
-        && store.has(recorded::FILE)
+        && store.has(recorded::FILE, reading)
         && let Some(file) = store.read(recorded::FILE, recorded::FILE, reading)
     {
         let text = reading.text(file);

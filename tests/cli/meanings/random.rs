@@ -567,7 +567,11 @@ pub fn what_is_skipped_is_what_a_new_lake_would_have() {
                 |name: &&String| project.models.iter().any(|m| m.name == **name && !m.view);
             let tables: BTreeSet<String> = done.keys().filter(is_table).cloned().collect();
             if let Some(most) = &most {
-                assert!(tables.is_subset(most), "{place}: built {done:?}");
+                // Who takes one of several answers goes by the versions of what it reads.
+                let by_version = |name: &&String| what != "the style" && !project.is_exact(name);
+                let built = tables.iter().filter(|name| !by_version(name));
+                let built: BTreeSet<String> = built.cloned().collect();
+                assert!(built.is_subset(most), "{place}: built {done:?}");
             }
             let counts = seen.entry(what).or_default();
             *counts = (
