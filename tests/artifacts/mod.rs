@@ -90,7 +90,10 @@ exposures:
     owner: {name: Finance, email: finance@example.com}
     maturity: high
     url: https://example.com/revenue
-    depends_on: [ref('orders'), source('raw', 'orders'), metric('revenue')]
+    depends_on:
+      - ref('orders')
+      - source('raw', 'orders')
+      - metric('revenue')
     config: {tags: [weekly], meta: {tier: 1}}
 groups:
   - name: finance
