@@ -15,7 +15,7 @@ use crate::commit::Committer;
 use crate::data_file::{Layout, TARGET_FILE_BYTES, discard, write_files};
 use crate::delete::{Rewrite, no_table, read, scan_error, still_live};
 use crate::deletion_vector::{file_name, is_vector_file};
-use crate::files::LiveFile;
+use crate::files::{LiveFile, LiveFiles};
 use crate::index::index_name;
 use crate::lake::load;
 use crate::write::finish;
@@ -29,7 +29,7 @@ const MOST_DELETED: u64 = 5;
 pub struct Compaction {
     /// Size of the files that it makes, in bytes; files above half of it stay as they are.
     pub target_bytes: u64,
-    /// It does nothing for fewer small files.
+    /// It leaves fewer small files as they are.
     pub min_files: usize,
 }
 
@@ -111,28 +111,29 @@ impl Lake {
         let small: Vec<usize> = (0..live.files.len())
             .filter(|at| {
                 let file = live.files.get(*at);
-                let small = file.is_some_and(|file| file.bytes < compaction.target_bytes / 2);
-                // A file most of whose readers skip rows is worth writing anew, however large.
-                let deleted = file.and_then(|file| file.deleted.as_ref());
-                let holey = deleted.is_some_and(|deleted| {
-                    live.physical_rows_of(*at)
-                        .is_some_and(|rows| deleted.count > rows / MOST_DELETED)
-                });
-                small || holey
+                file.is_some_and(|file| file.bytes < compaction.target_bytes / 2)
             })
             .collect();
-        if small.len() < compaction.min_files.max(2) {
+        let mut chosen: Vec<usize> = (0..live.files.len())
+            .filter(|at| is_holey(&live, *at))
+            .collect();
+        if small.len() >= compaction.min_files.max(2) {
+            chosen.extend(small);
+            chosen.sort_unstable();
+            chosen.dedup();
+        }
+        if chosen.is_empty() {
             return Ok(nothing);
         }
-        let rows: Option<u64> = small.iter().map(|file| live.rows_of(*file)).sum();
-        let sources: HashSet<String> = small
+        let rows: Option<u64> = chosen.iter().map(|file| live.rows_of(*file)).sum();
+        let sources: HashSet<String> = chosen
             .iter()
             .filter_map(|file| live.files.get(*file))
             .map(LiveFile::key)
             .collect();
         let failed = |source| scan_error(table, source);
         let context = self.reading_context();
-        let frame = read(&context, snapshot.native()?.choose(small)).map_err(failed)?;
+        let frame = read(&context, snapshot.native()?.choose(chosen)).map_err(failed)?;
         let stream = frame.execute_stream().await.map_err(failed)?;
         let schema = snapshot.schema();
         let layout = Layout {
@@ -246,6 +247,15 @@ impl Lake {
         }
         Ok(removed)
     }
+}
+
+/// Whether so many rows of a file are deleted that it is worth writing anew, however large.
+fn is_holey(live: &LiveFiles, at: usize) -> bool {
+    let deleted = live.files.get(at).and_then(|file| file.deleted.as_ref());
+    deleted.is_some_and(|deleted| {
+        live.physical_rows_of(at)
+            .is_some_and(|rows| deleted.count > rows / MOST_DELETED)
+    })
 }
 
 /// The objects that a live file is made of: itself, its row index and its deletion vector's.
