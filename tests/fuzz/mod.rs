@@ -30,6 +30,7 @@ pub fn trials() -> Vec<Trial> {
     trials!("fuzz":
         a_seed_is_one_project,
         what_fails_is_found_and_made_smaller,
+        statements_of_any_depth_end_with_an_answer,
         mutated_projects_end_with_an_answer,
     )
 }
@@ -88,6 +89,40 @@ fn mutated_projects_end_with_an_answer() {
         refused < cases || cases < 50,
         "every project was refused: the mutations destroy too much"
     );
+}
+
+/// Operators that lie in one another without a parenthesis, fewer than the limit and more.
+fn statements_of_any_depth_end_with_an_answer() {
+    let area = folder();
+    let chains = [
+        ("SELECT 1", " + 1", " AS a"),
+        ("SELECT 1", "::int", " AS a"),
+        ("SELECT [1]", "[1:1]", " AS a"),
+        ("SELECT 'a'", " || 'a'", " AS a"),
+        ("SELECT 1 AS a WHERE 1 = 1", " AND 1 = 1", ""),
+        ("SELECT 1 AS a WHERE 1", " IS NOT NULL", ""),
+        ("SELECT 1 AS a WHERE 1", " NOT NULL", ""),
+        ("SELECT 1 AS a WHERE TRUE", " IN (TRUE)", ""),
+        ("SELECT 1 AS a", " UNION ALL SELECT 1 AS a", ""),
+        (
+            "SELECT 1 AS a FROM (SELECT 1)",
+            " CROSS JOIN (SELECT 1)",
+            "",
+        ),
+    ];
+    for (start, link, end) in chains {
+        for (length, sound) in [(900, true), (5_000, false), (200_000, false)] {
+            let sql = format!("{start}{}{end}\n", link.repeat(length));
+            let files = corpus::files(&[("kinfold.yml", "name: deep\n"), ("models/a.sql", &sql)]);
+            match run(area.path(), &files) {
+                Ended::Answered { sound: answer } => {
+                    // Not every chain means something; none that is too long may pass.
+                    assert!(sound || !answer, "{length} times `{link}` passes");
+                }
+                Ended::Failed(how) => panic!("{length} times `{link}`: {}", how.words),
+            }
+        }
+    }
 }
 
 fn a_seed_is_one_project() {

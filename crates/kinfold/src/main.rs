@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use kinfold_compile::bind::STACK_BYTES;
+
 use cli::Cli;
 use report::Output;
 
@@ -26,10 +28,28 @@ const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
 /// The command could not run.
 const CANNOT_RUN: u8 = 2;
+/// What Rust's own `main` ends with after a panic.
+const PANICKED: u8 = 101;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(&cli.global);
+    // Plans are walked from end to end, and some are deep.
+    let on_large_stack = std::thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(|| start(cli, output));
+    match on_large_stack.map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        // Whatever panicked has been printed.
+        Ok(Err(_)) => ExitCode::from(PANICKED),
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            ExitCode::from(CANNOT_RUN)
+        }
+    }
+}
+
+fn start(cli: Cli, output: Output) -> ExitCode {
     // What the parts note on their way; nothing unless asked for, because it is no part of the output.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(
@@ -47,7 +67,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores * 2 + 2)
         .enable_all()
-        .thread_stack_size(8 << 20)
+        .thread_stack_size(STACK_BYTES / 4)
         .build()
     {
         Ok(runtime) => runtime,

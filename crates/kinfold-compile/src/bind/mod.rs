@@ -1,6 +1,7 @@
 //! SQL text → the DataFusion plan that will run, or everything that is wrong with the text.
 
 mod names;
+mod parse;
 mod pieces;
 mod problem;
 
@@ -18,17 +19,17 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement as ParsedStatement;
 use futures::FutureExt;
 use sqlparser::ast::Statement;
-use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span as SqlSpan, Token, Tokenizer};
 
 pub use names::{column_place, repeated_columns};
+pub use parse::STACK_BYTES;
+pub(crate) use parse::statements;
 pub use problem::{Problem, closest};
 use problem::{byte_range, from_planner};
 
 use crate::codes;
 use crate::gate::{Refusal, RefusalKind, refusals};
 use crate::relation::{RelationKey, UnpinnedRelation, expand, pin, register, relations_read};
-use crate::session::RECURSION_LIMIT;
 
 /// Binds statements against the relations registered so far.
 pub struct Binder {
@@ -165,11 +166,7 @@ fn ready<T>(
 
 /// Parses exactly one statement; a final semicolon is allowed.
 fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
-    let parsed = Parser::new(&ModelDialect)
-        .with_recursion_limit(RECURSION_LIMIT)
-        .try_with_sql(sql)
-        .and_then(|mut parser| parser.parse_statements());
-    match parsed {
+    match parse::statements(sql) {
         Err(error) => Err(vec![from_planner(
             sql,
             &DataFusionError::SQL(Box::new(error), None),
@@ -200,10 +197,7 @@ fn parse(sql: &str) -> Result<Statement, Vec<Problem>> {
 /// # Errors
 /// When the text is not one statement.
 pub fn parsed(sql: &str) -> Result<ParsedStatement, DataFusionError> {
-    let mut statements = Parser::new(&ModelDialect)
-        .with_recursion_limit(RECURSION_LIMIT)
-        .try_with_sql(sql)?
-        .parse_statements()?;
+    let mut statements = parse::statements(sql)?;
     match (statements.pop(), statements.pop()) {
         (Some(one), None) => Ok(ParsedStatement::Statement(Box::new(one))),
         _ => Err(DataFusionError::Plan(
@@ -216,13 +210,10 @@ pub fn parsed(sql: &str) -> Result<ParsedStatement, DataFusionError> {
 /// what is written behind it.
 #[must_use]
 pub fn expression_problem(text: &str) -> Option<Problem> {
-    let parsed = Parser::new(&ModelDialect)
-        .with_recursion_limit(RECURSION_LIMIT)
-        .try_with_sql(text)
-        .and_then(|mut parser| {
-            parser.parse_expr()?;
-            parser.expect_token(&Token::EOF)
-        });
+    let parsed = parse::parser(text).and_then(|mut parser| {
+        parser.parse_expr()?;
+        parser.expect_token(&Token::EOF)
+    });
     let error = parsed.err()?;
     let error = DataFusionError::SQL(Box::new(error), None);
     Some(from_planner(text, &error).or_at(Some(0..text.len())))

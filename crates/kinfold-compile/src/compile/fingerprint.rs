@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::dialect::ModelDialect;
+use crate::bind::statements;
 use crate::meaning::Meaning;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use kinfold_project::{LinkageParameters, NodeId, Nulls};
-use sqlparser::parser::Parser;
 
 use super::CompiledNode;
 use crate::render::{RenderedNode, RenderedSql};
-use crate::session::RECURSION_LIMIT;
 
 /// 256 bits of BLAKE3 over a node's meaning: equal fingerprints and equal input give equal rows.
 ///
@@ -148,11 +146,7 @@ fn is_view(node: &CompiledNode) -> bool {
 
 /// The statement printed from its syntax tree. Text that does not parse stands for itself.
 fn canonical_sql(sql: &str) -> String {
-    let parsed = Parser::new(&ModelDialect)
-        .with_recursion_limit(RECURSION_LIMIT)
-        .try_with_sql(sql)
-        .and_then(|mut p| p.parse_statements());
-    parsed.map_or_else(
+    statements(sql).map_or_else(
         |_| sql.to_owned(),
         |statements| {
             statements
