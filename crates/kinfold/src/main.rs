@@ -35,21 +35,22 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(&cli.global);
     // Plans are walked from end to end, and some are deep.
-    let on_large_stack = std::thread::Builder::new()
-        .stack_size(STACK_BYTES)
-        .spawn(|| start(cli, output));
-    match on_large_stack.map(std::thread::JoinHandle::join) {
-        Ok(Ok(code)) => code,
-        // Whatever panicked has been printed.
-        Ok(Err(_)) => ExitCode::from(PANICKED),
-        Err(error) => {
-            eprintln!("error: cannot start: {error}");
-            ExitCode::from(CANNOT_RUN)
+    let large = std::thread::Builder::new().stack_size(STACK_BYTES);
+    std::thread::scope(|scope| {
+        let started = large.spawn_scoped(scope, || start(cli, &output));
+        match started.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(code)) => code,
+            // What panicked has said so.
+            Ok(Err(_)) => ExitCode::from(PANICKED),
+            Err(error) => {
+                output.error(&format!("cannot start: {error}"));
+                ExitCode::from(CANNOT_RUN)
+            }
         }
-    }
+    })
 }
 
-fn start(cli: Cli, output: Output) -> ExitCode {
+fn start(cli: Cli, output: &Output) -> ExitCode {
     // What the parts note on their way; nothing unless asked for, because it is no part of the output.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(
@@ -76,7 +77,7 @@ fn start(cli: Cli, output: Output) -> ExitCode {
             return ExitCode::from(CANNOT_RUN);
         }
     };
-    let code = match runtime.block_on(commands::run(cli, &output)) {
+    let code = match runtime.block_on(commands::run(cli, output)) {
         Ok(commands::Done { success: true }) => SUCCESS,
         Ok(commands::Done { success: false }) => FAILURE,
         Err(error) => {

@@ -52,14 +52,12 @@ fn nests(token: &TokenWithSpan) -> bool {
                 | Keyword::XOR
                 | Keyword::NOT
                 | Keyword::IS
-                | Keyword::ISNULL
                 | Keyword::NOTNULL
                 | Keyword::IN
                 | Keyword::LIKE
                 | Keyword::ILIKE
                 | Keyword::RLIKE
                 | Keyword::REGEXP
-                | Keyword::GLOB
                 | Keyword::SIMILAR
                 | Keyword::BETWEEN
                 | Keyword::AT
@@ -105,7 +103,13 @@ impl Depth {
 impl Visitor for Depth {
     type Break = ();
 
-    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expr
+            && access_chain.len() > RECURSION_LIMIT
+        {
+            // Each is a call of a function over the one before.
+            return ControlFlow::Break(());
+        }
         self.down()
     }
 
