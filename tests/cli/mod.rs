@@ -17,6 +17,7 @@ mod recorded;
 mod records;
 mod serve;
 mod sources;
+mod unit_tests;
 
 use libtest_mimic::Trial;
 
@@ -92,5 +93,8 @@ pub fn trials() -> Vec<Trial> {
         sources::a_file_that_is_missing,
         sources::a_file_that_is_cut_off,
         sources::a_file_of_another_schema,
+        unit_tests::they_run_without_any_table,
+        unit_tests::a_model_that_fails_one_is_not_built,
+        unit_tests::what_is_wrong_is_said_where_it_is,
     )
 }

@@ -44,7 +44,10 @@ pub fn proven_tests(project: &CompiledProject) -> BTreeSet<NodeId> {
                     known.insert(RelationKey::own(node.id.clone()), facts);
                 }
             }
-            ResourceType::Source | ResourceType::Seed | ResourceType::Sync => {}
+            ResourceType::Source
+            | ResourceType::Seed
+            | ResourceType::UnitTest
+            | ResourceType::Sync => {}
         }
     }
     proven

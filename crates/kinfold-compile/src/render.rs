@@ -34,6 +34,7 @@ mod span_map;
 mod stage;
 mod table;
 mod template;
+mod unit_test;
 mod value;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use config::{Materialization, NodeConfig, TestSeverity};
 pub use macro_calls::{macro_calls, macro_id};
 pub use relation::{Companion, Relation};
 pub use span_map::{Origin, SpanMap};
+pub use unit_test::{RenderedUnitTest, SCHEMA as UNIT_TEST_SCHEMA};
 
 /// Reads a variable of the process environment.
 pub type EnvVar = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -122,6 +124,8 @@ pub struct RenderedNode {
     pub place: Option<Span>,
     /// What a data test tests: the node and, if any, the column.
     pub tested: Option<Tested>,
+    /// Of a unit test: its model and what stands for the relations that this reads.
+    pub unit_test: Option<RenderedUnitTest>,
     /// The macros of the project and its packages that its template calls itself, by their ids in
     /// `manifest.json`; sorted.
     pub macros: Vec<String>,

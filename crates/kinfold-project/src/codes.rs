@@ -96,6 +96,8 @@ codes! {
     UNKNOWN_SYNC = "KF0211" "unknown-sync";
     /// A selector of `selectors.yml` that selects nothing that can be.
     INVALID_SELECTOR = "KF0212" "invalid-selector";
+    /// A unit test of a model that cannot be run.
+    INVALID_UNIT_TEST = "KF0213" "invalid-unit-test";
 }
 
 #[cfg(test)]

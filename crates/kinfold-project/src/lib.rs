@@ -21,6 +21,7 @@ pub mod selector;
 pub mod suggest;
 pub mod sync;
 pub mod template;
+pub mod unit_test;
 pub mod yaml;
 
 pub use diagnostic::{Code, Diagnostic, FileId, Label, Severity, SourceFile, SourceMap, Span};
@@ -52,3 +53,4 @@ pub use sync::{
     COMMON_OPTIONS, Connection, ConnectionKind, FirstRun, Guard, LogPayload, ManifestSource,
     OnLeave, Reference, Resend, RetryWaits, Sync, SyncMode,
 };
+pub use unit_test::{UnitInput, UnitOverrides, UnitRows, UnitTest};

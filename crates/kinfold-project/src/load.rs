@@ -27,6 +27,7 @@ mod selectors;
 mod sources;
 mod syncs;
 mod test_names;
+mod unit_tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -178,6 +179,7 @@ fn load_project(
         sources: vec![],
         recorded: BTreeMap::new(),
         generic_tests: vec![],
+        unit_tests: vec![],
         singular_tests: vec![],
         macros: vec![],
         docs: BTreeMap::new(),
@@ -231,6 +233,7 @@ fn load_project(
             .get(index)
             .map(|package| package.vars.clone())
             .unwrap_or_default();
+        let fixtures = unit_tests::Fixtures::of(&files, reading);
         let mut parameters = vec![];
         let mut nodes = Nodes {
             model_positions: positions(project.models.iter().map(|n| (&n.package, &n.name)), name),
@@ -267,6 +270,8 @@ fn load_project(
                     .collect(),
             };
             properties::apply(&value, &from, &mut nodes, &mut reading.problems);
+            let tests = &mut project.unit_tests;
+            unit_tests::read(&value, &from, &fixtures, &files, tests, reading);
         }
         for read in &parameters {
             of_no_model(read, &project.models, &mut reading.problems);

@@ -14,6 +14,7 @@ use crate::schedule::{Alert, BuildSchedule, Schedule};
 use crate::selector::Selector;
 use crate::sync::{Connection, Sync};
 use crate::template;
+use crate::unit_test::UnitTest;
 
 /// All files under one root, with the packages that it uses.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Project {
     pub recorded: BTreeMap<NodeId, RecordedSource>,
     /// Data tests declared in properties files.
     pub generic_tests: Vec<GenericTest>,
+    /// Unit tests of models.
+    pub unit_tests: Vec<UnitTest>,
     /// Data tests that are SQL files.
     pub singular_tests: Vec<SingularTest>,
     /// Files that define macros, generic tests among them.

@@ -14,12 +14,15 @@ pub enum ResourceType {
     Model,
     /// A query that must return no row.
     Test,
+    /// A query over rows that are given, whose result is known.
+    UnitTest,
     /// A delivery of a model to a destination.
     Sync,
 }
 
 impl ResourceType {
-    /// The word in node ids and in output: `source`, `seed`, `model`, `test`, `sync`.
+    /// The word in node ids and in output: `source`, `seed`, `model`, `test`, `unit_test`,
+    /// `sync`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -27,8 +30,17 @@ impl ResourceType {
             Self::Seed => "seed",
             Self::Model => "model",
             Self::Test => "test",
+            Self::UnitTest => "unit_test",
             Self::Sync => "sync",
         }
+    }
+}
+
+impl ResourceType {
+    /// Whether it is about other nodes and stores nothing: a data test or a unit test.
+    #[must_use]
+    pub fn is_test(self) -> bool {
+        matches!(self, Self::Test | Self::UnitTest)
     }
 }
 

@@ -19,6 +19,7 @@ mod manifest;
 mod node;
 mod results;
 mod source;
+mod unit_test;
 
 #[cfg(test)]
 mod tests;

@@ -116,6 +116,43 @@ impl Binder {
         }
     }
 
+    /// Binds a common table expression of a query, as the rows that whoever reads it sees.
+    ///
+    /// # Errors
+    /// The names of those that the query has, if this is none of them. Every problem found, as
+    /// [`Binder::bind`], in a place of the whole.
+    pub fn bind_cte(&self, sql: &str, name: &str) -> Result<LogicalPlan, UnboundCte> {
+        let mut statement = parse(sql).map_err(UnboundCte::Problems)?;
+        let mut outer = parse(&format!("SELECT * FROM \"{}\"", name.replace('"', "\"\"")))
+            .map_err(UnboundCte::Problems)?;
+        if let (Statement::Query(query), Statement::Query(outer)) = (&mut statement, &mut outer) {
+            outer.with = query.with.take();
+        }
+        let with = match &outer {
+            Statement::Query(outer) => outer.with.as_ref(),
+            _ => None,
+        };
+        let named = with.iter().flat_map(|with| &with.cte_tables);
+        let names: Vec<String> = named
+            .map(|cte| match cte.alias.name.quote_style {
+                Some(_) => cte.alias.name.value.clone(),
+                None => cte.alias.name.value.to_lowercase(),
+            })
+            .collect();
+        if !names.iter().any(|known| known == name) {
+            return Err(UnboundCte::Unknown(names));
+        }
+        self.plan(outer).map_err(|error| {
+            UnboundCte::Problems(vec![from_planner(sql, &error).or_at(Some(0..sql.len()))])
+        })
+    }
+
+    /// The columns of a relation that is known by this name.
+    #[must_use]
+    pub fn columns(&self, key: &RelationKey) -> Option<&SchemaRef> {
+        self.schemas.get(key)
+    }
+
     /// A bound plan with the plans of the views that it reads, as it runs.
     ///
     /// # Errors
@@ -143,6 +180,15 @@ impl Binder {
         ready(self.state.create_physical_plan(&pinned))?;
         Ok(())
     }
+}
+
+/// Why a common table expression cannot be bound.
+#[derive(Clone, Debug)]
+pub enum UnboundCte {
+    /// There is none of this name among these.
+    Unknown(Vec<String>),
+    /// It is wrong.
+    Problems(Vec<Problem>),
 }
 
 impl pieces::TryBind for Binder {

@@ -7,7 +7,7 @@ use crate::bind::statements;
 use crate::meaning::Meaning;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
-use kinfold_project::{LinkageParameters, NodeId, Nulls};
+use kinfold_project::{LinkageParameters, NodeId, Nulls, UnitRows, UnitTest};
 
 use super::CompiledNode;
 use crate::render::{RenderedNode, RenderedSql};
@@ -156,6 +156,32 @@ fn canonical_sql(sql: &str) -> String {
                 .join(";")
         },
     )
+}
+
+/// The fingerprint of a unit test: its query and all its rows, to the letter.
+pub(super) fn of_unit_test(
+    node: &RenderedNode,
+    sql: &RenderedSql,
+    plan: &LogicalPlan,
+    test: &UnitTest,
+) -> Fingerprint {
+    let mut parts = of_configuration("unit test", node)
+        .with(&canonical_sql(&sql.text))
+        .with(&plan.display_indent_schema().to_string())
+        .with(test.cte.as_ref().map_or("", |cte| &cte.value));
+    let given = test.given.iter().map(|given| &given.rows);
+    for rows in given.chain([&test.expect]) {
+        parts = match rows {
+            UnitRows::Sql { text, .. } => parts.with("sql").with(&canonical_sql(text)),
+            UnitRows::Values { rows, .. } => {
+                let rows = rows.iter().map(|row| row.to_json().to_string());
+                parts
+                    .with("values")
+                    .with(&rows.collect::<Vec<_>>().join("\n"))
+            }
+        };
+    }
+    parts.finish()
 }
 
 pub(super) fn of_mapping(sql: &str, nulls: &[Nulls], plan: &LogicalPlan) -> Fingerprint {

@@ -8,6 +8,7 @@ mod enforced;
 mod fingerprint;
 mod freshness;
 mod linkage;
+mod unit_test;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use enforced::has_contract;
 pub use fingerprint::Fingerprint;
 pub use freshness::FreshnessCheck;
 pub use linkage::misfit;
+pub use unit_test::{CompiledUnitTest, ExpectedRows};
 
 use crate::bind::{Binder, Problem, column_place, repeated_columns};
 use crate::codes;
@@ -114,6 +116,8 @@ pub struct CompiledNode {
     pub sql: Option<RenderedSql>,
     /// What a generic data test is attached to.
     pub tested: Option<Tested>,
+    /// Of a unit test: what is given and what is expected.
+    pub unit_test: Option<CompiledUnitTest>,
     /// Where problems of the node as a whole are shown.
     pub place: Option<Span>,
 }
@@ -187,6 +191,7 @@ impl Compiler<'_> {
         let known = self.found.len();
         let bound = match node.resource {
             ResourceType::Source | ResourceType::Seed => self.input(node),
+            ResourceType::UnitTest if self.parents_bound(node) => self.unit_test(node),
             _ if self.parents_bound(node) => self.query(node),
             _ => None,
         };
@@ -445,6 +450,7 @@ fn unplanned(node: &RenderedNode) -> CompiledNode {
         parameters: None,
         sql: node.sql.clone(),
         tested: node.tested.clone(),
+        unit_test: None,
         place: node.place,
     }
 }

@@ -111,6 +111,9 @@ impl Run {
         relation: &Relation,
         call: Option<usize>,
     ) -> Result<Option<&[AskedColumn]>, Error> {
+        // What stands for a relation has its columns.
+        let given = self.given.as_ref();
+        let relation = given.map_or(relation, |given| given.original(relation));
         if self.relation.as_ref() == Some(relation) && !self.incremental {
             // What is built in full is not there before.
             return Ok(None);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use kinfold_project::{
     ConfigLayer, GenericTest, Macro, MacroKind, NodeId, Project, ResourceType, Span, TestTarget,
+    UnitTest,
 };
 
 use super::built_in::{Audit, audit};
@@ -33,6 +34,8 @@ pub(super) struct Draft<'p> {
     pub place: Span,
     /// The data test, if it is a generic one.
     pub test: Option<TestDraft<'p>>,
+    /// The unit test, if it is one.
+    pub unit_test: Option<&'p UnitTest>,
     /// Whether it has a template.
     pub template: bool,
     /// The schema and name of a source, which are fixed.
@@ -82,6 +85,7 @@ pub(super) fn drafts(project: &Project) -> (Vec<Draft<'_>>, HashMap<String, Body
             overrides: &model.overrides,
             place: Span::new(model.file, 0, 0),
             test: None,
+            unit_test: None,
             template: true,
             fixed: None,
         });
@@ -97,6 +101,7 @@ pub(super) fn drafts(project: &Project) -> (Vec<Draft<'_>>, HashMap<String, Body
             overrides: &[],
             place: declared_at(&seed.config).unwrap_or_else(|| nowhere(project)),
             test: None,
+            unit_test: None,
             template: false,
             fixed: None,
         });
@@ -112,6 +117,7 @@ pub(super) fn drafts(project: &Project) -> (Vec<Draft<'_>>, HashMap<String, Body
             overrides: &[],
             place: source.table.span,
             test: None,
+            unit_test: None,
             template: false,
             fixed: Some((&source.schema, &source.identifier)),
         });
@@ -128,6 +134,7 @@ pub(super) fn drafts(project: &Project) -> (Vec<Draft<'_>>, HashMap<String, Body
             overrides: &[],
             place: Span::new(test.file, 0, 0),
             test: None,
+            unit_test: None,
             template: true,
             fixed: None,
         });
@@ -160,7 +167,33 @@ pub(super) fn drafts(project: &Project) -> (Vec<Draft<'_>>, HashMap<String, Body
                 declared: test,
                 template,
             }),
+            unit_test: None,
             template: true,
+            fixed: None,
+        });
+    }
+    for test in &project.unit_tests {
+        let models = project.models.iter();
+        let model = models
+            .filter(|model| model.package == test.package)
+            .find(|model| model.name == test.model.value);
+        // The template of the model, rendered once more.
+        let body = model.and_then(|model| bodies.get(model.id.as_str()).cloned());
+        if let Some(body) = body {
+            bodies.insert(test.id.as_str().to_owned(), body);
+        }
+        drafts.push(Draft {
+            id: test.id.clone(),
+            resource: ResourceType::UnitTest,
+            package: &test.package,
+            name: &test.name.value,
+            fqn: test.fqn.clone(),
+            layers: &test.config,
+            overrides: &[],
+            place: test.name.span,
+            test: None,
+            unit_test: Some(test),
+            template: false,
             fixed: None,
         });
     }

@@ -37,6 +37,9 @@ impl Object for Function {
 
     fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
         let run = Run::of(state)?;
+        if let Some(value) = run.given.as_ref().and_then(|given| given.result(self.name)) {
+            return Ok(value);
+        }
         (self.body)(state, &run, Args::new(args))
     }
 
@@ -254,7 +257,11 @@ fn target(
             if let Some(id) = id(&run.registry, target.index) {
                 lock(&run.records).depends_on.push((id, span));
             }
-            Ok(RelationValue::value(target.relation))
+            let relation = match &run.given {
+                Some(given) => given.in_place_of(target.relation),
+                None => target.relation,
+            };
+            Ok(RelationValue::value(relation))
         }
         Err(diagnostic) => {
             run.report(*diagnostic);
@@ -324,6 +331,9 @@ fn var(state: &mut State<'_, '_>, run: &Arc<Run>, mut args: Args) -> Result<Valu
     let name = args.text("var", "name")?;
     let default = args.take("default");
     args.finish("var")?;
+    if let Some(value) = run.given.as_ref().and_then(|given| given.vars.get(&name)) {
+        return Ok(value.clone());
+    }
     if let Some(value) = run.registry.command_vars.get(&name) {
         return Ok(from_json(value));
     }
@@ -382,6 +392,10 @@ fn env_var(run: &Arc<Run>, mut args: Args) -> Result<Value, Error> {
             .with_help("secrets can be used in environments and connections only"),
         );
         return Ok(Value::from(""));
+    }
+    let given = run.given.as_ref();
+    if let Some(value) = given.and_then(|given| given.env_vars.get(&name)) {
+        return Ok(value.clone());
     }
     match ((run.registry.env)(&name), default) {
         (Some(value), _) => Ok(Value::from(value)),

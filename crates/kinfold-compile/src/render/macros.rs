@@ -72,6 +72,9 @@ impl Object for MacroValue {
                 invoke(state, &run, function, &name, "macro", span, args)
             }
             Meaning::Name(name) => {
+                if let Some(value) = run.given.as_ref().and_then(|given| given.result(name)) {
+                    return Ok(value);
+                }
                 let package = run
                     .registry
                     .package_of(state.name())
@@ -324,6 +327,16 @@ impl Object for PackageValue {
         args: &[Value],
     ) -> Result<Value, Error> {
         let run = Run::of(state)?;
+        if let Some(given) = &run.given {
+            let whole = format!("{}.{method}", self.name);
+            let own = self.name == run.registry.project;
+            let result = given
+                .result(&whole)
+                .or_else(|| given.result(method).filter(|_| own));
+            if let Some(value) = result {
+                return Ok(value);
+            }
+        }
         let Some(index) = self.find(method) else {
             if let Some(function) = self.function(method) {
                 return function.call(state, args);

@@ -12,6 +12,7 @@ use super::answers::Asked;
 use super::mark;
 use super::registry::{Problem, Registry, lock};
 use super::relation::{Relation, RelationValue};
+use super::unit_test::Given;
 use super::value::from_json;
 
 /// The name under which templates find the rendering that they belong to.
@@ -75,6 +76,8 @@ pub(super) struct Run {
     pub vars: BTreeMap<String, Value>,
     /// Where to point when nothing better is known.
     pub place: Span,
+    /// What a unit test puts in the place of what the project has.
+    pub given: Option<Arc<Given>>,
     /// What it collects.
     pub records: Mutex<Records>,
 }

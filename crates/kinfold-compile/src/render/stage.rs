@@ -63,17 +63,17 @@ pub(super) fn render(context: &RenderContext<'_>) -> (RenderedProject, Vec<Diagn
     (rendered, diagnostics)
 }
 
-struct Stage<'p> {
-    project: &'p Project,
-    registry: Arc<Registry>,
+pub(super) struct Stage<'p> {
+    pub(super) project: &'p Project,
+    pub(super) registry: Arc<Registry>,
     env: Environment<'static>,
     /// Names of all functions, macros and packages.
     globals: BTreeSet<String>,
-    diagnostics: Vec<Diagnostic>,
+    pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 impl<'p> Stage<'p> {
-    fn run(&self, draft: &Draft<'_>, place: Span) -> Run {
+    pub(super) fn run(&self, draft: &Draft<'_>, place: Span) -> Run {
         Run {
             registry: Arc::clone(&self.registry),
             id: draft.id.clone(),
@@ -89,6 +89,7 @@ impl<'p> Stage<'p> {
             yaml: false,
             vars: BTreeMap::new(),
             place,
+            given: None,
             records: Mutex::default(),
         }
     }
@@ -119,6 +120,7 @@ impl<'p> Stage<'p> {
                 yaml: false,
                 vars: BTreeMap::new(),
                 place,
+                given: None,
                 records: Mutex::default(),
             };
             let mut problem = diagnostic(&run, &error);
@@ -185,7 +187,7 @@ impl<'p> Stage<'p> {
     /// Evaluates the Jinja of a value in a rendering of its own. With `calls`, text that is a call
     /// of `ref`, `source`, `var`, `env_var` or `doc` is an expression without braces, as dbt has it
     /// for arguments of data tests.
-    fn evaluate(
+    pub(super) fn evaluate(
         &mut self,
         run: Arc<Run>,
         value: &kinfold_project::Value,
@@ -254,7 +256,7 @@ impl<'p> Stage<'p> {
     fn resolve(&mut self, drafts: &[Draft<'p>], configs: &[NodeConfig]) -> Vec<Resolved> {
         let mut resolved = Vec::new();
         for (draft, config) in drafts.iter().zip(configs) {
-            if draft.resource == ResourceType::Test {
+            if draft.resource.is_test() {
                 continue;
             }
             let relation = match draft.fixed {
@@ -378,7 +380,7 @@ impl<'p> Stage<'p> {
         let nodes = drafts
             .iter()
             .zip(configs)
-            .filter(|(draft, _)| draft.resource != ResourceType::Test)
+            .filter(|(draft, _)| !draft.resource.is_test())
             .zip(resolved)
             .filter(|((draft, _), found)| draft.fixed.is_none() && found.enabled);
         for ((draft, config), found) in nodes {
@@ -418,7 +420,7 @@ impl<'p> Stage<'p> {
         let mut project = RenderedProject::default();
         let mut index = 0;
         for (draft, config) in drafts.iter().zip(configs) {
-            let own = (draft.resource != ResourceType::Test).then_some(index);
+            let own = (!draft.resource.is_test()).then_some(index);
             index += usize::from(own.is_some());
             if !config.enabled {
                 project.disabled.push(draft.id.clone());
@@ -440,6 +442,9 @@ impl<'p> Stage<'p> {
     }
 
     fn node(&mut self, draft: &Draft<'p>, config: NodeConfig, index: Option<usize>) -> Outcome {
+        if let Some(test) = draft.unit_test {
+            return self.unit_test(draft, test, config);
+        }
         let found = index.and_then(|i| self.registry.resolved.get()?.get(i).cloned());
         let mut run = self.run(draft, draft.place);
         run.index = index;
@@ -492,6 +497,7 @@ impl<'p> Stage<'p> {
                     .collect(),
                 place: Some(draft.place),
                 tested,
+                unit_test: None,
                 macros,
             }),
             messages,
@@ -517,7 +523,7 @@ impl<'p> Stage<'p> {
     }
 
     /// Renders the template of a node, with its map.
-    fn sql(&mut self, draft: &Draft<'p>, run: Run, config: &NodeConfig) -> Sql {
+    pub(super) fn sql(&mut self, draft: &Draft<'p>, run: Run, config: &NodeConfig) -> Sql {
         let places = draft.test.as_ref().map(|test| Places {
             default: draft.place,
             words: words(test.declared, config.filter.as_ref().map(|f| f.span)),
@@ -535,6 +541,7 @@ impl<'p> Stage<'p> {
             relation: run.relation.clone(),
             config: run.config.clone(),
             vars: run.vars.clone(),
+            given: run.given.clone(),
             records: Mutex::default(),
             ..run
         };
@@ -695,6 +702,7 @@ impl<'p> Stage<'p> {
                 relation: None,
                 config: BTreeMap::new(),
                 vars: BTreeMap::new(),
+                given: None,
                 records: Mutex::default(),
                 ..*run
             };
@@ -745,13 +753,13 @@ const CAPTURES: [&str; 6] = [
 ];
 
 /// What became of the template of a node.
-enum Sql {
+pub(super) enum Sql {
     Rendered(Box<RenderedSql>, Box<Records>),
     Waiting(Box<Waiting>),
     Failed,
 }
 
-enum Outcome {
+pub(super) enum Outcome {
     Rendered(Box<RenderedNode>, Vec<String>),
     Disabled,
     Waiting(Box<Waiting>),

@@ -173,17 +173,14 @@ impl SelectGraph {
         reached(start, depth, &self.children)
     }
 
-    /// The nodes and every data test that reads one of them.
+    /// The nodes, every data test that reads one of them, and their unit tests.
     pub(super) fn with_tests(&self, mut nodes: BTreeSet<usize>) -> BTreeSet<usize> {
         let tests: Vec<usize> = nodes
             .iter()
             .filter_map(|index| self.children.get(*index))
             .flatten()
             .copied()
-            .filter(|child| {
-                self.node(*child)
-                    .is_some_and(|n| n.resource == ResourceType::Test)
-            })
+            .filter(|child| self.node(*child).is_some_and(|n| n.resource.is_test()))
             .collect();
         nodes.extend(tests);
         nodes
@@ -267,6 +264,14 @@ fn places(project: &Project) -> BTreeMap<NodeId, Declared> {
         };
         places.insert(test.id.clone(), declared);
     }
+    for test in &project.unit_tests {
+        let declared = Declared {
+            fqn: test.fqn.clone(),
+            paths: vec![path(test.name.span.file)],
+            source: None,
+        };
+        places.insert(test.id.clone(), declared);
+    }
     places
 }
 
@@ -315,6 +320,7 @@ fn unrendered(id: NodeId, declared: Declared) -> SelectNode {
         Some("source") => ResourceType::Source,
         Some("seed") => ResourceType::Seed,
         Some("test") => ResourceType::Test,
+        Some("unit_test") => ResourceType::UnitTest,
         _ => ResourceType::Model,
     };
     let package = parts.next().unwrap_or_default().to_owned();
@@ -349,6 +355,7 @@ fn config(node: &RenderedNode) -> serde_json::Map<String, Json> {
     let materialized = match node.resource {
         ResourceType::Model | ResourceType::Seed => Some(config.materialized.value.as_str()),
         ResourceType::Test => Some("test"),
+        ResourceType::UnitTest => Some("unit"),
         ResourceType::Source | ResourceType::Sync => None,
     };
     if let Some(word) = materialized {

@@ -23,6 +23,7 @@ pub(super) enum Method {
     },
     Package(Pattern),
     TestName(Pattern),
+    UnitTest(Pattern),
     TestType(TestType),
     State(StateTest),
     Result(String),
@@ -65,7 +66,7 @@ enum Part {
 }
 
 /// The methods that [`Method::parse`] knows, for suggestions.
-const METHODS: [&str; 14] = [
+const METHODS: [&str; 15] = [
     "config",
     "file",
     "fqn",
@@ -79,11 +80,12 @@ const METHODS: [&str; 14] = [
     "tag",
     "test_name",
     "test_type",
+    "unit_test",
     "config.materialized",
 ];
 
 /// dbt's other methods.
-const NOT_YET: [&str; 10] = [
+const NOT_YET: [&str; 9] = [
     "access",
     "exposure",
     "function",
@@ -92,7 +94,6 @@ const NOT_YET: [&str; 10] = [
     "saved_query",
     "semantic_model",
     "source_status",
-    "unit_test",
     "version",
 ];
 
@@ -119,6 +120,7 @@ impl Method {
             "file" => Self::File(Pattern::of_words(value)),
             "package" => Self::Package(Pattern::of_words(value)),
             "test_name" => Self::TestName(Pattern::of_words(value)),
+            "unit_test" => Self::UnitTest(Pattern::of_words(value)),
             "source" => {
                 let parts: Vec<Pattern> = value.split('.').map(Pattern::of_words).collect();
                 if parts.len() > 3 {
@@ -132,7 +134,7 @@ impl Method {
             "resource_type" => Self::ResourceType(resource_types(value).ok_or_else(|| {
                 invalid(
                     "resource_type",
-                    "`model`, `seed`, `source`, `sync`, `test` or `all`",
+                    "`model`, `seed`, `source`, `sync`, `test`, `unit_test` or `all`",
                 )
             })?),
             "test_type" => {
@@ -219,14 +221,17 @@ impl Method {
                 let own = test.rsplit('.').next().unwrap_or(test);
                 name.matches(test) || name.matches(own)
             }),
+            Self::UnitTest(name) => {
+                node.resource == ResourceType::UnitTest && name.matches(&node.name)
+            }
             Self::TestType(kind) => {
-                node.resource == ResourceType::Test
-                    && match kind {
-                        TestType::Data => true,
-                        TestType::Generic => node.test.is_some(),
-                        TestType::Singular => node.test.is_none(),
-                        TestType::Unit => false,
-                    }
+                let data = node.resource == ResourceType::Test;
+                match kind {
+                    TestType::Data => data,
+                    TestType::Generic => data && node.test.is_some(),
+                    TestType::Singular => data && node.test.is_none(),
+                    TestType::Unit => node.resource == ResourceType::UnitTest,
+                }
             }
         }
     }
@@ -235,9 +240,12 @@ impl Method {
     pub(super) fn names(&self) -> Option<&str> {
         let pattern = match self {
             Self::Fqn(fqn) => &fqn.name,
-            Self::Tag(p) | Self::Path(p) | Self::File(p) | Self::Package(p) | Self::TestName(p) => {
-                p
-            }
+            Self::Tag(p)
+            | Self::Path(p)
+            | Self::File(p)
+            | Self::Package(p)
+            | Self::TestName(p)
+            | Self::UnitTest(p) => p,
             Self::Source(parts) if parts.iter().any(|part| is_glob(part.text())) => return None,
             Self::Source(parts) => parts.last()?,
             Self::ResourceType(_)
@@ -297,6 +305,10 @@ impl Method {
                 name.text(),
                 nodes().filter_map(|n| n.test.clone()).collect(),
             ),
+            Self::UnitTest(name) => {
+                let tests = nodes().filter(|n| n.resource == ResourceType::UnitTest);
+                (name.text(), tests.map(|n| n.name.clone()).collect())
+            }
             Self::Config { keys, value } => {
                 let values =
                     nodes().filter_map(|n| configured(n, keys)?.as_str().map(str::to_owned));
@@ -388,8 +400,9 @@ fn resource_types(value: &str) -> Option<ResourceTypes> {
         "source" => ResourceTypes::Only(ResourceType::Source),
         "sync" => ResourceTypes::Only(ResourceType::Sync),
         "test" => ResourceTypes::Only(ResourceType::Test),
+        "unit_test" => ResourceTypes::Only(ResourceType::UnitTest),
         "analysis" | "exposure" | "function" | "metric" | "saved_query" | "semantic_model"
-        | "snapshot" | "unit_test" => ResourceTypes::None,
+        | "snapshot" => ResourceTypes::None,
         _ => return None,
     })
 }

@@ -81,7 +81,9 @@ impl Writer<'_> {
                     ..schema
                 },
             };
-            let value = if fields && property.schema.constant().is_none() {
+            let row = self.candidate.request.row();
+            let is_field = fields && row.is_some_and(|row| row.property(&property.name).is_some());
+            let value = if is_field && property.schema.constant().is_none() {
                 let root = if property.name == self.candidate.key {
                     "row.key"
                 } else {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::api::{Api, Operation};
+use super::connection::is_credential;
 use super::prose;
 use super::schema::{Kind, Property, Schema};
 use super::words::{BATCHES, LISTS, ROWS, has, identities, identity, words};
@@ -215,7 +216,11 @@ fn unusual(format: Format, name: &str) -> Option<String> {
 
 /// The parameters of the query as the fields of a row.
 fn query_schema(api: &Api, operation: &Operation) -> Schema {
-    let properties = operation.parameters_in("query").map(|parameter| Property {
+    // What proves who asks is no field of a row.
+    let parameters = operation
+        .parameters_in("query")
+        .filter(|parameter| !is_credential(&parameter.name) && !is_key(api, &parameter.name));
+    let properties = parameters.map(|parameter| Property {
         name: parameter.name.clone(),
         required: parameter.required,
         schema: Schema {
@@ -228,6 +233,21 @@ fn query_schema(api: &Api, operation: &Operation) -> Schema {
         properties: properties.collect(),
         ..Schema::default()
     }
+}
+
+/// Whether a scheme of credentials is a parameter of this name.
+fn is_key(api: &Api, name: &str) -> bool {
+    let schemes = ["/components/securitySchemes", "/securityDefinitions"];
+    let schemes = schemes
+        .iter()
+        .filter_map(|path| api.root.pointer(path)?.as_object());
+    let text = |scheme: &Value, key: &str| scheme.get(key).and_then(Value::as_str) == Some(name);
+    schemes
+        .flat_map(|schemes| schemes.values())
+        .map(|scheme| api.resolve(scheme))
+        .any(|scheme| {
+            scheme.get("in").and_then(Value::as_str) == Some("query") && text(scheme, "name")
+        })
 }
 
 /// A list in a body that may hold the rows.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use kinfold_compile::compile::{CompiledNode, CompiledProject};
 use kinfold_compile::render::Relation;
 use kinfold_lake::Lake;
+use kinfold_project::NodeId;
 use kinfold_project::model::ResolvedEnvironment;
-use kinfold_project::{NodeId, ResourceType};
 
 use super::kind_of;
 use crate::context::absolute_location;
@@ -75,7 +75,7 @@ impl Deferral {
     /// What that environment has of a node, under the names of this one.
     pub(super) fn of(&self, node: &CompiledNode) -> Option<PublishedNode> {
         let found = self.document.nodes.get(&node.id)?;
-        if found.kind != kind_of(node) || node.resource == ResourceType::Test {
+        if found.kind != kind_of(node) || node.resource.is_test() {
             return None;
         }
         let named = |relation: &Relation| (relation.schema.clone(), relation.name.clone());

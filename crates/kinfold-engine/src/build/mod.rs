@@ -13,6 +13,7 @@ mod profile;
 mod segment;
 mod statement;
 mod table;
+mod unit_test;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -110,6 +111,9 @@ pub struct NodeResult {
     /// Alarms of an identity, which are rows of its companion `__alarms`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alarms: Option<u64>,
+    /// Of a unit test that fails: the rows that differ, in lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<String>,
     /// How long it took, milliseconds.
     pub elapsed_ms: u64,
 }
@@ -168,6 +172,7 @@ async fn run(engine: Engine, request: BuildRequest<'_>) -> Result<BuildReport, E
         results: vec![],
         broken: BTreeSet::new(),
         unsound: BTreeSet::new(),
+        disproved: BTreeSet::new(),
         counted: BTreeMap::new(),
         ahead: BTreeMap::new(),
     };
@@ -215,6 +220,8 @@ struct Run<'a> {
     broken: BTreeSet<NodeId>,
     /// Nodes that were built and did not pass their tests: nothing may be built on them.
     unsound: BTreeSet<NodeId>,
+    /// Models that fail a unit test: they are not built.
+    disproved: BTreeSet<NodeId>,
     /// Failures of tests that were counted together and not looked at yet.
     counted: BTreeMap<NodeId, i64>,
     /// In a plan: what would be built before what is looked at, with what is known of its data.
@@ -234,14 +241,19 @@ impl Run<'_> {
     async fn all(&mut self) {
         let compiled = self.request.compiled;
         let selected = |id: &&NodeId| self.request.selected.contains(*id);
-        let (tests, builds): (Vec<&NodeId>, Vec<&NodeId>) =
-            compiled.order.iter().filter(selected).partition(|id| {
-                compiled
-                    .nodes
-                    .get(*id)
-                    .is_some_and(|n| n.resource == ResourceType::Test)
-            });
-        let total = tests.len() + builds.len();
+        let resource = |id: &NodeId| compiled.nodes.get(id).map(|node| node.resource);
+        let (unit_tests, others): (Vec<&NodeId>, Vec<&NodeId>) = compiled
+            .order
+            .iter()
+            .filter(selected)
+            .partition(|id| resource(id) == Some(ResourceType::UnitTest));
+        let total = unit_tests.len() + others.len();
+        let (tests, builds): (Vec<&NodeId>, Vec<&NodeId>) = others
+            .into_iter()
+            .partition(|id| resource(id) == Some(ResourceType::Test));
+        // Those of models that are built come right before them.
+        self.unit_tests(&unit_tests, |model| !builds.contains(&model), total)
+            .await;
         let mut waiting = tests;
         let mut undone: BTreeSet<&NodeId> = builds.iter().copied().collect();
         self.tests_that_are_ready(&mut waiting, &undone, total)
@@ -250,6 +262,8 @@ impl Run<'_> {
             if self.request.cancel.is_cancelled() {
                 return;
             }
+            self.unit_tests(&unit_tests, |model| model == id, total)
+                .await;
             self.node(id, total).await;
             undone.remove(id);
             self.tests_that_are_ready(&mut waiting, &undone, total)
@@ -337,6 +351,7 @@ impl Run<'_> {
                 .node
                 .as_ref()
                 .and_then(|node| node.companions.get("alarms")?.rows),
+            difference: None,
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         };
         if let Some(published) = outcome.node {
@@ -347,6 +362,9 @@ impl Run<'_> {
     }
 
     fn blocked(&self, node: &CompiledNode) -> Option<String> {
+        if self.disproved.contains(&node.id) {
+            return Some("it fails a unit test".to_owned());
+        }
         for parent in &node.depends_on {
             if self.broken.contains(parent) {
                 return Some(format!("`{parent}` failed"));
@@ -378,7 +396,9 @@ impl Run<'_> {
             ResourceType::Source => self.source(node).await,
             ResourceType::Seed => self.seed(node).await,
             ResourceType::Test => self.test(node).await,
-            ResourceType::Model | ResourceType::Sync => self.model(node).await,
+            ResourceType::Model | ResourceType::UnitTest | ResourceType::Sync => {
+                self.model(node).await
+            }
         }
     }
 
@@ -582,6 +602,7 @@ pub fn kind_of(node: &CompiledNode) -> &'static str {
         (ResourceType::Source, _) => "source",
         (ResourceType::Seed, _) => "seed",
         (ResourceType::Test, _) => "test",
+        (ResourceType::UnitTest, _) => "unit_test",
         (ResourceType::Sync, _) => "sync",
         (ResourceType::Model, m) => match m {
             Materialization::View => "view",

@@ -118,12 +118,14 @@ pub async fn plan(engine: &Engine, request: PlanRequest<'_>) -> Result<PlanRepor
         results: vec![],
         broken: BTreeSet::new(),
         unsound: BTreeSet::new(),
+        disproved: BTreeSet::new(),
         counted: BTreeMap::new(),
         ahead: BTreeMap::new(),
     };
     let compiled = request.compiled;
     let is_planned = |node: &&CompiledNode| {
-        !matches!(node.resource, ResourceType::Test | ResourceType::Sync)
+        !node.resource.is_test()
+            && node.resource != ResourceType::Sync
             && request.selected.contains(&node.id)
     };
     let order = || {

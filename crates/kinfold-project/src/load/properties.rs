@@ -159,14 +159,12 @@ pub(super) fn apply(
     }
     let known = [FILE_KEYS, &["syncs", "connections"]].concat();
     fields.check_keys(&known, Severity::Warning, problems);
-    for key in ["unit_tests", "snapshots"] {
-        if fields.get(key).is_some() {
-            problems.push(Diagnostic::warning(
-                codes::UNSUPPORTED,
-                format!("`{key}` are not supported yet and are ignored"),
-                fields.key_span(key),
-            ));
-        }
+    if fields.get("snapshots").is_some() {
+        problems.push(Diagnostic::warning(
+            codes::UNSUPPORTED,
+            "`snapshots` are not supported yet and are ignored",
+            fields.key_span("snapshots"),
+        ));
     }
     for (key, is_seed) in [("models", false), ("seeds", true)] {
         for item in fields.list(key, problems) {

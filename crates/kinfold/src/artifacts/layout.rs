@@ -72,6 +72,16 @@ impl<'p> Layout<'p> {
             };
             places.insert(test.id.clone(), place);
         }
+        for test in &project.unit_tests {
+            let place = Place {
+                package: &test.package,
+                original: original_path(project, &test.package, test.name.span.file),
+                path: format!("{}/{}.sql", test.model.value, test.name.value),
+                fqn: &test.fqn,
+                shared: true,
+            };
+            places.insert(test.id.clone(), place);
+        }
         Self(places)
     }
 

@@ -16,6 +16,7 @@ use super::layout::Layout;
 use super::lineage::lineage;
 use super::node::{Declared, Known};
 use super::source::{docs, macro_entry, source};
+use super::unit_test;
 
 /// The whole document. Nodes that could not be rendered are not in it.
 pub(super) fn document(
@@ -36,6 +37,9 @@ pub(super) fn document(
         let Some(place) = layout.place(&node.id) else {
             continue;
         };
+        if node.unit_test.is_some() {
+            continue;
+        }
         edges.node(node);
         let table = project.sources.iter().find(|source| source.id == node.id);
         if let Some(table) = table {
@@ -70,6 +74,7 @@ pub(super) fn document(
         edges.add(&id, inputs.iter().map(NodeId::as_str));
         exposures.insert(id, entry);
     }
+    let unit_tests = unit_tests(project, rendered, &mut edges, created_at);
     let groups = declared::groups(project);
     let group_map = declared::group_map(project, &nodes);
     let calls = macro_calls(project);
@@ -105,7 +110,7 @@ pub(super) fn document(
         "group_map": group_map,
         "saved_queries": {},
         "semantic_models": {},
-        "unit_tests": {},
+        "unit_tests": unit_tests,
     })
 }
 
@@ -169,6 +174,25 @@ fn combined(test: &GenericTest) -> Vec<String> {
             .collect(),
         _ => vec![],
     }
+}
+
+/// Unit tests have a section of their own.
+fn unit_tests(
+    project: &Project,
+    rendered: &RenderedProject,
+    edges: &mut Edges,
+    created_at: i64,
+) -> BTreeMap<String, Json> {
+    let mut entries = BTreeMap::new();
+    for node in rendered.nodes.values() {
+        let Some(test) = &node.unit_test else {
+            continue;
+        };
+        edges.node(node);
+        let entry = unit_test::entry(project, node, &test.declared, created_at);
+        entries.insert(node.id.to_string(), entry);
+    }
+    entries
 }
 
 fn default_schema<'p>(project: &'p Project, run: &RunFacts) -> &'p str {

@@ -26,11 +26,14 @@ impl RunResult {
     /// The result of a node as dbt would say it.
     pub fn of(result: &NodeResult, compiled: &CompiledProject) -> Self {
         let node = compiled.nodes.get(&result.id);
-        let is_test = result.kind == "test";
+        let is_test = matches!(result.kind.as_str(), "test" | "unit_test");
         let message = match result.status {
             NodeStatus::Skipped => format!("skipped: {}", result.reason),
             NodeStatus::Reused => format!("reused: {}", result.reason),
-            _ => result.reason.clone(),
+            _ => match &result.difference {
+                Some(table) => format!("{}\n\n{table}\n", result.reason),
+                None => result.reason.clone(),
+            },
         };
         Self {
             id: result.id.clone(),
@@ -152,6 +155,7 @@ mod tests {
             version: Some(4),
             quarantined: None,
             alarms: None,
+            difference: None,
             elapsed_ms: 1500,
         };
         let compiled = CompiledProject::default();

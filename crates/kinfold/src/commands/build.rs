@@ -25,7 +25,7 @@ pub enum Verb {
     Run,
     /// Seeds.
     Seed,
-    /// Data tests.
+    /// Data tests and unit tests.
     Test,
 }
 
@@ -35,7 +35,7 @@ impl Verb {
             Self::Build => resource != ResourceType::Sync,
             Self::Run => matches!(resource, ResourceType::Source | ResourceType::Model),
             Self::Seed => resource == ResourceType::Seed,
-            Self::Test => resource == ResourceType::Test,
+            Self::Test => resource.is_test(),
         }
     }
 }
@@ -48,7 +48,10 @@ pub async fn run(
 ) -> Result<Done, CommandError> {
     let mut workspace = Workspace::load(global, options.as_of)?;
     workspace.require_sound()?;
-    let (engine, bound) = prepare(&mut workspace, options).await?;
+    let (engine, bound) = match unit_tests_only(&mut workspace, options, verb).await? {
+        Some(bound) => (open(&workspace, options).await?, bound),
+        None => prepare(&mut workspace, options).await?,
+    };
     if matches!(verb, Verb::Build | Verb::Test) {
         workspace.test_mappings(&bound).await;
         workspace.require_sound()?;
@@ -77,15 +80,45 @@ pub async fn prepare(
     workspace: &mut Workspace,
     options: &RunOptions,
 ) -> Result<(Engine, Bound), CommandError> {
-    let mut engine_options = EngineOptions::default();
-    if let Some(limit) = options.memory_limit {
-        engine_options.memory_limit = limit;
-    }
-    let engine = workspace.engine(engine_options).await?;
+    let engine = open(workspace, options).await?;
     let bound = workspace.bind(Some(&engine), options.full_refresh).await?;
     super::check::write(workspace, &bound)?;
     workspace.require_sound()?;
     Ok((engine, bound))
+}
+
+async fn open(workspace: &Workspace, options: &RunOptions) -> Result<Engine, CommandError> {
+    let mut engine_options = EngineOptions::default();
+    if let Some(limit) = options.memory_limit {
+        engine_options.memory_limit = limit;
+    }
+    workspace.engine(engine_options).await
+}
+
+/// The project bound without its data, if nothing but unit tests is to be run: they need none.
+async fn unit_tests_only(
+    workspace: &mut Workspace,
+    options: &RunOptions,
+    verb: Verb,
+) -> Result<Option<Bound>, CommandError> {
+    if verb != Verb::Test || workspace.project.unit_tests.is_empty() {
+        return Ok(None);
+    }
+    let bound = workspace.bind(None, options.full_refresh).await?;
+    let tests = [ResourceType::Test, ResourceType::UnitTest];
+    let Ok(chosen) = selected(workspace, &bound, &options.selection, Some(&tests)) else {
+        return Ok(None);
+    };
+    let is_ready = |id: &NodeId| {
+        let node = bound.compiled.nodes.get(id);
+        node.is_some_and(|node| node.resource == ResourceType::UnitTest)
+    };
+    if chosen.is_empty() || !chosen.iter().all(is_ready) {
+        return Ok(None);
+    }
+    super::check::write(workspace, &bound)?;
+    workspace.require_sound()?;
+    Ok(Some(bound))
 }
 
 /// Builds the selected nodes of a bound project.
@@ -179,8 +212,7 @@ fn asked_for(
     }
     let tests = chosen.iter().filter(|id| {
         compiled.nodes.get(*id).is_some_and(|node| {
-            node.resource == ResourceType::Test
-                && node.depends_on.iter().all(|parent| asked.contains(parent))
+            node.resource.is_test() && node.depends_on.iter().all(|parent| asked.contains(parent))
         })
     });
     let tests: Vec<NodeId> = tests.cloned().collect();

@@ -21,6 +21,7 @@ pub async fn run(
             ResourceType::Seed,
             ResourceType::Model,
             ResourceType::Test,
+            ResourceType::UnitTest,
             ResourceType::Sync,
         ];
         match all

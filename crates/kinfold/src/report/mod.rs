@@ -212,7 +212,7 @@ pub(crate) fn node_line(result: &NodeResult, color: bool) -> String {
         NodeStatus::Blocked => ("blocked", "31"),
     };
     let rows = match (result.kind.as_str(), result.rows) {
-        ("test", _) | (_, None) => String::new(),
+        ("test" | "unit_test", _) | (_, None) => String::new(),
         (_, Some(1)) => ", 1 row".to_owned(),
         (_, Some(n)) => format!(", {} rows", grouped(n)),
     };
@@ -233,8 +233,18 @@ pub(crate) fn node_line(result: &NodeResult, color: bool) -> String {
     } else {
         String::new()
     };
+    let mut difference = String::new();
+    for line in result.difference.iter().flat_map(|table| table.lines()) {
+        difference.push_str("\n        ");
+        let code = match line.chars().next() {
+            Some('-') => "31",
+            Some('+') => "32",
+            _ => "0",
+        };
+        difference.push_str(&paint(line, code, color));
+    }
     format!(
-        "{:>7} {} {} ({}{rows}{quarantined}{alarms}){time}",
+        "{:>7} {} {} ({}{rows}{quarantined}{alarms}){time}{difference}",
         paint(word, code, color),
         result.kind,
         short_name(result.id.as_str()),

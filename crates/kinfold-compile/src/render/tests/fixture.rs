@@ -73,6 +73,7 @@ impl Fixture {
                 sources: vec![],
                 recorded: std::collections::BTreeMap::new(),
                 generic_tests: vec![],
+                unit_tests: vec![],
                 singular_tests: vec![],
                 macros: vec![],
                 docs: BTreeMap::new(),

@@ -239,3 +239,16 @@ proptest! {
         is_survived(&document.to_string());
     }
 }
+
+#[test]
+fn what_proves_who_asks_is_no_field_of_a_row() {
+    let text = document("audience.json");
+    let mut files = SourceMap::default();
+    let file = files.add("x", text.as_str());
+    let read = kinfold_project::yaml::read(&text, file, &mut Vec::new()).unwrap();
+    let mut document = read.to_json();
+    // Without a body the parameters of the query are what is left to hold a row.
+    let body = "/paths/~1lists~1{name}~1members/post/requestBody/content";
+    *document.pointer_mut(body).unwrap() = Value::Null;
+    is_survived(&document.to_string());
+}

@@ -1,0 +1,1 @@
+SELECT customer, sum(amount) AS spent FROM {{ ref('payments') }} GROUP BY customer
