@@ -30,6 +30,7 @@ mod registry;
 mod relation;
 mod run;
 mod settings;
+mod side_by_side;
 mod span_map;
 mod stage;
 mod table;
@@ -96,6 +97,16 @@ pub struct RenderedProject {
     pub waiting: BTreeMap<NodeId, Waiting>,
     /// What `log` and `print` wrote, in the order of the nodes.
     pub messages: Vec<String>,
+}
+
+impl RenderedProject {
+    /// Adds what another part of the project gave.
+    fn append(&mut self, mut other: Self) {
+        self.nodes.append(&mut other.nodes);
+        self.disabled.append(&mut other.disabled);
+        self.waiting.append(&mut other.waiting);
+        self.messages.append(&mut other.messages);
+    }
 }
 
 /// A node after rendering.

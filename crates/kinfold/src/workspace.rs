@@ -224,12 +224,12 @@ impl Workspace {
         let storable = |schema: &_| kinfold_engine::storable(schema);
         let input = CompileInput {
             project: &self.project,
-            rendered: rendered.clone(),
+            rendered: &rendered,
             inputs,
             storable: &storable,
             session,
         };
-        let (compiled, more) = compile(input);
+        let (compiled, more) = compile(&input);
         found.extend(more);
         (rendered, compiled, found)
     }

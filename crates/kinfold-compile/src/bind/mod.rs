@@ -4,6 +4,7 @@ mod names;
 mod parse;
 mod pieces;
 mod problem;
+mod rehearsal;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,14 +27,19 @@ pub use parse::STACK_BYTES;
 pub(crate) use parse::statements;
 pub use problem::{Problem, closest};
 use problem::{byte_range, from_planner};
+pub(crate) use rehearsal::{Beside, beside};
+use rehearsal::{Rehearsal, Stage};
 
 use crate::codes;
 use crate::gate::{Refusal, RefusalKind, refusals};
-use crate::relation::{RelationKey, UnpinnedRelation, expand, pin, register, relations_read};
+use crate::relation::{RelationKey, UnpinnedRelation, expand, register, relations_read};
 
 /// Binds statements against the relations registered so far.
 pub struct Binder {
     state: SessionState,
+    stage: Stage,
+    /// Who rehearses; none if it is done at once.
+    beside: Option<Beside>,
     schemas: BTreeMap<RelationKey, SchemaRef>,
     views: BTreeMap<RelationKey, LogicalPlan>,
 }
@@ -43,10 +49,25 @@ impl Binder {
     #[must_use]
     pub fn new(state: SessionState) -> Self {
         Self {
+            stage: Stage::new(&state),
+            beside: None,
             state,
             schemas: BTreeMap::new(),
             views: BTreeMap::new(),
         }
+    }
+
+    /// A binder that finds what is wrong only as far as it needs to know that something is: see [`beside`].
+    pub(crate) fn optimistic(state: SessionState, beside: Beside) -> Self {
+        Self {
+            beside: Some(beside),
+            ..Self::new(state)
+        }
+    }
+
+    /// Whether an optimistic binder has found something wrong.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.beside.as_ref().is_some_and(Beside::has_failed)
     }
 
     /// Makes a stored relation known under `"kinfold"."<schema>"."<name>"`.
@@ -102,6 +123,10 @@ impl Binder {
         match self.plan(statement.clone()) {
             Ok(plan) => Ok(plan),
             Err(error) => {
+                if let Some(beside) = &self.beside {
+                    beside.fail();
+                    return Err(vec![from_planner(sql, &error)]);
+                }
                 let mut found = match &statement {
                     Statement::Query(query) => pieces::problems(sql, query, self),
                     _ => vec![],
@@ -176,9 +201,14 @@ impl Binder {
                 empty.insert(key, Arc::new(EmptyTable::new(Arc::clone(schema))));
             }
         }
-        let pinned = pin(plan, &empty)?;
-        ready(self.state.create_physical_plan(&pinned))?;
-        Ok(())
+        let rehearsal = Rehearsal { plan, empty };
+        match &self.beside {
+            None => self.stage.run(rehearsal),
+            Some(beside) => {
+                beside.take(rehearsal, &self.stage);
+                Ok(())
+            }
+        }
     }
 }
 

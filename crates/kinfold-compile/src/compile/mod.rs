@@ -28,7 +28,7 @@ pub use freshness::FreshnessCheck;
 pub use linkage::misfit;
 pub use unit_test::{CompiledUnitTest, ExpectedRows};
 
-use crate::bind::{Binder, Problem, column_place, repeated_columns};
+use crate::bind::{Binder, Problem, beside, column_place, repeated_columns};
 use crate::codes;
 use crate::lineage::PlanLineage;
 use crate::meaning::Meaning;
@@ -47,7 +47,7 @@ pub struct CompileInput<'a> {
     /// The project that was rendered.
     pub project: &'a Project,
     /// Its nodes with their SQL.
-    pub rendered: RenderedProject,
+    pub rendered: &'a RenderedProject,
     /// Columns of sources and seeds, as a scan of them will return them. A node that is missing
     /// here is not known; what reads it is not bound.
     pub inputs: BTreeMap<NodeId, SchemaRef>,
@@ -143,7 +143,16 @@ pub struct CompiledProject {
 
 /// Binds every node and every sync. Problems of all nodes are returned together; what depends on a
 /// node with a problem is left out and not reported itself.
-pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
+pub fn compile(input: &CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
+    let optimistic = beside(&input.session, |beside| {
+        let binder = Binder::optimistic(input.session.clone(), beside);
+        bound(input, binder)
+    });
+    // A project with problems is bound once more, one node after the other, so that they are told in order.
+    optimistic.unwrap_or_else(|| bound(input, Binder::new(input.session.clone())))
+}
+
+fn bound(input: &CompileInput<'_>, binder: Binder) -> (CompiledProject, Vec<Diagnostic>) {
     let (order, circles) = input.rendered.order();
     let nodes = input.rendered.nodes.keys().cloned();
     let ordered: BTreeSet<&NodeId> = order.iter().collect();
@@ -151,9 +160,9 @@ pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
     let unbound = left.chain(input.rendered.waiting.keys().cloned()).collect();
     let mut compiler = Compiler {
         project: input.project,
-        binder: Binder::new(input.session),
+        binder,
         storable: input.storable,
-        inputs: input.inputs,
+        inputs: &input.inputs,
         done: CompiledProject {
             order,
             unbound,
@@ -162,6 +171,10 @@ pub fn compile(input: CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
         found: circles,
     };
     for id in compiler.done.order.clone() {
+        if compiler.binder.has_failed() {
+            // Nobody will look at it.
+            return (compiler.done, compiler.found);
+        }
         if let Some(node) = input.rendered.nodes.get(&id) {
             compiler.node(node);
         }
@@ -181,7 +194,7 @@ struct Compiler<'a> {
     project: &'a Project,
     binder: Binder,
     storable: &'a dyn Fn(&Schema) -> Result<Schema, NotStorable>,
-    inputs: BTreeMap<NodeId, SchemaRef>,
+    inputs: &'a BTreeMap<NodeId, SchemaRef>,
     done: CompiledProject,
     found: Vec<Diagnostic>,
 }

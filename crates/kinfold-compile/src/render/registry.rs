@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use kinfold_project::{Code, FileId, Located, MacroKind, NodeId, Project, SourceMap, Span, Value};
@@ -106,7 +106,8 @@ pub(super) struct Registry {
     /// Bodies of templates that are no file: name → (text, owner, place).
     bodies: HashMap<String, Body>,
     templates: Mutex<HashMap<String, Arc<Instrumented>>>,
-    sites: Mutex<Sites>,
+    /// Read for every node, written for every template that is new.
+    sites: RwLock<Sites>,
     problems: Mutex<Vec<Problem>>,
     /// Reads the process environment.
     pub env: EnvVar,
@@ -186,7 +187,7 @@ impl Registry {
             paths: HashMap::new(),
             bodies,
             templates: Mutex::default(),
-            sites: Mutex::default(),
+            sites: RwLock::default(),
             problems: Mutex::default(),
             env: Arc::clone(&context.env),
             existing: Arc::clone(&context.existing),
@@ -412,7 +413,7 @@ impl Registry {
 
     /// Runs `f` with the marked pieces and calls.
     pub fn with_sites<T>(&self, f: impl FnOnce(&Sites) -> T) -> T {
-        f(&lock(&self.sites))
+        f(&self.sites.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The place of a range of a rewritten template.
@@ -470,7 +471,7 @@ impl Registry {
             return Err(reserved(&source));
         }
         let result = {
-            let mut sites = lock(&self.sites);
+            let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
             instrument(&source, &self.known, &mut sites)
         };
         let instrumented = result.map_err(|unclosed| not_closed(&source, unclosed))?;

@@ -25,6 +25,7 @@ use super::registry::{Registry, Resolved, TemplateName, lock};
 use super::relation::{Companion, Relation, RelationValue};
 use super::run::{Records, Run};
 use super::settings::Settings;
+use super::side_by_side::{part_size, side_by_side};
 use super::template::{Piece, pieces};
 use super::value::{from_yaml, to_json};
 use super::{
@@ -40,17 +41,49 @@ pub(super) fn render(context: &RenderContext<'_>) -> (RenderedProject, Vec<Diagn
     let mut stage = Stage {
         project: context.project,
         registry,
-        globals: env.globals().map(|(name, _)| name.to_owned()).collect(),
+        globals: Arc::new(env.globals().map(|(name, _)| name.to_owned()).collect()),
         env,
         diagnostics: Vec::new(),
     };
     stage.macros();
-    let configs: Vec<NodeConfig> = drafts.iter().map(|draft| stage.configure(draft)).collect();
+    // Each part has a stage of its own: the engine keeps the templates of the first pass for the second.
+    let size = part_size(drafts.len());
+    let parts = drafts.chunks(size).map(|drafts| (stage.part(), drafts));
+    let configured = side_by_side(parts.collect(), |(mut part, drafts)| {
+        let configs: Vec<NodeConfig> = drafts.iter().map(|draft| part.configure(draft)).collect();
+        (part, configs)
+    });
+    let mut configs = Vec::with_capacity(drafts.len());
+    let mut parts = Vec::new();
+    for (mut part, found) in configured {
+        stage.diagnostics.append(&mut part.diagnostics);
+        configs.extend(found);
+        parts.push(part);
+    }
     let resolved = stage.resolve(&drafts, &configs);
     stage.same_relations(&drafts, &configs, &resolved);
     // Only the first call can set it, and there is only this one.
     let _ = stage.registry.resolved.set(resolved);
-    let rendered = stage.render(&drafts, configs);
+    let mut position = 0;
+    let positions = drafts.iter().map(|draft| {
+        let own = (!draft.resource.is_test()).then_some(position);
+        position += usize::from(own.is_some());
+        own
+    });
+    let mut nodes: Vec<_> = drafts.iter().zip(configs).zip(positions).collect();
+    let mut work = Vec::new();
+    for part in parts {
+        let rest = nodes.split_off(size.min(nodes.len()));
+        work.push((part, std::mem::replace(&mut nodes, rest)));
+    }
+    let mut rendered = RenderedProject::default();
+    for (mut part, found) in side_by_side(work, |(mut part, nodes)| {
+        let found = part.render(nodes);
+        (part, found)
+    }) {
+        stage.diagnostics.append(&mut part.diagnostics);
+        rendered.append(found);
+    }
     let mut diagnostics = stage.diagnostics;
     let mut seen = Vec::with_capacity(diagnostics.len());
     diagnostics.retain(|d| {
@@ -68,11 +101,22 @@ pub(super) struct Stage<'p> {
     pub(super) registry: Arc<Registry>,
     env: Environment<'static>,
     /// Names of all functions, macros and packages.
-    globals: BTreeSet<String>,
+    globals: Arc<BTreeSet<String>>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 impl<'p> Stage<'p> {
+    /// A stage for some of the nodes. Templates that are compiled are compiled there too.
+    fn part(&self) -> Self {
+        Self {
+            project: self.project,
+            registry: Arc::clone(&self.registry),
+            globals: Arc::clone(&self.globals),
+            env: self.env.clone(),
+            diagnostics: Vec::new(),
+        }
+    }
+
     pub(super) fn run(&self, draft: &Draft<'_>, place: Span) -> Run {
         Run {
             registry: Arc::clone(&self.registry),
@@ -416,12 +460,9 @@ impl<'p> Stage<'p> {
 
     // --- SQL -------------------------------------------------------------------------------
 
-    fn render(&mut self, drafts: &[Draft<'p>], configs: Vec<NodeConfig>) -> RenderedProject {
+    fn render(&mut self, nodes: Vec<((&Draft<'p>, NodeConfig), Option<usize>)>) -> RenderedProject {
         let mut project = RenderedProject::default();
-        let mut index = 0;
-        for (draft, config) in drafts.iter().zip(configs) {
-            let own = (!draft.resource.is_test()).then_some(index);
-            index += usize::from(own.is_some());
+        for ((draft, config), own) in nodes {
             if !config.enabled {
                 project.disabled.push(draft.id.clone());
                 continue;

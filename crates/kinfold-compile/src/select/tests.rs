@@ -328,7 +328,7 @@ fn mistakes_are_all_reported() {
         [
             "`tagg:x`: there is no selection method `tagg`, did you mean `tag`?",
             "`exposure:x`: the selection method `exposure` is not supported yet",
-            "`resource_type:table`: `table` is no value of `resource_type`, which takes `model`, `seed`, `source`, `sync`, `test` or `all`",
+            "`resource_type:table`: `table` is no value of `resource_type`, which takes `model`, `seed`, `source`, `sync`, `test`, `unit_test` or `all`",
             "`test_type:x`: `x` is no value of `test_type`, which takes `data`, `generic`, `singular` or `unit`",
             "`state:changed`: `changed` is no value of `state`, which takes `new`, `old`, `unmodified`, `modified`, or `modified.` with `body`, `configs`, `relation`, `macros`, `contract`, `persisted_descriptions` or `meaning`",
             "`@a+` has both `@` and `+`",

@@ -136,7 +136,6 @@ exposure: []
             "E invalid-value models/p.yml:27:70 ab",
             "E invalid-value models/p.yml:29:63 parquett",
             "E duplicate-name models/p.yml:30:15 t",
-            "W unsupported models/p.yml:31:1 unit_tests",
             "W unknown-key models/p.yml:32:1 exposure",
             "E yaml-duplicate-key models/twice.yml:2:1 version",
         ]
