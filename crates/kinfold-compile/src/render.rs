@@ -22,6 +22,7 @@ mod instrument;
 mod macro_calls;
 mod macros;
 mod mark;
+mod naming;
 mod nodes;
 mod open_block;
 mod python;

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use kinfold_project::{
-    ConfigLayer, Diagnostic, Located, MacroKind, NodeId, Project, ResourceType, Severity,
-    SourceLocation, Span, TestTarget,
+    ConfigLayer, Diagnostic, NodeId, Project, ResourceType, Severity, SourceLocation, Span,
+    TestTarget,
 };
 use minijinja::Environment;
 use minijinja::value::Value;
-use serde_json::Value as Json;
 
 use super::built_in::{Audit, OfColumn};
 use super::condition::undefined;
@@ -20,17 +19,17 @@ use super::environment::environment;
 use super::failure::{diagnostic, undefined_name};
 use super::instrument::{LOADER, Marking};
 use super::macros::MacroValue;
+use super::naming::json_config;
 use super::reference::{closest, find_ref, find_source, id as node_id};
-use super::registry::{Registry, Resolved, TemplateName, lock};
-use super::relation::{Companion, Relation, RelationValue};
+use super::registry::{Registry, TemplateName, lock};
+use super::relation::{Relation, RelationValue};
 use super::run::{Records, Run};
 use super::settings::Settings;
 use super::side_by_side::{part_size, side_by_side};
 use super::template::{Piece, pieces};
 use super::value::{from_yaml, to_json};
 use super::{
-    Dependency, Materialization, RenderContext, RenderedNode, RenderedProject, RenderedSql, Tested,
-    Waiting, codes,
+    Dependency, RenderContext, RenderedNode, RenderedProject, RenderedSql, Tested, Waiting, codes,
 };
 
 /// Renders every node of a project.
@@ -99,7 +98,7 @@ pub(super) fn render(context: &RenderContext<'_>) -> (RenderedProject, Vec<Diagn
 pub(super) struct Stage<'p> {
     pub(super) project: &'p Project,
     pub(super) registry: Arc<Registry>,
-    env: Environment<'static>,
+    pub(super) env: Environment<'static>,
     /// Names of all functions, macros and packages.
     globals: Arc<BTreeSet<String>>,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -293,169 +292,6 @@ impl<'p> Stage<'p> {
         }
         let mut records = lock(&run.records);
         std::mem::take(&mut records.config)
-    }
-
-    // --- relations -------------------------------------------------------------------------
-
-    fn resolve(&mut self, drafts: &[Draft<'p>], configs: &[NodeConfig]) -> Vec<Resolved> {
-        let mut resolved = Vec::new();
-        for (draft, config) in drafts.iter().zip(configs) {
-            if draft.resource.is_test() {
-                continue;
-            }
-            let relation = match draft.fixed {
-                Some((schema, name)) => Relation {
-                    schema: schema.to_owned(),
-                    name: name.to_owned(),
-                },
-                None => Relation {
-                    schema: self.schema_name(draft, config),
-                    name: self.alias_name(draft, config),
-                },
-            };
-            let companions = config
-                .materialized
-                .value
-                .companions()
-                .iter()
-                .map(|suffix| Companion {
-                    suffix,
-                    ref_name: format!("{}__{suffix}", draft.name),
-                    relation: Relation {
-                        schema: relation.schema.clone(),
-                        name: format!("{}__{suffix}", relation.name),
-                    },
-                })
-                .collect();
-            let incremental = config.materialized.value == Materialization::Incremental
-                && !self.registry.full_refresh
-                && (self.registry.existing)(&draft.id);
-            resolved.push(Resolved {
-                enabled: config.enabled,
-                relation,
-                companions,
-                incremental,
-                config: json_config(config),
-            });
-        }
-        resolved
-    }
-
-    fn schema_name(&mut self, draft: &Draft<'p>, config: &NodeConfig) -> String {
-        let custom = config.schema.as_ref();
-        if let Some(name) = self.naming(draft, config, "generate_schema_name", custom) {
-            return name;
-        }
-        match custom {
-            None => self.registry.schema.clone(),
-            Some(custom) if self.is_kinfold() => custom.value.clone(),
-            // As in dbt.
-            Some(custom) => format!("{}_{}", self.registry.schema, custom.value.trim()),
-        }
-    }
-
-    fn alias_name(&mut self, draft: &Draft<'p>, config: &NodeConfig) -> String {
-        let custom = config.alias.as_ref();
-        if let Some(name) = self.naming(draft, config, "generate_alias_name", custom) {
-            return name;
-        }
-        custom.map_or_else(
-            || draft.name.to_owned(),
-            |alias| alias.value.trim().to_owned(),
-        )
-    }
-
-    /// Whether the project has a `kinfold.yml`, and so no history of dbt's names.
-    fn is_kinfold(&self) -> bool {
-        self.project
-            .files
-            .files()
-            .iter()
-            .any(|file| file.path.as_os_str() == "kinfold.yml")
-    }
-
-    /// A name that a macro of the root project makes, if it has one.
-    fn naming(
-        &mut self,
-        draft: &Draft<'p>,
-        config: &NodeConfig,
-        name: &str,
-        custom: Option<&Located<String>>,
-    ) -> Option<String> {
-        let index = self
-            .registry
-            .macro_in(&self.registry.project, name, MacroKind::Macro)?;
-        let mut run = self.run(draft, custom.map_or(draft.place, |c| c.span));
-        run.relation = Some(Relation {
-            schema: self.registry.schema.clone(),
-            name: draft.name.to_owned(),
-        });
-        run.config = config
-            .extra
-            .iter()
-            .map(|(k, v)| (k.clone(), v.value.clone()))
-            .collect();
-        let custom = custom.map_or_else(|| Value::from(()), |c| Value::from(c.value.as_str()));
-        run.vars
-            .insert("kf_name".to_owned(), MacroValue::of(index, None));
-        run.vars.insert("kf_custom".to_owned(), custom);
-        let run = Arc::new(run);
-        let template = format!("{LOADER}{{{{ kf_name(kf_custom, node) }}}}");
-        let context = Value::from_dyn_object(Arc::clone(&run));
-        let result = self.env.render_named_str("a name", &template, context);
-        self.diagnostics.append(&mut lock(&run.records).diagnostics);
-        match result {
-            Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            Err(error) => {
-                let problem = diagnostic(&run, &error);
-                self.diagnostics.push(problem);
-                None
-            }
-        }
-    }
-
-    fn same_relations(
-        &mut self,
-        drafts: &[Draft<'p>],
-        configs: &[NodeConfig],
-        resolved: &[Resolved],
-    ) {
-        let mut writers: BTreeMap<&Relation, &Draft<'p>> = BTreeMap::new();
-        let nodes = drafts
-            .iter()
-            .zip(configs)
-            .filter(|(draft, _)| !draft.resource.is_test())
-            .zip(resolved)
-            .filter(|((draft, _), found)| draft.fixed.is_none() && found.enabled);
-        for ((draft, config), found) in nodes {
-            let own = std::iter::once(&found.relation);
-            for relation in own.chain(found.companions.iter().map(|c| &c.relation)) {
-                let Some(other) = writers.insert(relation, draft) else {
-                    continue;
-                };
-                // Loading has told it already: one name, so one relation too.
-                if other.name == draft.name && other.package == draft.package {
-                    continue;
-                }
-                let span = config
-                    .alias
-                    .as_ref()
-                    .or(config.schema.as_ref())
-                    .map_or(draft.place, |c| c.span);
-                self.diagnostics.push(
-                    Diagnostic::error(
-                        codes::SAME_RELATION,
-                        format!(
-                            "`{}` and `{}` both write the relation `{}.{}`",
-                            other.name, draft.name, relation.schema, relation.name
-                        ),
-                        span,
-                    )
-                    .with_related(other.place, "the other one")
-                    .with_help("give one of them another `alias` or `schema`"),
-                );
-            }
-        }
     }
 
     // --- SQL -------------------------------------------------------------------------------
@@ -889,29 +725,4 @@ fn is_call(text: &str) -> bool {
             text.strip_prefix(name)
                 .is_some_and(|rest| rest.trim_start().starts_with('(') && rest.ends_with(')'))
         })
-}
-
-/// The configuration as templates see it.
-fn json_config(config: &NodeConfig) -> BTreeMap<String, Json> {
-    let mut json: BTreeMap<String, Json> = config
-        .extra
-        .iter()
-        .map(|(key, value)| (key.clone(), value.value.clone()))
-        .collect();
-    let text = |value: &Option<Located<String>>| {
-        value
-            .as_ref()
-            .map_or(Json::Null, |v| Json::from(v.value.clone()))
-    };
-    json.insert(
-        "materialized".to_owned(),
-        Json::from(config.materialized.value.as_str()),
-    );
-    json.insert("schema".to_owned(), text(&config.schema));
-    json.insert("alias".to_owned(), text(&config.alias));
-    json.insert("entity".to_owned(), text(&config.entity));
-    json.insert("tags".to_owned(), Json::from(config.tags.clone()));
-    json.insert("enabled".to_owned(), Json::from(config.enabled));
-    json.insert("meta".to_owned(), Json::Object(config.meta.clone()));
-    json
 }
