@@ -4,6 +4,7 @@ mod audits;
 mod destinations;
 mod environments;
 mod identity;
+mod incremental;
 mod interrupts;
 mod judge;
 mod lakes;
@@ -48,6 +49,10 @@ pub fn trials() -> Vec<Trial> {
         identity::components_are_those_of_networkx,
         identity::threads_change_nothing,
         identity::what_is_added_gives_what_all_rows_give,
+        incremental::what_is_added_gives_what_the_whole_gives,
+        incremental::another_meaning_is_built_anew,
+        incremental::columns_come_and_go,
+        incremental::what_cannot_be_added_is_refused,
         interrupts::ctrl_c_during_a_build,
         interrupts::ctrl_c_during_a_sync,
         lakes::a_lake_of_something_newer,

@@ -2,11 +2,15 @@
 
 use std::any::TypeId;
 
+use sqlparser::ast::Expr;
 use sqlparser::dialect::{Dialect, DuckDbDialect};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
 
 /// DuckDB's dialect, with `last_value(x ignore nulls) over (…)`: DuckDB has the null treatment inside
 /// the call, the parser's dialect only behind it. And `coalesce(kind = 'a', false)` compares, as in
-/// DuckDB's expressions: the parser's dialect takes `kind` for the name of an argument.
+/// DuckDB's expressions: the parser's dialect takes `kind` for the name of an argument. `a IS DISTINCT FROM b AND c` is a
+/// conjunction, as everywhere: the parser's own takes `b AND c` for what `a` is compared with.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ModelDialect;
 
@@ -30,6 +34,25 @@ impl Dialect for ModelDialect {
 
     fn is_identifier_part(&self, ch: char) -> bool {
         DuckDbDialect.is_identifier_part(ch)
+    }
+
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        expr: &Expr,
+        precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        let negated = [Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM];
+        let is_not = parser.parse_keywords(&negated);
+        if !is_not && !parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
+            return None;
+        }
+        let left = Box::new(expr.clone());
+        let right = parser.parse_subexpr(precedence).map(Box::new);
+        Some(right.map(|right| match is_not {
+            true => Expr::IsNotDistinctFrom(left, right),
+            false => Expr::IsDistinctFrom(left, right),
+        }))
     }
 
     fn supports_window_function_null_treatment_arg(&self) -> bool {

@@ -18,6 +18,7 @@ mod environment;
 mod failure;
 mod functions;
 mod graph;
+mod incremental;
 mod instrument;
 mod macro_calls;
 mod macros;
@@ -50,6 +51,7 @@ use kinfold_project::{Diagnostic, Located, NodeId, Project, ResourceType, Span};
 
 pub use answers::{Answers, AskedColumn, AskedRows, Question, Waiting};
 pub use config::{Materialization, NodeConfig, TestSeverity};
+pub use incremental::{IncrementalRules, IncrementalStrategy, OnSchemaChange};
 pub use macro_calls::{macro_calls, macro_id};
 pub use relation::{Companion, Relation};
 pub use span_map::{Origin, SpanMap};
@@ -57,9 +59,6 @@ pub use unit_test::{RenderedUnitTest, SCHEMA as UNIT_TEST_SCHEMA};
 
 /// Reads a variable of the process environment.
 pub type EnvVar = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
-/// Tells whether the relation of a node exists from an earlier run.
-pub type Existing = Arc<dyn Fn(&NodeId) -> bool + Send + Sync>;
 
 /// Everything outside the project that rendering depends on.
 #[derive(Clone)]
@@ -80,8 +79,6 @@ pub struct RenderContext<'a> {
     pub invocation_id: &'a str,
     /// Whether incremental models are built anew.
     pub full_refresh: bool,
-    /// Whether the relation of a node exists from an earlier run (`is_incremental()` in Jinja).
-    pub existing: Existing,
     /// What is known of relations and rows that templates may ask about.
     pub answers: &'a Answers,
 }
@@ -129,6 +126,9 @@ pub struct RenderedNode {
     pub companions: Vec<Companion>,
     /// The SQL of a model or a test.
     pub sql: Option<RenderedSql>,
+    /// Of an incremental model: the SQL of the rows that are added to what there is, where `is_incremental()`
+    /// is true.
+    pub increment: Option<RenderedSql>,
     /// The nodes that it reads, each once, with the place of the first `ref` or `source` call.
     pub depends_on: Vec<Dependency>,
     /// Where to point when a problem has no better place: the start of the file of a model or

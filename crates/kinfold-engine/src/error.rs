@@ -78,6 +78,12 @@ pub enum EngineError {
     /// A published table is gone from the lake.
     #[error("table `{0}` is named by the environment and missing in the lake")]
     TableMissing(String),
+    /// An incremental model has other columns than its table, and may neither be built anew nor get them.
+    #[error(
+        "`{0}` has other columns than its table; `on_schema_change: sync_all_columns` gives them to it, and \
+         `--full-refresh` builds it anew unless `full_refresh: false` forbids it"
+    )]
+    ColumnsChanged(NodeId),
     /// Rows break the contract of a materialization.
     #[error("{rows} rows of `{node}` {what}")]
     Contract {

@@ -184,6 +184,34 @@ impl LiveFiles {
         })
     }
 
+    /// Files that no version names: name, path in the object store, size in bytes and rows of each. Nothing else is
+    /// known of their content.
+    pub(crate) fn uncommitted(
+        schema: SchemaRef,
+        entries: impl Iterator<Item = (String, Path, u64, u64)>,
+    ) -> Self {
+        let (files, rows): (Vec<LiveFile>, Vec<u64>) = entries
+            .map(|(relative, path, bytes, rows)| {
+                let file = LiveFile {
+                    path,
+                    relative,
+                    bytes,
+                    modified_ms: 0,
+                    partition: Vec::new(),
+                    deleted: None,
+                };
+                (file, rows)
+            })
+            .unzip();
+        Self {
+            files,
+            columns: vec![FileColumn::default(); schema.fields().len()],
+            schema,
+            rows: Some(Arc::new(UInt64Array::from(rows))),
+            unknown_vectors: false,
+        }
+    }
+
     /// Rows of all files, if the log knows them.
     pub(crate) fn num_rows(&self) -> Option<u64> {
         if self.unknown_vectors {

@@ -4,6 +4,7 @@
 //! This is the only crate that names the Delta library. Nothing commits around [`FencedLogStore`]:
 //! see `docs/decisions/0002-fenced-commits.md`.
 
+mod advance;
 mod commit;
 mod data_file;
 mod delete;
@@ -28,6 +29,7 @@ mod snapshot;
 mod stats;
 mod write;
 
+pub use advance::Staged;
 pub use commit::{CommitNote, Written};
 pub use environment::Generation;
 pub use error::{DeltaFailure, LakeError};

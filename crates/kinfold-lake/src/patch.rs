@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::Expr;
 use deltalake_core::kernel::{Action, Add, DeletionVectorDescriptor, MetadataExt as _};
 use deltalake_core::protocol::DeltaOperation;
 use deltalake_core::table::state::DeltaTableState;
@@ -21,7 +22,7 @@ use crate::snapshot::live_key;
 use crate::write::{deletion_vector_protocol, finish};
 use crate::{CommitNote, Lake, LakeError, Snapshot, TablePath, Written};
 
-const ENABLED: &str = "delta.enableDeletionVectors";
+pub(crate) const ENABLED: &str = "delta.enableDeletionVectors";
 
 /// The rows of one data file, each at its place, with those that are deleted.
 pub struct FileRows {
@@ -34,7 +35,8 @@ pub struct FileRows {
 }
 
 impl Lake {
-    /// Some columns of each file of a version, in the order in which the rows lie in it.
+    /// Some columns of each file of a version that may hold rows for which all of `filters` are true, in the order
+    /// in which the rows lie in it. The filters choose files, not rows.
     ///
     /// # Errors
     /// [`LakeError::UnsupportedFeatures`], [`LakeError::Scan`], [`LakeError::Storage`].
@@ -43,12 +45,20 @@ impl Lake {
         table: &TablePath,
         snapshot: &Snapshot,
         columns: &[&str],
+        filters: &[Expr],
     ) -> Result<Vec<FileRows>, LakeError> {
         let failed = |source| scan_error(table, source);
         let native = snapshot.native()?.with_deleted();
         let context = self.reading_context();
         let mut files = Vec::new();
-        for (at, file) in snapshot.live_files()?.files.iter().enumerate() {
+        let chosen = native
+            .candidates(&context.state(), filters)
+            .map_err(failed)?;
+        let live = snapshot.live_files()?;
+        for at in chosen {
+            let Some(file) = live.files.get(at) else {
+                continue;
+            };
             let deleted = match &file.deleted {
                 Some(deleted) => deleted.load(self.store().as_ref()).await?,
                 None => Arc::default(),
@@ -102,18 +112,23 @@ impl Lake {
                 patch.proposal(table, state, &files.adds).map(Some)
             })
             .await;
-        if outcome.is_err()
-            && !committer.uncertain()
-            && let Some(path) = &patch.path
-            && let Err(error) = self.store().delete(path).await
-        {
-            tracing::debug!(%path, %error, "an uncommitted deletion vector is left to vacuum");
+        if outcome.is_err() && !committer.uncertain() {
+            self.give_up(&patch).await;
         }
         finish(&committer, files, outcome, patch.rows).await
     }
 
+    /// Deletes the vectors of a patch that was not committed.
+    pub(crate) async fn give_up(&self, patch: &Patch) {
+        if let Some(path) = &patch.path
+            && let Err(error) = self.store().delete(path).await
+        {
+            tracing::debug!(%path, %error, "an uncommitted deletion vector is left to vacuum");
+        }
+    }
+
     /// Writes the vectors of all files that lose rows.
-    async fn vectors(
+    pub(crate) async fn vectors(
         &self,
         table: &TablePath,
         snapshot: &Snapshot,
@@ -177,7 +192,7 @@ impl Lake {
 
 /// Files that lose rows.
 #[derive(Default)]
-struct Patch {
+pub(crate) struct Patch {
     /// The new vector of each, by key; none if no row is left.
     files: BTreeMap<String, Option<DeletionVectorDescriptor>>,
     /// Rows that are deleted now and were not before.
@@ -187,6 +202,21 @@ struct Patch {
 }
 
 impl Patch {
+    /// Rows that are deleted now and were not before.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Whether a file keeps some of its rows and loses others.
+    pub(crate) fn has_vectors(&self) -> bool {
+        self.files.values().any(Option::is_some)
+    }
+
+    /// The new vector of a file, by key, if it loses rows; none inside if no row is left.
+    pub(crate) fn of(&self, key: &str) -> Option<Option<&DeletionVectorDescriptor>> {
+        self.files.get(key).map(Option::as_ref)
+    }
+
     fn proposal(
         &self,
         table: &TablePath,
@@ -194,7 +224,7 @@ impl Patch {
         adds: &[Add],
     ) -> Result<Proposal, LakeError> {
         let mut actions = Vec::new();
-        if self.files.values().any(Option::is_some) {
+        if self.has_vectors() {
             actions.extend(enable(table, state)?);
         }
         let mut found = 0;
@@ -246,7 +276,7 @@ fn enable(table: &TablePath, state: &DeltaTableState) -> Result<Vec<Action>, Lak
 }
 
 /// Statistics of a file that lost rows: its bounds hold, but no row need reach them.
-fn with_loose_bounds(stats: &str) -> String {
+pub(crate) fn with_loose_bounds(stats: &str) -> String {
     let Ok(serde_json::Value::Object(mut stats_object)) = serde_json::from_str(stats) else {
         return stats.to_owned();
     };

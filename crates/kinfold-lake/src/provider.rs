@@ -64,6 +64,20 @@ impl KinfoldTable {
         }
     }
 
+    /// The columns of its data files, and then the partition columns.
+    pub(crate) fn files_schema(&self) -> SchemaRef {
+        Arc::clone(self.files.schema())
+    }
+
+    /// A table of the same columns with other files.
+    pub(crate) fn over(&self, files: Arc<LiveFiles>) -> Self {
+        Self {
+            files,
+            chosen: None,
+            ..self.clone()
+        }
+    }
+
     /// The same table, reading these files only.
     pub(crate) fn choose(&self, files: Vec<usize>) -> Self {
         Self {

@@ -210,7 +210,6 @@ impl Workspace {
             as_of: self.clock.as_of,
             invocation_id: &self.clock.run_id,
             full_refresh,
-            existing: Arc::new(|_| false),
             answers,
         };
         let (rendered, mut found) = render(&context);

@@ -324,3 +324,25 @@ fn texts_without_measure_are_not_made() {
         assert!(binder.bind(sql).is_ok(), "{sql}");
     }
 }
+
+#[test]
+fn distinctness_binds_more_than_conjunction() {
+    for (written, meant) in [
+        (
+            "a IS NOT DISTINCT FROM b AND c",
+            "(a IS NOT DISTINCT FROM b) AND c",
+        ),
+        (
+            "a AND NOT b IS DISTINCT FROM c OR a IS DISTINCT FROM b AND c",
+            "(a AND (NOT (b IS DISTINCT FROM c))) OR ((a IS DISTINCT FROM b) AND c)",
+        ),
+    ] {
+        let plan = |condition: &str| {
+            let sql = format!(
+                "SELECT 1 AS one FROM (VALUES (true, true, true)) AS t (a, b, c) WHERE {condition}"
+            );
+            binder().bind(&sql).unwrap().display_indent().to_string()
+        };
+        assert_eq!(plan(written), plan(meant));
+    }
+}

@@ -125,6 +125,14 @@ fn of_configuration(kind: &str, node: &RenderedNode) -> Parts {
     parts
 }
 
+/// A model of two forms means both.
+pub(super) fn with_increment(first: Fingerprint, second: Fingerprint) -> Fingerprint {
+    Parts::new("increment")
+        .with(&first.to_string())
+        .with(&second.to_string())
+        .finish()
+}
+
 /// Other parameters give other weights.
 pub(super) fn with_parameters(
     fingerprint: Fingerprint,

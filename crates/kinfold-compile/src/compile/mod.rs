@@ -7,6 +7,7 @@ mod delivery;
 mod enforced;
 mod fingerprint;
 mod freshness;
+mod increment;
 mod linkage;
 mod unit_test;
 
@@ -25,6 +26,7 @@ pub use delivery::{CompiledSync, MappingExample};
 pub use enforced::has_contract;
 pub use fingerprint::Fingerprint;
 pub use freshness::FreshnessCheck;
+pub use increment::Increment;
 pub use linkage::misfit;
 pub use unit_test::{CompiledUnitTest, ExpectedRows};
 
@@ -106,6 +108,8 @@ pub struct CompiledNode {
     pub depends_on: Vec<NodeId>,
     /// Identity of its meaning.
     pub fingerprint: Fingerprint,
+    /// Of an incremental model: the rows that are added to what there is.
+    pub increment: Option<Increment>,
     /// What its columns and rows mean, one by one; none for inputs, and where not all of the plan is certain.
     pub meaning: Option<Meaning>,
     /// Whether it depends on more than its input.
@@ -287,6 +291,9 @@ impl Compiler<'_> {
         if node.resource == ResourceType::Model {
             self.publish(node, &plan, &mut compiled)?;
             self.done.lineage.insert(node.id.clone(), lineage);
+            if node.config.incremental.is_some() {
+                self.increment(node, &mut compiled)?;
+            }
         }
         compiled.plan = Some(plan);
         Some(compiled)
@@ -459,6 +466,7 @@ fn unplanned(node: &RenderedNode) -> CompiledNode {
         depends_on: node.depends_on.iter().map(|d| d.id.clone()).collect(),
         fingerprint: Fingerprint::default(),
         meaning: None,
+        increment: None,
         determinism: Determinism::Fixed,
         parameters: None,
         sql: node.sql.clone(),

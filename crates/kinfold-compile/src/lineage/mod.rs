@@ -93,6 +93,21 @@ pub struct PlanLineage {
 }
 
 impl PlanLineage {
+    /// Adds what another plan for the same columns comes from, but for `own`, the relation that both make.
+    pub(crate) fn add(&mut self, other: Self, own: &RelationKey) {
+        let others = |point: &Point| point.relation != *own;
+        for (name, mut origins) in other.columns {
+            origins.value.retain(others);
+            origins.control.retain(others);
+            let mut columns = self.columns.iter_mut();
+            if let Some((_, known)) = columns.find(|(known, _)| *known == name) {
+                known.add(&origins);
+            }
+        }
+        self.rows.extend(other.rows.into_iter().filter(others));
+        self.complete &= other.complete;
+    }
+
     /// The lineage of a bound plan.
     #[must_use]
     pub fn of(plan: &LogicalPlan) -> Self {

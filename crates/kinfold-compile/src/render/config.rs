@@ -9,6 +9,7 @@ use kinfold_project::{
 use serde_json::Value as Json;
 
 use super::codes;
+use super::incremental::IncrementalRules;
 use super::reference::{closest, suggest};
 use super::settings::{Setting, Settings, list};
 
@@ -132,6 +133,8 @@ pub struct NodeConfig {
     pub identity: IdentityRules,
     /// Linkages: which records are compared, and how. `None` for other models, and if it cannot be read.
     pub linkage: Option<LinkageRules>,
+    /// How an incremental model grows. `None` for other models.
+    pub incremental: Option<IncrementalRules>,
     /// `meta` of all layers, merged.
     pub meta: serde_json::Map<String, Json>,
     /// Every other key.
@@ -160,7 +163,7 @@ pub(super) fn read(
     (config, reader.diagnostics)
 }
 
-struct Reader {
+pub(super) struct Reader {
     settings: BTreeMap<String, Setting>,
     places: BTreeMap<String, Span>,
     place: Span,
@@ -235,9 +238,11 @@ impl Reader {
         };
         let identity = self.identity(materialized.value);
         let linkage = self.linkage(&materialized);
+        let incremental = self.incremental(&materialized);
         NodeConfig {
             identity,
             linkage,
+            incremental,
             materialized,
             schema: self.text("schema"),
             alias: self.text("alias"),
@@ -295,6 +300,24 @@ impl Reader {
         found.collect()
     }
 
+    /// A key that stays among the others.
+    pub(super) fn setting(&self, key: &str) -> Option<&Setting> {
+        self.settings.get(key).filter(|s| !s.value.is_null())
+    }
+
+    pub(super) fn report(&mut self, problem: Diagnostic) {
+        self.diagnostics.push(problem);
+    }
+
+    pub(super) fn refuse(&mut self, message: &str, span: Span) {
+        self.report(Diagnostic::error(codes::INVALID_CONFIG, message, span));
+    }
+
+    pub(super) fn warn(&mut self, message: &str, span: Span) {
+        let code = codes::CONFIG_WITHOUT_EFFECT;
+        self.report(Diagnostic::warning(code, message, span));
+    }
+
     fn take(&mut self, key: &str) -> Option<Setting> {
         self.settings.remove(key).filter(|s| !s.value.is_null())
     }
@@ -340,16 +363,6 @@ impl Reader {
         };
         let known = Materialization::OF_MODELS;
         if let Some(found) = known.iter().find(|m| m.as_str() == word.value) {
-            if *found == Materialization::Incremental {
-                self.diagnostics.push(
-                    Diagnostic::warning(
-                        codes::CONFIG_WITHOUT_EFFECT,
-                        "an incremental model is built in full, as a table",
-                        word.span,
-                    )
-                    .with_note("`is_incremental()` is false in every build"),
-                );
-            }
             return Located::new(*found, word.span);
         }
         let error = Diagnostic::error(

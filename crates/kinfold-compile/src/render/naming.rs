@@ -7,7 +7,6 @@ use kinfold_project::{Diagnostic, Located, MacroKind};
 use minijinja::value::Value;
 use serde_json::Value as Json;
 
-use super::Materialization;
 use super::codes;
 use super::config::NodeConfig;
 use super::draft::Draft;
@@ -54,14 +53,10 @@ impl<'p> Stage<'p> {
                     },
                 })
                 .collect();
-            let incremental = config.materialized.value == Materialization::Incremental
-                && !self.registry.full_refresh
-                && (self.registry.existing)(&draft.id);
             resolved.push(Resolved {
                 enabled: config.enabled,
                 relation,
                 companions,
-                incremental,
                 config: json_config(config),
             });
         }

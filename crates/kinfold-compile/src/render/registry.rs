@@ -13,7 +13,7 @@ use super::macro_calls::macro_id;
 use super::macros::ADAPTERS;
 use super::relation::{Companion, Relation};
 use super::template::Unclosed;
-use super::{EnvVar, Existing, RenderContext, codes, mark};
+use super::{EnvVar, RenderContext, codes, mark};
 
 /// Name of the package of built-in macros.
 pub(super) const BUILT_IN: &str = "dbt";
@@ -51,8 +51,6 @@ pub(super) struct Resolved {
     pub relation: Relation,
     /// What else it publishes.
     pub companions: Vec<Companion>,
-    /// Whether it is incremental and exists.
-    pub incremental: bool,
     /// Its configuration.
     pub config: BTreeMap<String, serde_json::Value>,
 }
@@ -111,8 +109,6 @@ pub(super) struct Registry {
     problems: Mutex<Vec<Problem>>,
     /// Reads the process environment.
     pub env: EnvVar,
-    /// Tells which relations exist.
-    pub existing: Existing,
     /// Clock of the run.
     pub as_of: DateTime<Utc>,
     /// Id of the run.
@@ -190,7 +186,6 @@ impl Registry {
             sites: RwLock::default(),
             problems: Mutex::default(),
             env: Arc::clone(&context.env),
-            existing: Arc::clone(&context.existing),
             as_of: context.as_of,
             invocation_id: context.invocation_id.to_owned(),
             environment: context.environment_name.to_owned(),

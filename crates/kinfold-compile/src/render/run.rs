@@ -66,7 +66,7 @@ pub(super) struct Run {
     pub relation: Option<Relation>,
     /// Its configuration, as far as it is known.
     pub config: BTreeMap<String, Json>,
-    /// Whether it is incremental and exists.
+    /// Whether rows are added to what there is of it.
     pub incremental: bool,
     /// `execute` of dbt: false while configurations are collected.
     pub execute: bool,
@@ -111,6 +111,28 @@ impl Object for Run {
 }
 
 impl Run {
+    /// The same rendering from its start.
+    pub fn again(&self) -> Self {
+        Self {
+            registry: Arc::clone(&self.registry),
+            id: self.id.clone(),
+            resource: self.resource,
+            name: self.name.clone(),
+            package: self.package.clone(),
+            fqn: self.fqn.clone(),
+            index: self.index,
+            relation: self.relation.clone(),
+            config: self.config.clone(),
+            incremental: self.incremental,
+            execute: self.execute,
+            yaml: self.yaml,
+            vars: self.vars.clone(),
+            place: self.place,
+            given: self.given.clone(),
+            records: Mutex::default(),
+        }
+    }
+
     /// `model` of dbt, with what is known of the node.
     pub fn model(&self) -> Value {
         let relation = self.relation.as_ref();

@@ -29,7 +29,8 @@ use super::side_by_side::{part_size, side_by_side};
 use super::template::{Piece, pieces};
 use super::value::{from_yaml, to_json};
 use super::{
-    Dependency, RenderContext, RenderedNode, RenderedProject, RenderedSql, Tested, Waiting, codes,
+    Dependency, Materialization, RenderContext, RenderedNode, RenderedProject, RenderedSql, Tested,
+    Waiting, codes,
 };
 
 /// Renders every node of a project.
@@ -304,8 +305,11 @@ impl<'p> Stage<'p> {
                 continue;
             }
             match self.node(draft, config, own) {
-                Outcome::Rendered(node, messages) => {
-                    project.messages.extend(messages);
+                Outcome::Rendered(node, extras) => {
+                    project.messages.extend(extras.messages);
+                    if let Some(waiting) = extras.waiting {
+                        project.waiting.insert(draft.id.clone(), *waiting);
+                    }
                     project.nodes.insert(draft.id.clone(), *node);
                 }
                 Outcome::Disabled => project.disabled.push(draft.id.clone()),
@@ -328,7 +332,6 @@ impl<'p> Stage<'p> {
         run.config = json_config(&config);
         if let Some(found) = &found {
             run.relation = Some(found.relation.clone());
-            run.incremental = found.incremental;
         }
         let mut depends_on = Vec::new();
         let mut tested = None;
@@ -342,9 +345,16 @@ impl<'p> Stage<'p> {
             depends_on.push((seed, draft.place));
         }
         let mut sql = None;
+        let mut increment = None;
+        let mut waiting = None;
         let mut macros = Vec::new();
         let mut messages = Vec::new();
         if draft.template {
+            let grows = config.materialized.value == Materialization::Incremental;
+            let later = grows.then(|| Run {
+                incremental: true,
+                ..run.again()
+            });
             match self.sql(draft, run, &config) {
                 Sql::Rendered(rendered, records) => {
                     depends_on.extend(records.depends_on);
@@ -354,6 +364,22 @@ impl<'p> Stage<'p> {
                 }
                 Sql::Waiting(waiting) => return Outcome::Waiting(waiting),
                 Sql::Failed => return Outcome::Failed,
+            }
+            match later.map(|later| self.sql(draft, later, &config)) {
+                None => {}
+                Some(Sql::Rendered(rendered, records)) => {
+                    depends_on.extend(records.depends_on);
+                    macros.extend(self.registry.macro_ids(&records.macros));
+                    macros.sort();
+                    macros.dedup();
+                    let new = |message: &String| !messages.contains(message);
+                    let new: Vec<String> = records.messages.into_iter().filter(new).collect();
+                    messages.extend(new);
+                    increment = Some(*rendered);
+                }
+                // What it asks may be about the node itself, which is known without it.
+                Some(Sql::Waiting(asked)) => waiting = Some(asked),
+                Some(Sql::Failed) => return Outcome::Failed,
             }
         }
         let mut seen = BTreeSet::new();
@@ -368,6 +394,7 @@ impl<'p> Stage<'p> {
                 relation: found.as_ref().map(|f| f.relation.clone()),
                 companions: found.map(|f| f.companions).unwrap_or_default(),
                 sql,
+                increment,
                 depends_on: depends_on
                     .into_iter()
                     .map(|(id, span)| Dependency { id, span })
@@ -377,7 +404,7 @@ impl<'p> Stage<'p> {
                 unit_test: None,
                 macros,
             }),
-            messages,
+            Extras { messages, waiting },
         )
     }
 
@@ -409,19 +436,7 @@ impl<'p> Stage<'p> {
             let text = format!("in data test `{}`, declared here", test.declared.test.value);
             (draft.place, text)
         });
-        let again = Run {
-            registry: Arc::clone(&run.registry),
-            id: run.id.clone(),
-            name: run.name.clone(),
-            package: run.package.clone(),
-            fqn: run.fqn.clone(),
-            relation: run.relation.clone(),
-            config: run.config.clone(),
-            vars: run.vars.clone(),
-            given: run.given.clone(),
-            records: Mutex::default(),
-            ..run
-        };
+        let again = run.again();
         let run = Arc::new(run);
         let result = self.output(&run, Marking::Output);
         let asked = lock(&run.records).asked.take();
@@ -636,8 +651,17 @@ pub(super) enum Sql {
     Failed,
 }
 
+/// What a node gave beside its SQL.
+#[derive(Default)]
+pub(super) struct Extras {
+    /// What it logged.
+    pub(super) messages: Vec<String>,
+    /// What keeps its second form from being rendered.
+    pub(super) waiting: Option<Box<Waiting>>,
+}
+
 pub(super) enum Outcome {
-    Rendered(Box<RenderedNode>, Vec<String>),
+    Rendered(Box<RenderedNode>, Extras),
     Disabled,
     Waiting(Box<Waiting>),
     Failed,

@@ -11,7 +11,7 @@ use super::draft::Draft;
 use super::functions::function;
 use super::reference::find_ref;
 use super::relation::{Relation, RelationValue};
-use super::stage::{Outcome, Sql, Stage};
+use super::stage::{Extras, Outcome, Sql, Stage};
 use super::value::from_yaml;
 use super::{Dependency, RenderedNode, codes};
 
@@ -146,6 +146,7 @@ impl<'p> Stage<'p> {
                     relation: None,
                     companions: vec![],
                     sql: Some(*sql),
+                    increment: None,
                     depends_on: vec![Dependency {
                         id: model.id.clone(),
                         span: test.model.span,
@@ -159,7 +160,10 @@ impl<'p> Stage<'p> {
                         inputs,
                     }),
                 }),
-                records.messages,
+                Extras {
+                    messages: records.messages,
+                    waiting: None,
+                },
             ),
             Sql::Waiting(waiting) => Outcome::Waiting(waiting),
             Sql::Failed => Outcome::Failed,

@@ -139,7 +139,7 @@ impl Run<'_> {
     /// The data that a node reads, as it is published, or as it will be once what is ahead of it is built.
     pub(super) fn reads_of(&self, node: &CompiledNode) -> Result<Reads, EngineError> {
         let mut reads: BTreeMap<String, DataRead> = BTreeMap::new();
-        let Some(meaning) = &node.meaning else {
+        let Some(meanings) = node.meanings() else {
             for relation in &node.reads {
                 let of = reads.entry(relation.to_string()).or_default();
                 of.version = Some(self.version_of(relation)?);
@@ -147,8 +147,12 @@ impl Run<'_> {
             return Ok(Reads(reads));
         };
         // One of several answers is kept only for the very tables that it was taken from.
-        let by_version = meaning.certainty() == Certainty::Chosen;
-        for point in meaning.reads() {
+        let by_version = meanings
+            .iter()
+            .any(|meaning| meaning.certainty() == Certainty::Chosen);
+        let own = RelationKey::own(node.id.clone());
+        let points = meanings.iter().flat_map(|meaning| meaning.reads());
+        for point in points.filter(|point| point.relation != own) {
             let of = reads.entry(point.relation.to_string()).or_default();
             if by_version || self.data_of(&point.relation).is_none() {
                 of.version = Some(self.version_of(&point.relation)?);

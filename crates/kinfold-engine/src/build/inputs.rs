@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::plan::{Known, PlannedAction};
-use super::table::Mark;
+use super::table::{Keys, Mark};
 use super::{Inputs, NodeStatus, Outcome, Run, key, node_key};
 use crate::EngineError;
 use crate::activate::records;
@@ -343,7 +343,7 @@ impl Run<'_> {
                 ..skipped
             });
         }
-        if let Some(reused) = self.reuse(node, &key, &inputs, None).await? {
+        if let Some(reused) = self.reuse(node, Keys::of(&key), &inputs, None).await? {
             return Ok(reused);
         }
         let why = key::why(

@@ -5,6 +5,7 @@ mod defer;
 mod erase;
 mod identities;
 mod identity;
+mod incremental;
 mod inputs;
 mod key;
 pub(crate) mod linkage;
@@ -34,6 +35,8 @@ pub use identity::{Flow, IdentityEffect, IdentityExample};
 pub use linkage::{LinkageFailure, Trained};
 pub use plan::{PlanReport, PlanRequest, PlannedAction, PlannedNode, plan};
 pub(crate) use statement::quoted;
+
+use table::Keys;
 
 use crate::lease::{Heartbeat, lease_time};
 use crate::published::{DataIdentities, Published, PublishedNode};
@@ -423,13 +426,24 @@ impl Run<'_> {
             return Ok(skipped);
         }
         let basis = self.basis(node, &reads)?;
-        if let Some(reused) = self.reuse(node, &key, &inputs, Some(&basis)).await? {
+        let past = self.past(node)?;
+        let mark = incremental::marked(&key, past.as_ref());
+        let keys = Keys {
+            key: &key,
+            mark: &mark,
+        };
+        if let Some(reused) = self.reuse(node, keys, &inputs, Some(&basis)).await? {
             return Ok(reused);
         }
         let mut reason = self.why_model(previous, node, &reads);
-        let mut detail = serde_json::Value::Null;
+        let mut detail = incremental::detail(node);
         let providers = self.engine.providers(&self.next, &node.reads).await?;
         let made = match materialized {
+            Materialization::Incremental if let Some(past) = &past => {
+                let grown = self.increment(node, past, &providers, &mark).await?;
+                reason = format!("{reason}: {}", grown.how);
+                grown.made
+            }
             Materialization::Table | Materialization::Incremental | Materialization::Seed => {
                 self.table(node, &providers, &key).await?
             }

@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::identities::Reads;
 use super::identity::IdentityEffect;
+use super::table::Keys;
 use super::{
-    BuildRequest, Deferral, Inputs, NodeResult, NodeStatus, Progress, Run, key, kind_of, node_key,
+    BuildRequest, Deferral, Inputs, NodeResult, NodeStatus, Progress, Run, incremental, key,
+    kind_of, node_key,
 };
 use crate::{Engine, EngineError};
 
@@ -270,7 +272,13 @@ impl Run<'_> {
                 Some(reads) => Some(self.basis(node, reads)?),
                 None => None,
             };
-            let found = self.reuse(node, &key, &inputs, basis.as_ref()).await?;
+            let past = self.past(node)?;
+            let mark = incremental::marked(&key, past.as_ref());
+            let keys = Keys {
+                key: &key,
+                mark: &mark,
+            };
+            let found = self.reuse(node, keys, &inputs, basis.as_ref()).await?;
             if let Some(found) = found {
                 self.next
                     .nodes
@@ -288,7 +296,11 @@ impl Run<'_> {
                 };
                 let meaning = node.fingerprint.to_string();
                 let changed = previous.is_some_and(|p| p.fingerprint != meaning);
-                let amended = node.config.materialized.value == Materialization::Identity;
+                let amended = match node.config.materialized.value {
+                    Materialization::Identity => true,
+                    Materialization::Incremental => self.past(node)?.is_none(),
+                    _ => false,
+                };
                 if is_model && amended && changed {
                     (PlannedAction::Backfill, reason)
                 } else {

@@ -26,6 +26,20 @@ pub(super) struct Mark<'a> {
     pub companions: &'a BTreeMap<String, StoredTable>,
 }
 
+/// The key of a node, and what a commit is marked with that made it.
+#[derive(Clone, Copy)]
+pub(super) struct Keys<'a> {
+    pub key: &'a str,
+    pub mark: &'a str,
+}
+
+impl<'a> Keys<'a> {
+    /// Of a node that is built in full.
+    pub(super) fn of(key: &'a str) -> Self {
+        Self { key, mark: key }
+    }
+}
+
 impl Engine {
     /// Replaces the rows of a relation of this environment.
     pub(super) async fn replace(
@@ -109,7 +123,7 @@ impl Engine {
         })
     }
 
-    async fn stored(
+    pub(super) async fn stored(
         &self,
         relation: (&str, &str),
         path: &kinfold_lake::TablePath,
@@ -127,7 +141,7 @@ impl Engine {
 
     /// The note of the next commit to a table: an ordinal that no earlier commit of this environment
     /// had, the run, and the mark.
-    async fn note(
+    pub(super) async fn note(
         &self,
         path: &kinfold_lake::TablePath,
         mark: Option<Mark<'_>>,
@@ -207,7 +221,7 @@ impl Run<'_> {
     pub(super) async fn reuse(
         &self,
         node: &CompiledNode,
-        key: &str,
+        keys: Keys<'_>,
         inputs: &Inputs,
         basis: Option<&Basis>,
     ) -> Result<Option<Outcome>, EngineError> {
@@ -224,7 +238,7 @@ impl Run<'_> {
         let Some(note) = newest.note(newest.version()).await? else {
             return Ok(None);
         };
-        if note.metadata.get("node_key").and_then(|k| k.as_str()) != Some(key) {
+        if note.metadata.get("node_key").and_then(|k| k.as_str()) != Some(keys.mark) {
             return Ok(None);
         }
         let table = self
@@ -255,9 +269,10 @@ impl Run<'_> {
         let published = PublishedNode {
             table: Some(table),
             companions,
-            key: key.to_owned(),
+            key: keys.key.to_owned(),
             inputs: inputs.0.clone(),
             basis: basis.cloned(),
+            detail: super::incremental::detail(node),
             ..self.blank(node)
         };
         Ok(Some(Outcome {

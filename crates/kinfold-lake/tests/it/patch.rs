@@ -23,7 +23,9 @@ async fn newest(lake: &Lake) -> Snapshot {
 /// File and place of each row, deleted ones left out.
 async fn places(lake: &Lake, snapshot: &Snapshot) -> BTreeMap<i64, (String, u64)> {
     let mut places = BTreeMap::new();
-    let files = lake.read_in_place(&table(TABLE), snapshot, &["id"]).await;
+    let files = lake
+        .read_in_place(&table(TABLE), snapshot, &["id"], &[])
+        .await;
     for mut file in files.unwrap() {
         let mut place = 0;
         while let Some(batch) = file.rows.next().await {
@@ -202,7 +204,9 @@ async fn follow(history: &[(Vec<i64>, i64, u8)]) {
                 expected.retain(|id| *id >= 40);
                 // Not even deleted rows have it any more.
                 let snapshot = newest(&lake).await;
-                let files = lake.read_in_place(&table(TABLE), &snapshot, &["id"]).await;
+                let files = lake
+                    .read_in_place(&table(TABLE), &snapshot, &["id"], &[])
+                    .await;
                 for mut file in files.unwrap() {
                     while let Some(batch) = file.rows.next().await {
                         let batch = batch.unwrap();

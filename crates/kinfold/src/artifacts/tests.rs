@@ -105,7 +105,6 @@ impl Shop {
             as_of: as_of(),
             invocation_id: "run-1",
             full_refresh: false,
-            existing: Arc::new(|_| false),
             answers: &Answers::default(),
         });
         assert!(problems.is_empty(), "{problems:?}");

@@ -270,7 +270,6 @@ impl Fixture {
             as_of: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
             invocation_id: "run-1",
             full_refresh: self.full_refresh,
-            existing: Arc::new(|_| true),
             answers: &self.answers,
         })
     }

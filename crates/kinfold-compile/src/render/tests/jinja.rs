@@ -4,7 +4,6 @@
 use kinfold_project::ValueKind;
 
 use super::fixture::{Fixture, text, yaml};
-use crate::render::codes;
 
 fn rendered(sql: &str) -> String {
     Fixture::new().model("m", sql).sql("m").text
@@ -193,20 +192,34 @@ fn context() {
 }
 
 #[test]
-fn is_incremental_needs_the_table_and_no_full_refresh() {
-    let mut fixture = Fixture::new().model(
-        "m",
-        "{{ config(materialized='incremental') }}{{ is_incremental() }}",
-    );
-    let text = |fixture: &Fixture| {
+fn an_incremental_model_has_two_forms() {
+    let grows = "{{ config(materialized='incremental') }}{{ is_incremental() }} \
+                 {{ load_relation(this) is none }}";
+    let mut fixture = Fixture::new()
+        .model("grows", grows)
+        .model("stays", "{{ is_incremental() }}");
+    for full_refresh in [false, true] {
+        fixture.full_refresh = full_refresh;
         let (project, found) = fixture.render();
-        assert!(found.iter().all(|d| d.code == codes::CONFIG_WITHOUT_EFFECT));
-        let node = project.nodes.into_values().next().unwrap();
-        node.sql.unwrap().text
-    };
-    assert_eq!(text(&fixture), "True");
-    fixture.full_refresh = true;
-    assert_eq!(text(&fixture), "False");
+        assert_eq!(found, []);
+        let text = |name: &str, incremental: bool| {
+            let node = project
+                .nodes
+                .values()
+                .find(|node| node.name == name)
+                .unwrap();
+            let sql = if incremental {
+                &node.increment
+            } else {
+                &node.sql
+            };
+            sql.as_ref().map(|sql| sql.text.clone())
+        };
+        assert_eq!(text("grows", false).unwrap(), "False True");
+        assert_eq!(text("grows", true).unwrap(), "True False");
+        assert_eq!(text("stays", false).unwrap(), "False");
+        assert_eq!(text("stays", true), None);
+    }
 }
 
 #[test]

@@ -57,7 +57,6 @@ fn graph() -> SelectGraph {
         as_of: chrono::DateTime::UNIX_EPOCH,
         invocation_id: "run",
         full_refresh: false,
-        existing: Arc::new(|_| false),
         answers: &Answers::default(),
     });
     SelectGraph::of(&project, &rendered)
