@@ -99,6 +99,7 @@ pub fn trials() -> Vec<Trial> {
         sources::a_file_that_is_cut_off,
         sources::a_file_of_another_schema,
         unit_tests::they_run_without_any_table,
+        unit_tests::the_table_after_a_build_is_expected,
         unit_tests::a_model_that_fails_one_is_not_built,
         unit_tests::what_is_wrong_is_said_where_it_is,
     )

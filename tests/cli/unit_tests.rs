@@ -198,6 +198,90 @@ pub fn they_run_without_any_table() {
     );
 }
 
+/// What each strategy makes of the rows that are there.
+pub fn the_table_after_a_build_is_expected() {
+    let project = folder();
+    let project = project.path();
+    let model = |config: &str| {
+        format!(
+            "{{{{ config(materialized='incremental', {config}) }}}} SELECT id, v, first FROM {{{{ ref('log') }}}}"
+        )
+    };
+    let test = |rows: &str| {
+        format!(
+            "unit_tests:\n  - name: grows\n    model: grown\n    given:\n      - input: ref('log')\n        rows: \
+             [{{id: 1, v: new, first: 7}}, {{v: new}}]\n      - input: this\n        rows: [{{id: 1, v: old, first: 2}}, \
+             {{v: old}}, {{id: 3, v: old}}]\n    expect:\n      of: table\n      rows: [{rows}]\n    overrides:\n      \
+             macros: {{is_incremental: true}}\n"
+        )
+    };
+    write(
+        project,
+        &[
+            (
+                "kinfold.yml",
+                "name: shop\nenvironments:\n  dev: {lake: lake}\n",
+            ),
+            ("models/log.sql", "SELECT 1 AS id, 'a' AS v, 1 AS first"),
+        ],
+    );
+    let kept = "{id: 3, v: old}";
+    let replaced = "{id: 1, v: new, first: 7}, {v: new}";
+    for (config, rows) in [
+        (
+            "tags=[]",
+            format!("{replaced}, {kept}, {{id: 1, v: old, first: 2}}, {{v: old}}"),
+        ),
+        ("unique_key='id'", format!("{replaced}, {kept}")),
+        (
+            "unique_key='id', incremental_strategy='merge', merge_exclude_columns=['first']",
+            format!("{kept}, {{id: 1, v: new, first: 2}}, {{v: new}}"),
+        ),
+        (
+            "unique_key='id', incremental_strategy='merge', merge_update_columns=['first']",
+            format!("{kept}, {{id: 1, v: old, first: 7}}, {{v: old}}"),
+        ),
+        (
+            "partition_by='v', incremental_strategy='insert_overwrite'",
+            format!("{replaced}, {kept}, {{id: 1, v: old, first: 2}}, {{v: old}}"),
+        ),
+    ] {
+        write(
+            project,
+            &[
+                ("models/grown.sql", &model(config)),
+                ("models/tests.yml", &test(&rows)),
+            ],
+        );
+        let ran = run(project, &["test"]);
+        assert_eq!(ran.code, Some(0), "{config}: {ran:?}");
+    }
+    // One that expects something else fails.
+    write(project, &[("models/tests.yml", &test(kept))]);
+    run(project, &["test"]).code(1);
+    for (from, to, said) in [
+        ("of: table", "of: tables", "`of` is `query` or `table`"),
+        (
+            "of: table",
+            "of: table\n      cte: x",
+            "a common table expression has no table",
+        ),
+        (
+            "      - input: this\n        rows: [{id: 1, v: old, first: 2}, {v: old}, {id: 3, v: old}]\n",
+            "",
+            "what the table held before is not given",
+        ),
+        ("model: grown", "model: log", "come to no others"),
+    ] {
+        write(
+            project,
+            &[("models/tests.yml", &test(kept).replace(from, to))],
+        );
+        let checked = run(project, &["check"]).code(1);
+        assert!(checked.stderr.contains(said), "{said}: {checked:?}");
+    }
+}
+
 pub fn a_model_that_fails_one_is_not_built() {
     let project = project();
     let project = project.path();

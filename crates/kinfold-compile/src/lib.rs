@@ -8,6 +8,7 @@ pub mod codes;
 pub mod compile;
 mod dialect;
 pub mod gate;
+pub mod growth;
 pub mod inspect;
 pub mod lineage;
 pub mod meaning;

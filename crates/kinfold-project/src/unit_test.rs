@@ -26,6 +26,8 @@ pub struct UnitTest {
     pub expect: UnitRows,
     /// The common table expression of the model that is looked at instead of the model's own rows.
     pub cte: Option<Located<String>>,
+    /// Where it was asked for the rows of the table after a build instead of the rows that the build adds.
+    pub of_table: Option<Span>,
     /// What templates find instead of what the project has.
     pub overrides: UnitOverrides,
     /// Configuration, weakest first.

@@ -10,11 +10,12 @@ mod past;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 use kinfold_compile::compile::{CompiledNode, Increment};
+use kinfold_compile::growth::{in_columns_of, with_kept};
 use kinfold_compile::relation::{RelationKey, pin};
 use kinfold_compile::render::{IncrementalRules, IncrementalStrategy, OnSchemaChange};
 use kinfold_lake::{Snapshot, Staged, TablePath};
@@ -191,22 +192,12 @@ impl Run<'_> {
 
     /// The plan of the new rows, in the columns of the table.
     fn increment_plan(&self, growth: &Growth<'_>) -> Result<LogicalPlan, EngineError> {
+        let table = growth.base.schema();
         let plan = pin(growth.increment.plan.clone(), &growth.providers)?;
-        let schema = plan.schema().clone();
-        let mut columns = Vec::new();
-        for field in growth.base.schema().fields() {
-            let (qualifier, of_plan) =
-                schema.qualified_field_with_unqualified_name(field.name())?;
-            let column = Column::new(qualifier.cloned(), of_plan.name());
-            let column = cast(Expr::Column(column), field.data_type().clone());
-            columns.push(column.alias(field.name()));
-        }
-        let plan = LogicalPlanBuilder::from(plan).project(columns)?.build()?;
-        let kept = keys::kept_columns(growth.rules, &growth.base.schema());
-        if kept.is_empty() {
-            return Ok(plan);
-        }
-        keys::with_kept(plan, growth, &kept)
+        let plan = in_columns_of(plan, &table)?;
+        let source = provider_as_source(growth.base.provider()?);
+        let there = LogicalPlanBuilder::scan("there", source, None)?.build()?;
+        Ok(with_kept(plan, there, growth.rules, &table)?)
     }
 
     /// What the new rows replace.

@@ -26,8 +26,15 @@ pub(super) const KEYS: &[&str] = &[
     "config",
 ];
 
+/// What a unit test expects.
+struct Expected {
+    rows: UnitRows,
+    cte: Option<Located<String>>,
+    of_table: Option<Span>,
+}
+
 const INPUT_KEYS: &[&str] = &["input", "rows", "format", "fixture"];
-const EXPECT_KEYS: &[&str] = &["rows", "format", "fixture", "cte"];
+const EXPECT_KEYS: &[&str] = &["rows", "format", "fixture", "cte", "of"];
 
 /// The files of `tests/fixtures` of a package, by their names without ending.
 #[derive(Default)]
@@ -121,7 +128,11 @@ impl Reader<'_, '_> {
         let (name, model) = (name?, model?);
         // Without one of its inputs it is another test.
         let given = inputs.into_iter().collect::<Option<Vec<_>>>()?;
-        let (expect, cte) = expect?;
+        let Expected {
+            rows: expect,
+            cte,
+            of_table,
+        } = expect?;
         let mut fqn = from.folders.clone();
         fqn.extend([model.value.clone(), name.value.clone()]);
         Some(UnitTest {
@@ -137,6 +148,7 @@ impl Reader<'_, '_> {
             given,
             expect,
             cte,
+            of_table,
             overrides,
             config: (!config.is_empty())
                 .then_some(ConfigLayer { entries: config })
@@ -164,12 +176,34 @@ impl Reader<'_, '_> {
         Some(UnitInput { input, rows: rows? })
     }
 
-    fn expect(&mut self, item: &Value) -> Option<(UnitRows, Option<Located<String>>)> {
+    fn expect(&mut self, item: &Value) -> Option<Expected> {
         let problems = &mut self.reading.problems;
         let fields = Fields::of(item, "`expect`", problems)?;
         fields.check_keys(EXPECT_KEYS, Severity::Warning, problems);
         let cte = fields.text("cte", problems);
-        Some((self.rows(&fields)?, cte))
+        let of = fields.text("of", problems);
+        let of_table = match of.as_ref().map(|of| (of.value.as_str(), of.span)) {
+            None | Some(("query", _)) => None,
+            Some(("table", span)) => Some(span),
+            Some((_, span)) => {
+                let message = "`of` is `query` or `table`";
+                let help = "`table` expects what an incremental model holds after a build";
+                let problem = Diagnostic::error(codes::INVALID_UNIT_TEST, message, span);
+                problems.push(problem.with_help(help));
+                return None;
+            }
+        };
+        if let (Some(cte), Some(span)) = (&cte, of_table) {
+            let message = "a common table expression has no table";
+            let problem = Diagnostic::error(codes::INVALID_UNIT_TEST, message, span);
+            problems.push(problem.with_related(cte.span, "this one"));
+            return None;
+        }
+        Some(Expected {
+            rows: self.rows(&fields)?,
+            cte,
+            of_table,
+        })
     }
 
     /// The rows below `rows` or in the file that `fixture` names.

@@ -1,3 +1,3 @@
-{{ config(materialized='incremental', unique_key='id') }}
+{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at') }}
 select id from {{ ref('sound') }}
 {% if is_incremental() %} where id > (select max(id) from {{ this }}) {% endif %}

@@ -14,12 +14,11 @@ use datafusion::common::{Column, DataFusionError, NullEquality, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::functions_aggregate::expr_fn::{count, max, min};
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, ident, lit, when};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, ident, lit};
 use datafusion::physical_plan::collect;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::StreamExt as _;
-use kinfold_compile::render::{IncrementalRules, IncrementalStrategy};
 use kinfold_lake::{FileRows, Staged};
 
 use super::{Growth, Places};
@@ -30,63 +29,9 @@ use crate::stream::{streams_of, together};
 /// Names of columns beside those of a model.
 const FILE: &str = "kinfold file";
 const PLACE: &str = "kinfold place";
-const THERE: &str = "kinfold there";
 /// Names of the two sides of a join.
 const NEW: &str = "new";
 const OLD: &str = "old";
-
-/// Columns that a row which is there keeps when a new row with its key comes.
-pub(super) fn kept_columns(rules: &IncrementalRules, schema: &SchemaRef) -> Vec<String> {
-    if rules.strategy != IncrementalStrategy::Merge {
-        return vec![];
-    }
-    let among = |name: &str, columns: &[kinfold_project::Located<String>]| {
-        columns.iter().any(|column| column.value == name)
-    };
-    let names = schema.fields().iter().map(|field| field.name());
-    let names = names.filter(|name| !among(name, &rules.key));
-    let kept = names.filter(|name| match &rules.update_columns {
-        Some(updated) => !among(name, updated),
-        None => among(name, &rules.exclude_columns),
-    });
-    kept.cloned().collect()
-}
-
-/// The new rows, with what rows that are there keep.
-pub(super) fn with_kept(
-    plan: LogicalPlan,
-    growth: &Growth<'_>,
-    kept: &[String],
-) -> Result<LogicalPlan, EngineError> {
-    let keys = growth.rules.key.iter().map(|column| column.value.as_str());
-    let keys: Vec<&str> = keys.collect();
-    let old = keys.iter().copied().chain(kept.iter().map(String::as_str));
-    let old = old.map(ident).chain([lit(true).alias(THERE)]);
-    let there =
-        LogicalPlanBuilder::scan("there", provider_as_source(growth.base.provider()?), None)?
-            .project(old)?
-            .alias(OLD)?
-            .build()?;
-    let joined = LogicalPlanBuilder::from(plan).alias(NEW)?.join_detailed(
-        there,
-        JoinType::Left,
-        (sided(NEW, &keys), sided(OLD, &keys)),
-        None,
-        NullEquality::NullEqualsNull,
-    )?;
-    let is_there = Expr::Column(Column::new(Some(OLD), THERE)).is_not_null();
-    let mut columns = Vec::new();
-    for field in growth.base.schema().fields() {
-        let of = |side: &str| Expr::Column(Column::new(Some(side), field.name()));
-        let column = if kept.contains(field.name()) {
-            when(is_there.clone(), of(OLD)).otherwise(of(NEW))?
-        } else {
-            of(NEW)
-        };
-        columns.push(column.alias(field.name()));
-    }
-    Ok(joined.project(columns)?.build()?)
-}
 
 fn sided(side: &str, names: &[&str]) -> Vec<Column> {
     let columns = names.iter().map(|name| Column::new(Some(side), *name));
