@@ -223,6 +223,7 @@ pub fn the_table_after_a_build_is_expected() {
                 "name: shop\nenvironments:\n  dev: {lake: lake}\n",
             ),
             ("models/log.sql", "SELECT 1 AS id, 'a' AS v, 1 AS first"),
+            ("models/other.sql", "SELECT * FROM {{ ref('log') }}"),
         ],
     );
     let kept = "{id: 3, v: old}";
@@ -271,7 +272,7 @@ pub fn the_table_after_a_build_is_expected() {
             "",
             "what the table held before is not given",
         ),
-        ("model: grown", "model: log", "come to no others"),
+        ("model: grown", "model: other", "come to no others"),
     ] {
         write(
             project,

@@ -16,12 +16,12 @@ mod corpus;
 mod mutate;
 mod shrink;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 
-use crate::program::folder;
+use crate::program::{folder, kinfold};
 use crate::trials;
 use case::{Ended, run};
 use corpus::Corpus;
@@ -32,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
         what_fails_is_found_and_made_smaller,
         statements_of_any_depth_end_with_an_answer,
         mutated_projects_end_with_an_answer,
+        what_is_remembered_is_what_is_found,
     )
 }
 
@@ -89,6 +90,60 @@ fn mutated_projects_end_with_an_answer() {
         refused < cases || cases < 50,
         "every project was refused: the mutations destroy too much"
     );
+}
+
+/// A check that knows what was sound before finds what one finds that knows nothing.
+fn what_is_remembered_is_what_is_found() {
+    let corpus = Corpus::of_the_repository();
+    let rounds = number("KINFOLD_FUZZ_ROUNDS", 14);
+    let first = number("KINFOLD_FUZZ_SEED", 0);
+    let area = folder();
+    let (kept, fresh) = (area.path().join("kept"), area.path().join("fresh"));
+    let check = |project: &Path| {
+        let ran = kinfold(project, ["check", "--output", "json", "--threads", "1"]).run();
+        // Some problems name the file with its whole path.
+        let own = project.to_string_lossy();
+        (
+            ran.code,
+            ran.stdout.replace(&*own, ""),
+            ran.stderr.replace(&*own, ""),
+        )
+    };
+    for seed in first..first + rounds {
+        let sound = usize::try_from(seed).unwrap() % corpus.sound;
+        let mut files = corpus.projects[sound].clone();
+        for step in 0..4 {
+            for project in [&kept, &fresh] {
+                clear(project, project == &kept && step > 0);
+                corpus::write(project, &files);
+            }
+            assert_eq!(check(&kept), check(&fresh), "seed {seed}, step {step}");
+            // And once more, now that all is known.
+            assert_eq!(
+                check(&kept),
+                check(&fresh),
+                "seed {seed}, step {step}, again"
+            );
+            files = mutate::changed(&corpus, &files, seed * 10 + step);
+        }
+    }
+}
+
+/// Empties a folder, but for what earlier runs have left in `target/`.
+fn clear(project: &Path, with_memory: bool) {
+    let Ok(entries) = std::fs::read_dir(project) else {
+        return;
+    };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.ends_with("target") && with_memory {
+            continue;
+        }
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(path).unwrap(),
+            false => std::fs::remove_file(path).unwrap(),
+        }
+    }
 }
 
 /// Operators that lie in one another without a parenthesis, fewer than the limit and more.

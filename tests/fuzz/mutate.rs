@@ -19,28 +19,39 @@ pub fn project(corpus: &Corpus, seed: u64) -> Files {
     let mut files = dice.of(bases).clone();
     // Half of the projects are changed a little: they get far.
     let times = *dice.of(&[1, 1, 1, 2, 2, 3, 5, 8]);
-    for _ in 0..times {
-        if dice.one_in(8) {
-            dice.files(corpus, &mut files);
-            continue;
-        }
-        let paths: Vec<String> = files.keys().cloned().collect();
-        if paths.is_empty() {
-            break;
-        }
-        let path = dice.of(&paths).clone();
-        if let Some(bytes) = files.get_mut(&path) {
-            let kind = path.rsplit('.').next().unwrap_or_default().to_owned();
-            dice.text(corpus, &kind, bytes);
-            bytes.truncate(MAX_BYTES);
-        }
-    }
+    dice.change(corpus, &mut files, times);
+    files
+}
+
+/// A project that is changed in one place, or where a file comes or goes.
+pub fn changed(corpus: &Corpus, files: &Files, seed: u64) -> Files {
+    let mut files = files.clone();
+    Dice(ChaCha8Rng::seed_from_u64(seed)).change(corpus, &mut files, 1);
     files
 }
 
 struct Dice(ChaCha8Rng);
 
 impl Dice {
+    fn change(&mut self, corpus: &Corpus, files: &mut Files, times: usize) {
+        for _ in 0..times {
+            if self.one_in(8) {
+                self.files(corpus, files);
+                continue;
+            }
+            let paths: Vec<String> = files.keys().cloned().collect();
+            if paths.is_empty() {
+                break;
+            }
+            let path = self.of(&paths).clone();
+            if let Some(bytes) = files.get_mut(&path) {
+                let kind = path.rsplit('.').next().unwrap_or_default().to_owned();
+                self.text(corpus, &kind, bytes);
+                bytes.truncate(MAX_BYTES);
+            }
+        }
+    }
+
     fn below(&mut self, limit: usize) -> usize {
         self.0.random_range(0..limit.max(1))
     }

@@ -128,7 +128,7 @@ pub struct RenderedNode {
     pub sql: Option<RenderedSql>,
     /// Of an incremental model: the SQL of the rows that are added to what there is, where `is_incremental()`
     /// is true.
-    pub increment: Option<RenderedSql>,
+    pub increment: Option<Box<RenderedSql>>,
     /// The nodes that it reads, each once, with the place of the first `ref` or `source` call.
     pub depends_on: Vec<Dependency>,
     /// Where to point when a problem has no better place: the start of the file of a model or

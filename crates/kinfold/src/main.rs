@@ -9,6 +9,7 @@ mod destinations;
 mod lsp;
 mod packages;
 mod pages;
+mod remembered;
 mod report;
 mod serve;
 mod workspace;

@@ -19,6 +19,7 @@ use kinfold_project::{Diagnostic, NodeId, Project, SourceMap};
 use crate::cli::Global;
 use crate::commands::CommandError;
 use crate::packages::PACKAGES;
+use crate::remembered::Remembered;
 
 /// A loaded project and what is wrong with it so far.
 pub struct Workspace {
@@ -36,6 +37,7 @@ pub struct Workspace {
     loaded: Vec<Diagnostic>,
     vars: serde_json::Map<String, serde_json::Value>,
     threads: Option<NonZeroUsize>,
+    memory: Option<Remembered>,
 }
 
 /// A project that is ready to run, or not: see `found`.
@@ -122,7 +124,21 @@ impl Workspace {
             found,
             vars,
             threads: global.threads,
+            memory: None,
         })
+    }
+
+    /// Looks up what earlier checks have found sound, and binds the rest. Then nothing can be done with what is
+    /// bound: see [`CompileInput::memory`].
+    pub fn remember(&mut self) {
+        self.memory = Some(Remembered::read(&self.root));
+    }
+
+    /// Keeps what was found sound for the next check.
+    pub fn keep(&self) {
+        if let Some(memory) = &self.memory {
+            memory.write();
+        }
     }
 
     /// Whether an error was found.
@@ -227,6 +243,7 @@ impl Workspace {
             inputs,
             storable: &storable,
             session,
+            memory: self.memory.as_ref().map(Remembered::memory),
         };
         let (compiled, more) = compile(&input);
         found.extend(more);

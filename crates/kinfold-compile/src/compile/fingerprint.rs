@@ -26,6 +26,12 @@ impl From<[u8; 32]> for Fingerprint {
     }
 }
 
+impl From<Fingerprint> for [u8; 32] {
+    fn from(fingerprint: Fingerprint) -> Self {
+        fingerprint.0
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -38,7 +44,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-struct Parts(blake3::Hasher);
+pub(super) struct Parts(blake3::Hasher);
 
 impl Parts {
     fn new(kind: &str) -> Self {
@@ -46,13 +52,13 @@ impl Parts {
     }
 
     /// Adds a part with its length, so that no two lists of parts have the same bytes.
-    fn with(mut self, part: &str) -> Self {
+    pub(super) fn with(mut self, part: &str) -> Self {
         self.0.update(&(part.len() as u64).to_le_bytes());
         self.0.update(part.as_bytes());
         self
     }
 
-    fn finish(self) -> Fingerprint {
+    pub(super) fn finish(self) -> Fingerprint {
         Fingerprint(*self.0.finalize().as_bytes())
     }
 }
@@ -101,7 +107,8 @@ pub(super) fn of_query(
     parts.finish()
 }
 
-fn of_configuration(kind: &str, node: &RenderedNode) -> Parts {
+/// What of a configuration counts.
+pub(super) fn of_configuration(kind: &str, node: &RenderedNode) -> Parts {
     let config = &node.config;
     let mut parts = Parts::new(kind)
         .with(&format!("{:?}", config.materialized.value))

@@ -5,7 +5,7 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use kinfold_project::{Diagnostic, Located};
 
-use super::{CompiledNode, Compiler, determinism, diagnose, fingerprint};
+use super::{CompiledNode, Compiler, determinism, diagnose, fingerprint, strays};
 use crate::bind::{Problem, closest, column_place, repeated_columns};
 use crate::codes;
 use crate::lineage::PlanLineage;
@@ -54,6 +54,7 @@ impl Compiler<'_> {
         if let Some(lineage) = self.done.lineage.get_mut(&node.id) {
             lineage.add(PlanLineage::of(&plan), &own);
         }
+        self.strays |= strays(node, &plan);
         let bound = plan.clone();
         let plan = match self.binder.expand(plan) {
             Ok(plan) => plan,
@@ -80,11 +81,11 @@ impl Compiler<'_> {
         }
         compiled.determinism = compiled.determinism.max(moment);
         compiled.fingerprint = fingerprint::with_increment(compiled.fingerprint, print);
-        compiled.increment = Some(Increment {
+        compiled.increment = Some(Box::new(Increment {
             plan,
             meaning,
-            sql: sql.clone(),
-        });
+            sql: sql.as_ref().clone(),
+        }));
         Some(())
     }
 

@@ -9,10 +9,11 @@ mod fingerprint;
 mod freshness;
 mod increment;
 mod linkage;
+mod memory;
 mod unit_test;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -28,6 +29,7 @@ pub use fingerprint::Fingerprint;
 pub use freshness::FreshnessCheck;
 pub use increment::Increment;
 pub use linkage::misfit;
+pub use memory::Memory;
 pub use unit_test::{CompiledUnitTest, ExpectedRows};
 
 use crate::bind::{Binder, Problem, beside, column_place, repeated_columns};
@@ -57,6 +59,9 @@ pub struct CompileInput<'a> {
     pub storable: &'a dyn Fn(&Schema) -> Result<Schema, NotStorable>,
     /// The session of the run.
     pub session: SessionState,
+    /// What earlier checks have found sound. With it the result is good for nothing but the problems that were
+    /// found: nodes that are known have no plans.
+    pub memory: Option<&'a Mutex<Memory>>,
 }
 
 /// Whether a node gives the same rows whenever it is run over the same input.
@@ -109,7 +114,7 @@ pub struct CompiledNode {
     /// Identity of its meaning.
     pub fingerprint: Fingerprint,
     /// Of an incremental model: the rows that are added to what there is.
-    pub increment: Option<Increment>,
+    pub increment: Option<Box<Increment>>,
     /// What its columns and rows mean, one by one; none for inputs, and where not all of the plan is certain.
     pub meaning: Option<Meaning>,
     /// Whether it depends on more than its input.
@@ -153,10 +158,29 @@ pub fn compile(input: &CompileInput<'_>) -> (CompiledProject, Vec<Diagnostic>) {
         bound(input, binder)
     });
     // A project with problems is bound once more, one node after the other, so that they are told in order.
-    optimistic.unwrap_or_else(|| bound(input, Binder::new(input.session.clone())))
+    let sound = optimistic.unwrap_or_else(|| bound(input, Binder::new(input.session.clone())));
+    let Bound {
+        done,
+        found,
+        learned,
+    } = sound;
+    if let Some(memory) = input.memory
+        && let Ok(mut memory) = memory.lock()
+    {
+        memory.learn(learned);
+    }
+    (done, found)
 }
 
-fn bound(input: &CompileInput<'_>, binder: Binder) -> (CompiledProject, Vec<Diagnostic>) {
+/// What came out of binding.
+struct Bound {
+    done: CompiledProject,
+    found: Vec<Diagnostic>,
+    /// Nodes to remember, if nothing that is still rehearsed fails.
+    learned: Vec<([u8; 32], Vec<u8>)>,
+}
+
+fn bound(input: &CompileInput<'_>, binder: Binder) -> Bound {
     let (order, circles) = input.rendered.order();
     let nodes = input.rendered.nodes.keys().cloned();
     let ordered: BTreeSet<&NodeId> = order.iter().collect();
@@ -173,11 +197,15 @@ fn bound(input: &CompileInput<'_>, binder: Binder) -> (CompiledProject, Vec<Diag
             ..CompiledProject::default()
         },
         found: circles,
+        memory: input.memory,
+        learned: vec![],
+        published: BTreeMap::new(),
+        strays: false,
     };
     for id in compiler.done.order.clone() {
         if compiler.binder.has_failed() {
             // Nobody will look at it.
-            return (compiler.done, compiler.found);
+            return compiler.ended();
         }
         if let Some(node) = input.rendered.nodes.get(&id) {
             compiler.node(node);
@@ -189,9 +217,8 @@ fn bound(input: &CompileInput<'_>, binder: Binder) -> (CompiledProject, Vec<Diag
     for sync in &input.project.syncs {
         compiler.sync(input.project, sync);
     }
-    let mut done = compiler.done;
-    done.proven = proven_tests(&done);
-    (done, compiler.found)
+    compiler.done.proven = proven_tests(&compiler.done);
+    compiler.ended()
 }
 
 struct Compiler<'a> {
@@ -201,11 +228,34 @@ struct Compiler<'a> {
     inputs: &'a BTreeMap<NodeId, SchemaRef>,
     done: CompiledProject,
     found: Vec<Diagnostic>,
+    memory: Option<&'a Mutex<Memory>>,
+    learned: Vec<([u8; 32], Vec<u8>)>,
+    /// Hashes of the columns that nodes publish.
+    published: BTreeMap<NodeId, String>,
+    /// Whether the node that is bound reads what it does not refer to.
+    strays: bool,
 }
 
 impl Compiler<'_> {
+    fn ended(self) -> Bound {
+        Bound {
+            done: self.done,
+            found: self.found,
+            learned: self.learned,
+        }
+    }
+
     fn node(&mut self, node: &RenderedNode) {
         let known = self.found.len();
+        let key = match self.parents_bound(node) {
+            true => self.memory_key(node),
+            false => None,
+        };
+        if let Some(recalled) = key.and_then(|key| self.recalled(node, &key)) {
+            self.done.nodes.insert(node.id.clone(), recalled);
+            return;
+        }
+        self.strays = false;
         let bound = match node.resource {
             ResourceType::Source | ResourceType::Seed => self.input(node),
             ResourceType::UnitTest if self.parents_bound(node) => self.unit_test(node),
@@ -214,6 +264,10 @@ impl Compiler<'_> {
         };
         match bound {
             Some(compiled) => {
+                let is_silent = self.found.len() == known && !self.strays;
+                if let Some(key) = key.filter(|_| is_silent) {
+                    self.remember(key, &compiled);
+                }
                 self.done.nodes.insert(node.id.clone(), compiled);
             }
             None => {
@@ -264,6 +318,7 @@ impl Compiler<'_> {
         let parameters = self.fitting_parameters(node);
         // Before views are put in, so that they are steps on the way.
         let lineage = PlanLineage::of(&plan);
+        self.strays |= strays(node, &plan);
         let bound = plan.clone();
         let plan = match self.binder.expand(plan) {
             Ok(plan) => plan,
@@ -449,6 +504,15 @@ impl Compiler<'_> {
             None => Diagnostic::error_nowhere(code, message),
         });
     }
+}
+
+/// Whether a plan reads what its node does not refer to.
+fn strays(node: &RenderedNode, plan: &LogicalPlan) -> bool {
+    let refers = |read: &RelationKey| {
+        let mut named = node.depends_on.iter();
+        read.node == node.id || named.any(|named| named.id == read.node)
+    };
+    !relations_read(plan).is_ok_and(|reads| reads.iter().all(refers))
 }
 
 fn unplanned(node: &RenderedNode) -> CompiledNode {

@@ -134,7 +134,7 @@ pub struct NodeConfig {
     /// Linkages: which records are compared, and how. `None` for other models, and if it cannot be read.
     pub linkage: Option<LinkageRules>,
     /// How an incremental model grows. `None` for other models.
-    pub incremental: Option<IncrementalRules>,
+    pub incremental: Option<Box<IncrementalRules>>,
     /// `meta` of all layers, merged.
     pub meta: serde_json::Map<String, Json>,
     /// Every other key.
@@ -238,7 +238,7 @@ impl Reader {
         };
         let identity = self.identity(materialized.value);
         let linkage = self.linkage(&materialized);
-        let incremental = self.incremental(&materialized);
+        let incremental = self.incremental(&materialized).map(Box::new);
         NodeConfig {
             identity,
             linkage,

@@ -375,7 +375,7 @@ impl<'p> Stage<'p> {
                     let new = |message: &String| !messages.contains(message);
                     let new: Vec<String> = records.messages.into_iter().filter(new).collect();
                     messages.extend(new);
-                    increment = Some(*rendered);
+                    increment = Some(rendered);
                 }
                 // What it asks may be about the node itself, which is known without it.
                 Some(Sql::Waiting(asked)) => waiting = Some(asked),

@@ -9,9 +9,14 @@ use crate::workspace::{Bound, Workspace};
 
 pub async fn run(global: &Global, output: &Output) -> Result<Done, CommandError> {
     let mut workspace = Workspace::load(global, None)?;
+    workspace.remember();
     let bound = workspace.bind(None, false).await?;
     workspace.test_mappings(&bound).await;
-    Ok(report(&workspace, &bound, output))
+    workspace.keep();
+    let done = report(&workspace, &bound, output);
+    // The process ends: what a large project is made of need not be taken apart before.
+    std::mem::forget((workspace, bound));
+    Ok(done)
 }
 
 pub async fn compile(

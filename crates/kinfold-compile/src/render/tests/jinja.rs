@@ -209,11 +209,11 @@ fn an_incremental_model_has_two_forms() {
                 .find(|node| node.name == name)
                 .unwrap();
             let sql = if incremental {
-                &node.increment
+                node.increment.as_deref()
             } else {
-                &node.sql
+                node.sql.as_ref()
             };
-            sql.as_ref().map(|sql| sql.text.clone())
+            sql.map(|sql| sql.text.clone())
         };
         assert_eq!(text("grows", false).unwrap(), "False True");
         assert_eq!(text("grows", true).unwrap(), "True False");
