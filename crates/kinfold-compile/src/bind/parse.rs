@@ -23,11 +23,12 @@ pub const STACK_BYTES: usize = 512 << 20;
 
 /// The statements of a text.
 pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, ParserError> {
-    let statements = parser(sql)?.parse_statements()?;
+    let mut statements = parser(sql)?.parse_statements()?;
     let mut depth = Depth(0);
     if statements.visit(&mut depth).is_break() {
         return Err(ParserError::RecursionLimitExceeded);
     }
+    super::using::write_out(&mut statements);
     Ok(statements)
 }
 

@@ -261,7 +261,9 @@ fn many_statements_are_bound_within_one_task() {
 fn columns_of_outer_joins_with_using_are_refused_where_they_would_be_wrong() {
     let refused = [
         // `*` takes the column of the side whose name sorts first.
-        format!("SELECT * FROM {O} AS z LEFT JOIN «{O} AS a» USING (order_id)"),
+        format!("SELECT * FROM {O} AS z RIGHT JOIN «{O} AS a» USING (order_id)"),
+        format!("SELECT * FROM {O} AS z NATURAL LEFT JOIN «{O} AS a»"),
+        format!("SELECT * EXCLUDE (amount) FROM {O} AS z LEFT JOIN «{O} AS a» USING (order_id)"),
         format!("SELECT * FROM {O} AS z NATURAL LEFT JOIN «{O} AS a»"),
         format!("SELECT * EXCLUDE (amount) FROM {O} AS z FULL JOIN «{O} AS a» USING (order_id)"),
         // A bare name takes that of the left side.
@@ -344,5 +346,27 @@ fn distinctness_binds_more_than_conjunction() {
             binder().bind(&sql).unwrap().display_indent().to_string()
         };
         assert_eq!(plan(written), plan(meant));
+    }
+}
+
+#[test]
+fn all_columns_of_left_joins_are_written_out() {
+    let written = |sql: &str| {
+        let statements = super::statements(sql).unwrap();
+        statements[0].to_string()
+    };
+    assert_eq!(
+        written(
+            "SELECT *, 1 FROM z LEFT JOIN a USING (k, l) JOIN (SELECT 1) AS b ON true JOIN c USING (k)"
+        ),
+        "SELECT z.*, a.* EXCLUDE (k, l), b.*, c.* EXCLUDE (k), 1 FROM z LEFT JOIN a USING(k, l) \
+         JOIN (SELECT 1) AS b ON true JOIN c USING(k)"
+    );
+    for as_it_is in [
+        "SELECT * FROM z JOIN a USING(k)",
+        "SELECT z.* FROM z LEFT JOIN a USING(k)",
+        "SELECT * FROM z LEFT JOIN a ON z.k = a.k",
+    ] {
+        assert_eq!(written(as_it_is), as_it_is);
     }
 }

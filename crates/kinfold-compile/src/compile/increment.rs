@@ -136,10 +136,17 @@ impl Compiler<'_> {
         for field in columns.fields() {
             let name = field.name();
             match stored.field_with_name(name) {
-                Err(_) => problems.push(say(
-                    format!("`{name}` is a column only where `is_incremental()` is true"),
-                    name,
-                )),
+                Err(_) => {
+                    let found = Diagnostic::warning(
+                        codes::CONTRACT,
+                        format!(
+                            "`{name}` is a column only where `is_incremental()` is true, and is not stored"
+                        ),
+                        node.config.materialized.span,
+                    );
+                    let note = "the table has the columns of the first build";
+                    self.found.push(found.with_note(note));
+                }
                 Ok(of_table) if !can_cast_types(field.data_type(), of_table.data_type()) => {
                     let (now, first) = (field.data_type(), of_table.data_type());
                     problems.push(say(

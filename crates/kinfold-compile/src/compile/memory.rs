@@ -171,7 +171,10 @@ impl Compiler<'_> {
             Err(_) => return None,
         };
         let mut rest: &[u8] = &value;
-        let mut compiled = unplanned(node);
+        let mut compiled = CompiledNode {
+            sql: None,
+            ..unplanned(node)
+        };
         while !rest.is_empty() {
             let suffix = std::str::from_utf8(part(&mut rest)?).ok()?;
             let schema: SchemaRef = Arc::new(schema_of(part(&mut rest)?)?);
@@ -193,6 +196,15 @@ impl Compiler<'_> {
             });
         }
         Some(compiled)
+    }
+
+    /// Leaves of a node what others are bound against.
+    pub(super) fn forget_plans(&mut self, node: &mut CompiledNode) {
+        node.plan = None;
+        node.meaning = None;
+        node.increment = None;
+        node.sql = None;
+        self.done.lineage.remove(&node.id);
     }
 
     /// Keeps a node that nothing was said about.

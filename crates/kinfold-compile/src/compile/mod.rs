@@ -263,10 +263,13 @@ impl Compiler<'_> {
             _ => None,
         };
         match bound {
-            Some(compiled) => {
+            Some(mut compiled) => {
                 let is_silent = self.found.len() == known && !self.strays;
                 if let Some(key) = key.filter(|_| is_silent) {
                     self.remember(key, &compiled);
+                }
+                if self.memory.is_some() {
+                    self.forget_plans(&mut compiled);
                 }
                 self.done.nodes.insert(node.id.clone(), compiled);
             }

@@ -86,7 +86,6 @@ impl Reader {
         }
         let strategy = self.strategy();
         let unique_key = self.names("unique_key");
-        let partition_by = self.names("partition_by");
         let update_columns = self.names("merge_update_columns");
         let exclude_columns = self.names("merge_exclude_columns").unwrap_or_default();
         if let (Some(_), Some(excluded)) = (&update_columns, exclude_columns.first()) {
@@ -111,8 +110,12 @@ impl Reader {
         };
         let key = match strategy.value {
             IncrementalStrategy::InsertOverwrite => {
+                // Elsewhere it is a layout, in a form of its own for each warehouse.
+                let partition_by = self.names("partition_by");
                 if partition_by.is_none() {
-                    self.refuse("`insert_overwrite` needs `partition_by`: the columns whose values are replaced together", strategy.span);
+                    let why = "the columns whose values are replaced together";
+                    let message = format!("`insert_overwrite` needs `partition_by`: {why}");
+                    self.refuse(&message, strategy.span);
                 }
                 partition_by.unwrap_or_default()
             }

@@ -1,3 +1,3 @@
 SELECT *
 FROM {{ ref('orders') }} AS o
-LEFT JOIN {{ ref('customers') }} AS c USING (customer_id)
+FULL JOIN {{ ref('customers') }} AS c USING (customer_id)

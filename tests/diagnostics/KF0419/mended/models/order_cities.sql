@@ -1,3 +1,3 @@
-SELECT o.order_id, o.customer_id, c.city
+SELECT o.order_id, coalesce(o.customer_id, c.customer_id) AS customer_id, c.city
 FROM {{ ref('orders') }} AS o
-LEFT JOIN {{ ref('customers') }} AS c ON c.customer_id = o.customer_id
+FULL JOIN {{ ref('customers') }} AS c ON c.customer_id = o.customer_id
