@@ -3,6 +3,7 @@
 mod audits;
 mod destinations;
 mod environments;
+mod gradual;
 mod identity;
 mod incremental;
 mod interrupts;
@@ -37,6 +38,7 @@ pub fn trials() -> Vec<Trial> {
         destinations::a_destination_that_refuses_the_credentials,
         destinations::credentials_that_are_not_set,
         destinations::a_destination_that_hangs_keeps_nobody_waiting,
+        gradual::what_may_be_wrong_is_left_out,
         identity::a_linkage_is_trained_from_its_records,
         identity::a_person_is_shown,
         judge::two_identifiers_are_explained,

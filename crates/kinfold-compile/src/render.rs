@@ -50,7 +50,7 @@ use chrono::{DateTime, Utc};
 use kinfold_project::{Diagnostic, Located, NodeId, Project, ResourceType, Span};
 
 pub use answers::{Answers, AskedColumn, AskedRows, Question, Waiting};
-pub use config::{Materialization, NodeConfig, TestSeverity};
+pub use config::{Analysis, Materialization, NodeConfig, TestSeverity};
 pub use incremental::{IncrementalRules, IncrementalStrategy, OnSchemaChange};
 pub use macro_calls::{macro_calls, macro_id};
 pub use relation::{Companion, Relation};

@@ -19,7 +19,9 @@ use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF, Volatility};
-use kinfold_project::{Diagnostic, LinkageParameters, NodeId, Project, ResourceType, Span};
+use kinfold_project::{
+    Diagnostic, LinkageParameters, NodeId, Project, ResourceType, Severity, Span,
+};
 
 pub use asked::asked_columns;
 pub use contract::{companion_schema, segment_extra_columns};
@@ -39,7 +41,8 @@ use crate::meaning::Meaning;
 use crate::proof::proven_tests;
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{
-    Materialization, NodeConfig, Relation, RenderedNode, RenderedProject, RenderedSql, Tested,
+    Analysis, Materialization, NodeConfig, Relation, RenderedNode, RenderedProject, RenderedSql,
+    Tested,
 };
 use crate::session::CATALOG;
 
@@ -255,6 +258,10 @@ impl Compiler<'_> {
             self.done.nodes.insert(node.id.clone(), recalled);
             return;
         }
+        if node.config.analysis == Analysis::Off && node.sql.is_some() {
+            self.done.unbound.insert(node.id.clone());
+            return;
+        }
         self.strays = false;
         let bound = match node.resource {
             ResourceType::Source | ResourceType::Seed => self.input(node),
@@ -283,6 +290,11 @@ impl Compiler<'_> {
                         codes::CANNOT_BIND,
                         format!("`{}` could not be bound", node.name),
                     );
+                }
+                if node.config.analysis == Analysis::Warn {
+                    for found in self.found.iter_mut().skip(known) {
+                        found.severity = Severity::Warning;
+                    }
                 }
                 self.done.unbound.insert(node.id.clone());
             }

@@ -94,6 +94,18 @@ pub enum TestSeverity {
     Warn,
 }
 
+/// How strictly a node is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Analysis {
+    /// A problem of its SQL is an error.
+    #[default]
+    Strict,
+    /// A problem of its SQL is a warning; the node is left out, and what reads it.
+    Warn,
+    /// Its SQL is not looked at; the node is left out, and what reads it.
+    Off,
+}
+
 /// The configuration of a node: in-file `config(…)` over properties file over project tree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeConfig {
@@ -109,6 +121,8 @@ pub struct NodeConfig {
     pub enabled: bool,
     /// The entity of identities, profiles and segments (`person`).
     pub entity: Option<Located<String>>,
+    /// How strictly its SQL is checked.
+    pub analysis: Analysis,
     /// Tests: what a failure means.
     pub severity: TestSeverity,
     /// Tests: the condition on the number of failures that makes an error, `!= 0` unless set.
@@ -249,6 +263,7 @@ impl Reader {
             tags: self.tags(),
             enabled: self.flag("enabled", true),
             entity: self.text("entity"),
+            analysis: self.analysis(),
             severity: if test {
                 self.severity()
             } else {
@@ -379,6 +394,28 @@ impl Reader {
                 error.with_help(format!("there are {}", all.join(", ")))
             });
         Located::new(Materialization::View, word.span)
+    }
+
+    /// `analysis`, or dbt's word for it.
+    fn analysis(&mut self) -> Analysis {
+        let (own, of_dbt) = (self.take("analysis"), self.take("static_analysis"));
+        let Some(Setting { value, span, .. }) = own.or(of_dbt) else {
+            return Analysis::Strict;
+        };
+        match &value {
+            // For some readers of YAML `on` and `off` are these.
+            Json::Bool(true) => return Analysis::Strict,
+            Json::Bool(false) => return Analysis::Off,
+            Json::String(word) => match word.as_str() {
+                "strict" | "on" => return Analysis::Strict,
+                "warn" | "baseline" | "unsafe" => return Analysis::Warn,
+                "off" => return Analysis::Off,
+                _ => {}
+            },
+            _ => {}
+        }
+        self.wrong("analysis", "`strict`, `warn` or `off`", span);
+        Analysis::Strict
     }
 
     fn tags(&mut self) -> Vec<String> {

@@ -309,6 +309,7 @@ impl Run<'_> {
             .started(id, self.results.len() + 1, total);
         let started = Instant::now();
         let Some(node) = self.request.compiled.nodes.get(id) else {
+            self.left_out(id);
             return;
         };
         let outcome = match self.blocked(node) {
@@ -331,6 +332,26 @@ impl Run<'_> {
                 }),
         };
         self.settle(node, outcome, started.elapsed());
+    }
+
+    /// A node that was not bound, which its project allows.
+    fn left_out(&mut self, id: &NodeId) {
+        let kind = id.as_str().split('.').next().unwrap_or_default();
+        let result = NodeResult {
+            id: id.clone(),
+            kind: kind.to_owned(),
+            status: NodeStatus::Skipped,
+            reason: "it could not be checked, or what it reads could not".to_owned(),
+            rows: None,
+            table: None,
+            version: None,
+            quarantined: None,
+            alarms: None,
+            difference: None,
+            elapsed_ms: 0,
+        };
+        self.request.progress.finished(&result);
+        self.results.push(result);
     }
 
     fn settle(&mut self, node: &CompiledNode, outcome: Outcome, elapsed: Duration) {

@@ -74,6 +74,7 @@ pub(super) const KNOWN: &[&str] = &[
     "snapshot_meta_column_names",
     "sort",
     "sql_header",
+    "analysis",
     "static_analysis",
     "store_failures",
     "store_failures_as",

@@ -294,12 +294,10 @@ fn chosen(
     verb: Verb,
 ) -> Result<BTreeSet<NodeId>, CommandError> {
     let chosen = selected(workspace, bound, selection, None)?;
+    // What could not be bound is chosen too: the build says that it is left out.
     let takes = |id: &NodeId| {
-        bound
-            .compiled
-            .nodes
-            .get(id)
-            .is_some_and(|n| verb.takes(n.resource))
+        let node = bound.rendered.nodes.get(id);
+        node.is_some_and(|node| verb.takes(node.resource))
     };
     Ok(chosen.into_iter().filter(takes).collect())
 }

@@ -10,6 +10,9 @@ use annotate_snippets::{
 use kinfold_project::{Diagnostic, FileId, Severity, SourceFile, SourceMap, Span};
 use serde_json::{Value as Json, json};
 
+/// How many diagnostics are drawn with their places. Of more, nobody reads the lines; each of the rest is one line.
+const MOST_DRAWN: usize = 100;
+
 /// Draws the diagnostics in their order, each with its places in the users' files, and counts them in
 /// the last line. Without diagnostics the text is empty; otherwise it ends with a line break.
 ///
@@ -32,15 +35,40 @@ pub fn draw(files: &SourceMap, diagnostics: &[Diagnostic], color: bool) -> Strin
         Renderer::plain()
     };
     let mut drawn = String::new();
-    for diagnostic in diagnostics {
+    let (first, rest) = diagnostics.split_at(diagnostics.len().min(MOST_DRAWN));
+    for diagnostic in first {
         drawn.push_str(&renderer.render(&[group(files, diagnostic)]));
         drawn.push_str("\n\n");
+    }
+    for diagnostic in rest {
+        drawn.push_str(&in_a_line(files, diagnostic));
+        drawn.push('\n');
+    }
+    if !rest.is_empty() {
+        drawn.push('\n');
     }
     if let Some(summary) = summary(diagnostics) {
         drawn.push_str(&summary);
         drawn.push('\n');
     }
     drawn
+}
+
+/// A diagnostic without the lines that it is about.
+fn in_a_line(files: &SourceMap, diagnostic: &Diagnostic) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let message = normalize_untrusted_str(&diagnostic.message).replace('\n', " ");
+    let told = format!("{severity}[{}]: {message}", diagnostic.code.id);
+    let span = diagnostic.primary.as_ref().map(|label| label.span);
+    let Some((span, file)) = span.and_then(|span| Some((span, path(files, span)?))) else {
+        return told;
+    };
+    let (line, column) = files.line_column(span);
+    let file = normalize_untrusted_str(&file);
+    format!("{told} ({file}:{line}:{column})")
 }
 
 /// `3 errors, 1 warning`; `None` without diagnostics.
@@ -234,6 +262,21 @@ mod tests {
 
     fn lines(text: &str) -> Vec<&str> {
         text.lines().map(str::trim_end).collect()
+    }
+
+    #[test]
+    fn of_very_many_the_rest_is_a_line_each() {
+        let mut files = SourceMap::default();
+        let model = files.add("models/people.sql", "SELECT\n  id");
+        let one = Diagnostic::error(CODE, "no\ncolumn", Span::new(model, 9, 11));
+        let drawn = draw(&files, &vec![one; MOST_DRAWN + 2], false);
+        let told = "error[KF0402]: no column (models/people.sql:2:3)";
+        assert_eq!(drawn.matches(told).count(), 2);
+        assert_eq!(
+            drawn.matches("--> models/people.sql:2:3").count(),
+            MOST_DRAWN
+        );
+        assert!(drawn.ends_with("\n\n102 errors\n"), "{drawn}");
     }
 
     #[test]
