@@ -158,6 +158,7 @@ fn statements_of_any_depth_end_with_an_answer() {
         ("SELECT 1 AS a WHERE 1", " IS NOT NULL", ""),
         ("SELECT 1 AS a WHERE 1", " NOT NULL", ""),
         ("SELECT 1 AS a WHERE TRUE", " IN (TRUE)", ""),
+        ("SELECT 1 AS a WHERE TRUE", " IS DISTINCT FROM TRUE", ""),
         ("SELECT 1 AS a", " UNION ALL SELECT 1 AS a", ""),
         (
             "SELECT 1 AS a FROM (SELECT 1)",
@@ -166,7 +167,13 @@ fn statements_of_any_depth_end_with_an_answer() {
         ),
     ];
     for (start, link, end) in chains {
-        for (length, sound) in [(90, true), (900, true), (5_000, false), (200_000, false)] {
+        for (length, sound) in [
+            (90, true),
+            (900, true),
+            (5_000, false),
+            (40_000, false),
+            (200_000, false),
+        ] {
             let sql = format!("{start}{}{end}\n", link.repeat(length));
             let files = corpus::files(&[("kinfold.yml", "name: deep\n"), ("models/a.sql", &sql)]);
             match run(area.path(), &files) {

@@ -7,6 +7,8 @@ use sqlparser::dialect::{Dialect, DuckDbDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 
+use crate::bind::is_too_deep;
+
 /// DuckDB's dialect, with `last_value(x ignore nulls) over (…)`: DuckDB has the null treatment inside
 /// the call, the parser's dialect only behind it. And `coalesce(kind = 'a', false)` compares, as in
 /// DuckDB's expressions: the parser's dialect takes `kind` for the name of an argument. `a IS DISTINCT FROM b AND c` is a
@@ -46,6 +48,10 @@ impl Dialect for ModelDialect {
         let is_not = parser.parse_keywords(&negated);
         if !is_not && !parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
             return None;
+        }
+        // The left side is handed over to be read only: a long chain of these would be copied link by link.
+        if is_too_deep(expr) {
+            return Some(Err(ParserError::RecursionLimitExceeded));
         }
         let left = Box::new(expr.clone());
         let right = parser.parse_subexpr(precedence).map(Box::new);

@@ -25,7 +25,7 @@ use sqlparser::tokenizer::{Span as SqlSpan, Token, Tokenizer};
 
 pub use names::{column_place, repeated_columns};
 pub use parse::STACK_BYTES;
-pub(crate) use parse::statements;
+pub(crate) use parse::{is_too_deep, statements};
 pub use problem::{Problem, closest};
 use problem::{byte_range, from_planner};
 pub(crate) use rehearsal::{Beside, beside};

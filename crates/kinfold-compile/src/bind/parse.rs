@@ -101,6 +101,11 @@ impl Depth {
     }
 }
 
+/// Whether what is parsed of an expression is deeper already than a statement may be.
+pub(crate) fn is_too_deep(expr: &Expr) -> bool {
+    expr.visit(&mut Depth(0)).is_break()
+}
+
 impl Visitor for Depth {
     type Break = ();
 

@@ -5,7 +5,7 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use kinfold_project::{Diagnostic, Located};
 
-use super::{CompiledNode, Compiler, determinism, diagnose, fingerprint, strays};
+use super::{CompiledNode, Compiler, diagnose, fingerprint};
 use crate::bind::{Problem, closest, column_place, repeated_columns};
 use crate::codes;
 use crate::lineage::PlanLineage;
@@ -54,36 +54,18 @@ impl Compiler<'_> {
         if let Some(lineage) = self.done.lineage.get_mut(&node.id) {
             lineage.add(PlanLineage::of(&plan), &own);
         }
-        self.strays |= strays(node, &plan);
-        let bound = plan.clone();
-        let plan = match self.binder.expand(plan) {
-            Ok(plan) => plan,
-            Err(error) => {
-                self.whole_node(node, codes::CANNOT_BIND, error.strip_backtrace());
-                return None;
-            }
-        };
-        let meaning = Meaning::of(&plan);
-        let (print, moment) = match &meaning {
-            Some(meaning) => (
-                fingerprint::of_meaning(node, meaning),
-                meaning.determinism(),
-            ),
-            None => (
-                fingerprint::of_query(node, sql, &bound, &self.done.nodes),
-                determinism(&plan),
-            ),
-        };
-        for read in self.reads(node, &plan)? {
+        let understood = self.understood(node, sql, plan)?;
+        for read in understood.reads {
             if read != own && !compiled.reads.contains(&read) {
                 compiled.reads.push(read);
             }
         }
-        compiled.determinism = compiled.determinism.max(moment);
-        compiled.fingerprint = fingerprint::with_increment(compiled.fingerprint, print);
+        compiled.determinism = compiled.determinism.max(understood.determinism);
+        compiled.fingerprint =
+            fingerprint::with_increment(compiled.fingerprint, understood.fingerprint);
         compiled.increment = Some(Box::new(Increment {
-            plan,
-            meaning,
+            plan: understood.plan,
+            meaning: understood.meaning,
             sql: sql.as_ref().clone(),
         }));
         Some(())

@@ -12,7 +12,7 @@ use datafusion::arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
 use datafusion::arrow::ipc::root_as_schema;
 use kinfold_project::ResourceType;
 
-use super::{CompiledCompanion, CompiledNode, Compiler, fingerprint, has_contract, unplanned};
+use super::{CompiledNode, Compiler, fingerprint, has_contract, unplanned};
 use crate::relation::RelationKey;
 use crate::render::{Materialization, RenderedNode};
 
@@ -187,13 +187,7 @@ impl Compiler<'_> {
                 continue;
             }
             let companion = node.companions.iter().find(|c| c.suffix == suffix)?;
-            let key = RelationKey::companion(node.id.clone(), companion.suffix);
-            self.register(node, key, &companion.relation, &schema)?;
-            compiled.companions.push(CompiledCompanion {
-                suffix: companion.suffix,
-                relation: companion.relation.clone(),
-                schema,
-            });
+            self.companion(companion, schema, node, &mut compiled)?;
         }
         Some(compiled)
     }

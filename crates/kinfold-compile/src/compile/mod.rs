@@ -41,8 +41,8 @@ use crate::meaning::Meaning;
 use crate::proof::proven_tests;
 use crate::relation::{RelationKey, relations_read};
 use crate::render::{
-    Analysis, Materialization, NodeConfig, Relation, RenderedNode, RenderedProject, RenderedSql,
-    Tested,
+    Analysis, Companion, Materialization, NodeConfig, Relation, RenderedNode, RenderedProject,
+    RenderedSql, Tested,
 };
 use crate::session::CATALOG;
 
@@ -333,28 +333,13 @@ impl Compiler<'_> {
         let parameters = self.fitting_parameters(node);
         // Before views are put in, so that they are steps on the way.
         let lineage = PlanLineage::of(&plan);
-        self.strays |= strays(node, &plan);
-        let bound = plan.clone();
-        let plan = match self.binder.expand(plan) {
-            Ok(plan) => plan,
-            Err(error) => {
-                self.whole_node(node, codes::CANNOT_BIND, error.strip_backtrace());
-                return None;
-            }
-        };
-        let meaning = Meaning::of(&plan);
-        let fingerprint = match &meaning {
-            Some(meaning) => fingerprint::of_meaning(node, meaning),
-            None => fingerprint::of_query(node, sql, &bound, &self.done.nodes),
-        };
+        let understood = self.understood(node, sql, plan)?;
+        let plan = understood.plan;
         let mut compiled = CompiledNode {
-            reads: self.reads(node, &plan)?,
-            determinism: match &meaning {
-                Some(meaning) => meaning.determinism(),
-                None => determinism(&plan),
-            },
-            fingerprint: fingerprint::with_parameters(fingerprint, parameters.as_ref()),
-            meaning,
+            reads: understood.reads,
+            determinism: understood.determinism,
+            fingerprint: fingerprint::with_parameters(understood.fingerprint, parameters.as_ref()),
+            meaning: understood.meaning,
             parameters,
             ..unplanned(node)
         };
@@ -367,6 +352,41 @@ impl Compiler<'_> {
         }
         compiled.plan = Some(plan);
         Some(compiled)
+    }
+
+    /// Puts views into a bound plan, and finds out what it reads and means.
+    fn understood(
+        &mut self,
+        node: &RenderedNode,
+        sql: &RenderedSql,
+        bound: LogicalPlan,
+    ) -> Option<Understood> {
+        self.strays |= strays(node, &bound);
+        let plan = match self.binder.expand(bound.clone()) {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.whole_node(node, codes::CANNOT_BIND, error.strip_backtrace());
+                return None;
+            }
+        };
+        let meaning = Meaning::of(&plan);
+        let (fingerprint, determinism) = match &meaning {
+            Some(meaning) => (
+                fingerprint::of_meaning(node, meaning),
+                meaning.determinism(),
+            ),
+            None => (
+                fingerprint::of_query(node, sql, &bound, &self.done.nodes),
+                determinism(&plan),
+            ),
+        };
+        Some(Understood {
+            reads: self.reads(node, &plan)?,
+            plan,
+            meaning,
+            fingerprint,
+            determinism,
+        })
     }
 
     fn reads(&mut self, node: &RenderedNode, plan: &LogicalPlan) -> Option<Vec<RelationKey>> {
@@ -434,16 +454,28 @@ impl Compiler<'_> {
             else {
                 continue;
             };
-            let key = RelationKey::companion(node.id.clone(), companion.suffix);
-            self.register(node, key, &companion.relation, &schema)?;
-            compiled.companions.push(CompiledCompanion {
-                suffix: companion.suffix,
-                relation: companion.relation.clone(),
-                schema,
-            });
+            self.companion(companion, schema, node, compiled)?;
         }
         compiled.schema = Some(own);
         compiled.relation = Some(relation);
+        Some(())
+    }
+
+    /// Makes a companion known to those who read it.
+    fn companion(
+        &mut self,
+        companion: &Companion,
+        schema: SchemaRef,
+        node: &RenderedNode,
+        compiled: &mut CompiledNode,
+    ) -> Option<()> {
+        let key = RelationKey::companion(node.id.clone(), companion.suffix);
+        self.register(node, key, &companion.relation, &schema)?;
+        compiled.companions.push(CompiledCompanion {
+            suffix: companion.suffix,
+            relation: companion.relation.clone(),
+            schema,
+        });
         Some(())
     }
 
@@ -519,6 +551,15 @@ impl Compiler<'_> {
             None => Diagnostic::error_nowhere(code, message),
         });
     }
+}
+
+/// A bound plan with its views, and what is known of it.
+struct Understood {
+    plan: LogicalPlan,
+    reads: Vec<RelationKey>,
+    meaning: Option<Meaning>,
+    fingerprint: Fingerprint,
+    determinism: Determinism,
 }
 
 /// Whether a plan reads what its node does not refer to.
