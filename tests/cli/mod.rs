@@ -17,6 +17,7 @@ pub(crate) mod people;
 mod plans;
 mod recorded;
 mod records;
+mod remembered;
 mod serve;
 mod sources;
 mod unit_tests;
@@ -39,6 +40,7 @@ pub fn trials() -> Vec<Trial> {
         destinations::credentials_that_are_not_set,
         destinations::a_destination_that_hangs_keeps_nobody_waiting,
         gradual::what_may_be_wrong_is_left_out,
+        remembered::what_a_node_sees_is_part_of_what_is_remembered,
         identity::a_linkage_is_trained_from_its_records,
         identity::a_person_is_shown,
         judge::two_identifiers_are_explained,
