@@ -23,6 +23,11 @@ use kinfold_compile::bind::STACK_BYTES;
 use cli::Cli;
 use report::Output;
 
+/// Plans are many small allocations, made on one thread and freed on another; the system's allocator spends a quarter
+/// of a check on them (docs/decisions/0024).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The run did what was asked.
 const SUCCESS: u8 = 0;
 /// A node, a check or a delivery failed.

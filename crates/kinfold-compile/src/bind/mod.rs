@@ -5,6 +5,7 @@ mod parse;
 mod pieces;
 mod problem;
 mod rehearsal;
+mod rules;
 mod using;
 
 use std::collections::BTreeMap;

@@ -12,8 +12,9 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::OptimizerConfig;
 
-use super::{STACK_BYTES, ready};
+use super::{STACK_BYTES, ready, rules};
 use crate::relation::{RelationKey, pin};
 
 /// Plans that wait for a thread. When there are more, who binds takes one himself.
@@ -24,7 +25,8 @@ const WAITING: usize = 64;
 pub(super) struct Stage {
     /// That of the run.
     full: SessionState,
-    /// Plans for one core, simplifies once and does not improve operators: what can be planned at all, it plans.
+    /// Plans for one core, goes once through the rules that have something to do, and does not improve operators: what
+    /// can be planned at all, it plans.
     quick: SessionState,
 }
 
@@ -52,10 +54,25 @@ impl Stage {
 
     pub(super) fn run(&self, rehearsal: Rehearsal) -> Result<(), DataFusionError> {
         let pinned = pin(rehearsal.plan, &rehearsal.empty)?;
-        // What fails says why as a run would.
-        if ready(self.quick.create_physical_plan(&pinned)).is_err() {
+        if self.run_quickly(pinned.clone()).is_err() {
+            // What fails says why as a run would.
             ready(self.full.create_physical_plan(&pinned))?;
         }
+        Ok(())
+    }
+
+    fn run_quickly(&self, plan: LogicalPlan) -> Result<(), DataFusionError> {
+        let state = &self.quick;
+        let analyzed = state
+            .analyzer()
+            .execute_and_check(plan, &state.options(), |_, _| {})?;
+        let optimizer = rules::applicable(&state.optimizer().rules, &analyzed)?;
+        let optimized = optimizer.optimize(analyzed, state, |_, _| {})?;
+        ready(
+            state
+                .query_planner()
+                .create_physical_plan(&optimized, state),
+        )?;
         Ok(())
     }
 }
